@@ -1,0 +1,180 @@
+//! Why a body is no notification.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+
+/// Why a body is no notification.
+///
+/// A text that is JSON by RFC 8259 is never called [`NotJson`](Self::NotJson),
+/// and one that is not is never accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParseError {
+    /// The body is no JSON text. This includes bytes that are not UTF-8 and
+    /// escapes of half a surrogate pair anywhere, for both are no Unicode.
+    NotJson {
+        /// The byte of the body at which reading stopped.
+        offset: usize,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// The body goes beyond [`MAX_DEPTH`](crate::MAX_DEPTH) or
+    /// [`MAX_VALUES`](crate::MAX_VALUES). It may be JSON or not.
+    TooComplex {
+        /// The byte of the body at which reading stopped.
+        offset: usize,
+        /// Which limit was passed.
+        reason: &'static str,
+    },
+    /// The body is JSON, but no notification of a batch task.
+    Invalid {
+        /// JSON Pointer (RFC 6901) to the member at fault.
+        pointer: &'static str,
+        /// What should be there.
+        expected: &'static str,
+        /// What is there.
+        found: Found,
+    },
+    /// The body is a dead letter, but the message inside it is no
+    /// notification. Offsets and pointers of the inner error are those of the
+    /// message inside.
+    DeadLetter(Box<ParseError>),
+}
+
+/// What is there in place of what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The member is missing.
+    Nothing,
+    /// The member is there more than once, and readers would differ in which
+    /// of them they believe.
+    Duplicate,
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// Any number.
+    Number,
+    /// Any array.
+    Array,
+    /// Any object.
+    Object,
+    /// A string: its text, or the first 64 bytes of it at most and an
+    /// ellipsis.
+    Text(String),
+}
+
+/// How much of a text goes into an error, in bytes.
+const EXCERPT_BYTES: usize = 64;
+
+impl Found {
+    /// A string with this text.
+    pub(crate) fn text(mut text: String) -> Self {
+        let end = text.floor_char_boundary(EXCERPT_BYTES);
+        if end < text.len() {
+            text.truncate(end);
+            text.push('…');
+        }
+        Self::Text(text)
+    }
+}
+
+/// The pointer that stands for everything inside a dead letter.
+pub(crate) const PAYLOAD: &str = "/base64_original_payload";
+
+impl ParseError {
+    /// JSON Pointer (RFC 6901) to the member of the body at fault, where there
+    /// is one. For whatever is wrong inside a dead letter it is the member
+    /// that holds the message.
+    pub fn pointer(&self) -> Option<&'static str> {
+        match self {
+            Self::NotJson { .. } | Self::TooComplex { .. } => None,
+            Self::Invalid { pointer, .. } => Some(pointer),
+            Self::DeadLetter(_) => Some(PAYLOAD),
+        }
+    }
+
+    /// What is wrong, for people; the same text as `Display`, made without
+    /// `core::fmt`.
+    pub fn detail(&self) -> String {
+        let mut text = String::new();
+        self.describe(&mut text);
+        text
+    }
+
+    fn describe(&self, text: &mut String) {
+        match self {
+            Self::NotJson { offset, reason } => {
+                text.push_str("not JSON: ");
+                text.push_str(reason);
+                push_offset(text, *offset);
+            }
+            Self::TooComplex { offset, reason } => {
+                text.push_str(reason);
+                push_offset(text, *offset);
+            }
+            Self::Invalid {
+                pointer,
+                expected,
+                found,
+            } => {
+                if !pointer.is_empty() {
+                    text.push('`');
+                    text.push_str(pointer);
+                    text.push_str("`: ");
+                }
+                text.push_str("expected ");
+                text.push_str(expected);
+                text.push_str(", found ");
+                found.describe(text);
+            }
+            Self::DeadLetter(inner) => {
+                text.push_str("inside the dead letter: ");
+                inner.describe(text);
+            }
+        }
+    }
+}
+
+impl Found {
+    fn describe(&self, text: &mut String) {
+        match self {
+            Self::Nothing => text.push_str("nothing"),
+            Self::Duplicate => text.push_str("more than one"),
+            Self::Null => text.push_str("null"),
+            Self::Boolean => text.push_str("a boolean"),
+            Self::Number => text.push_str("a number"),
+            Self::Array => text.push_str("an array"),
+            Self::Object => text.push_str("an object"),
+            Self::Text(found) if found.is_empty() => text.push_str("an empty string"),
+            Self::Text(found) => {
+                text.push('`');
+                text.push_str(found);
+                text.push('`');
+            }
+        }
+    }
+}
+
+/// Appends ` at byte 17`.
+fn push_offset(text: &mut String, offset: usize) {
+    text.push_str(" at byte ");
+    let start = text.len();
+    let mut rest = offset;
+    loop {
+        let digit = u32::try_from(rest % 10).unwrap_or_default();
+        text.insert(start, char::from_digit(digit, 10).unwrap_or('0'));
+        rest /= 10;
+        if rest == 0 {
+            return;
+        }
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail())
+    }
+}
+
+impl core::error::Error for ParseError {}

@@ -1,0 +1,96 @@
+//! What was odd about a notification.
+
+use core::ops::{BitOr, BitOrAssign};
+
+/// A set of oddities. None of them is a reason to refuse a notification.
+///
+/// The bits stand in the order of `event-flags` in the WIT package, so that
+/// both sides can pass [`Flags::bits`] through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flags(u16);
+
+/// The names, by bit.
+const NAMES: [&str; 7] = [
+    "time_mismatch",
+    "clock_skew",
+    "unknown_status",
+    "unknown_type",
+    "legacy_form",
+    "no_event_time",
+    "extra_fields",
+];
+
+/// A bit for each of the names.
+const KNOWN_BITS: u16 = 0b111_1111;
+
+impl Flags {
+    /// `event_time` and `event_time_ms` differ in more than milliseconds;
+    /// `event_time_ms` was believed.
+    pub const TIME_MISMATCH: Self = Self(1 << 0);
+    /// The event is dated more than [`MAX_AHEAD_MS`](crate::MAX_AHEAD_MS)
+    /// after its arrival; it is ordered by its arrival instead.
+    pub const CLOCK_SKEW: Self = Self(1 << 1);
+    /// The status is none that the platform documents.
+    pub const UNKNOWN_STATUS: Self = Self(1 << 2);
+    /// The task type is none that the platform documents.
+    pub const UNKNOWN_TYPE: Self = Self(1 << 3);
+    /// The notification had the form of 2020, `batchtask.status`.
+    pub const LEGACY_FORM: Self = Self(1 << 4);
+    /// There was no `event_time`. Without `event_time_ms` too, the event is
+    /// ordered by its arrival.
+    pub const NO_EVENT_TIME: Self = Self(1 << 5);
+    /// The notification had members beyond the documented ones.
+    pub const EXTRA_FIELDS: Self = Self(1 << 6);
+
+    /// The set of no oddity.
+    pub const fn empty() -> Self {
+        Self(0)
+    }
+
+    /// The set with these bits; those without a meaning are dropped.
+    pub const fn from_bits_truncate(bits: u16) -> Self {
+        Self(bits & KNOWN_BITS)
+    }
+
+    /// The set as bits, `TIME_MISMATCH` being the lowest.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// Whether nothing was odd.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether all of `other` are in this set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// These flags when `condition` holds, else none.
+    pub(crate) fn when(self, condition: bool) -> Self {
+        if condition { self } else { Self::empty() }
+    }
+
+    /// The names of the oddities in the set, such as `time_mismatch`, by bit.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        (0u32..)
+            .zip(NAMES)
+            .filter(move |&(bit, _)| self.0 >> bit & 1 == 1)
+            .map(|(_, name)| name)
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Flags {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}

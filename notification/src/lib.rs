@@ -1,0 +1,70 @@
+//! What a batch-task notification says, and where it stands in the order of
+//! changes.
+//!
+//! Huawei Cloud IoTDA pushes every status change of a batch task as a small
+//! JSON text. This crate turns those bytes into a [`Notification`], which
+//! cannot exist unless it is valid, and a notification that has arrived into
+//! an [`Event`], which can be ordered and told from a repetition.
+//!
+//! It is pure: no I/O, no clock, no allocation beyond the text it keeps. It
+//! never panics and never recurses, so it runs on a small stack.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `notification` | [`Notification`]: the forms that are understood, dead letters among them |
+//! | `event` | [`Event`]: when it happened, its digest, and its place in the order |
+//! | `status` | [`Status`] and [`Class`]: what a status word means, and its rank |
+//! | `step` | [`step`]: whether a status may follow another |
+//! | `flags` | [`Flags`]: what was odd about a notification |
+//! | [`time`] | the platform's two forms of time, and the form of RFC 3339 |
+//! | `error` | [`ParseError`]: why a body is no notification |
+//! | `json` | the members of an object, without reading what nobody asked for |
+//!
+//! ```
+//! use batchtask_notification::{Class, Notification};
+//!
+//! let body = br#"{"resource":"batchtask","event":"update","event_time":"20151212T121212Z",
+//!     "notify_data":{"body":{"app_id":"a","task_id":"t","task_type":"softwareUpgrade",
+//!     "status":"Success","status_desc":""}}}"#;
+//! let event = Notification::parse(body)?.into_event(1_449_922_333_000);
+//! assert_eq!(event.occurred_at_ms, 1_449_922_332_000);
+//! assert_eq!(Class::of_rank(event.rank), Class::Final);
+//! # Ok::<(), batchtask_notification::ParseError>(())
+//! ```
+
+#![no_std]
+#![forbid(unsafe_code)]
+// A panic here would be a trap in the component, and a trap loses the message.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod error;
+mod event;
+mod flags;
+mod json;
+mod notification;
+mod status;
+mod step;
+pub mod time;
+
+pub use error::{Found, ParseError};
+pub use event::{Event, Key, MAX_AHEAD_MS};
+pub use flags::Flags;
+pub use json::{MAX_DEPTH, MAX_VALUES};
+pub use notification::{Notification, TASK_TYPES};
+pub use status::{Class, Status};
+pub use step::{Step, step};

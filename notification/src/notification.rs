@@ -1,0 +1,296 @@
+//! The forms of a notification that are understood.
+
+use crate::error::{PAYLOAD, ParseError};
+use crate::json::{self, Member};
+use crate::{Flags, Status, time};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// The task types that the platform documents: the first two for the push, the
+/// others for the batch-task API, and whether it pushes those it does not say.
+pub const TASK_TYPES: [&str; 12] = [
+    "firmwareUpgrade",
+    "softwareUpgrade",
+    "moduleUpgrade",
+    "createDevices",
+    "deleteDevices",
+    "freezeDevices",
+    "unfreezeDevices",
+    "createCommands",
+    "createAsyncCommands",
+    "createMessages",
+    "updateDeviceShadows",
+    "updateDevices",
+];
+
+/// A notification that the status of a batch task changed. It cannot exist
+/// unless it is valid: the five fields of the task are there, and each time
+/// that is there is a real one.
+///
+/// All text is kept word for word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    pub(crate) task: Task,
+    pub(crate) event_time: Option<Timestamp>,
+    pub(crate) event_time_ms: Option<Timestamp>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) flags: Flags,
+}
+
+/// The mandatory fields; all but `status_desc` are not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Task {
+    pub(crate) app_id: String,
+    pub(crate) task_id: String,
+    pub(crate) task_type: String,
+    pub(crate) status: String,
+    pub(crate) status_desc: String,
+}
+
+/// A time as it came, and the instant that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Timestamp {
+    pub(crate) text: String,
+    pub(crate) at_ms: u64,
+}
+
+impl Notification {
+    /// Reads the body of a push: a JSON text in UTF-8, perhaps with a byte
+    /// order mark.
+    ///
+    /// - The documented form, `batchtask` and `update`. The page of the push
+    ///   calls `event_time` mandatory and `event_time_ms` not, but a rule may
+    ///   drop fields: either of them is enough.
+    /// - The form of 2020, `batchtask.status`, with the fields of the task
+    ///   directly in `notify_data`. It has no times; they are read if there.
+    /// - A dead letter of the platform, `base64_original_payload` and no
+    ///   `resource`, with one of the above inside. Of the letter itself
+    ///   nothing is kept.
+    ///
+    /// Optional members may be null. Members that are not known are let pass,
+    /// see [`Flags::EXTRA_FIELDS`]; a known one must not be there twice.
+    ///
+    /// # Errors
+    /// See [`ParseError`].
+    pub fn parse(body: &[u8]) -> Result<Self, ParseError> {
+        match Message::read(body)? {
+            Message::Notification(notification) => Ok(notification),
+            Message::DeadLetter(payload) => {
+                open(&decode(payload)?).map_err(|error| ParseError::DeadLetter(Box::new(error)))
+            }
+        }
+    }
+
+    /// The resource space that the task belongs to. Never empty.
+    pub fn app_id(&self) -> &str {
+        &self.task.app_id
+    }
+
+    /// The batch task. Never empty; unique only together with
+    /// [`app_id`](Self::app_id).
+    pub fn task_id(&self) -> &str {
+        &self.task.task_id
+    }
+
+    /// For example `softwareUpgrade`, see [`TASK_TYPES`]. Never empty; any text
+    /// is possible.
+    pub fn task_type(&self) -> &str {
+        &self.task.task_type
+    }
+
+    /// For example `Waitting`; [`Status::of`] gives it a meaning. Never empty;
+    /// any text is possible.
+    pub fn status(&self) -> &str {
+        &self.task.status
+    }
+
+    /// The platform's free text, perhaps empty, perhaps long.
+    pub fn status_desc(&self) -> &str {
+        &self.task.status_desc
+    }
+
+    /// `event_time`, in the form `yyyyMMdd'T'HHmmss'Z'`.
+    pub fn event_time(&self) -> Option<&str> {
+        self.event_time.as_ref().map(|time| time.text.as_str())
+    }
+
+    /// `event_time_ms`, in the form `yyyy-MM-dd'T'HH:mm:ss.SSS'Z'`.
+    pub fn event_time_ms(&self) -> Option<&str> {
+        self.event_time_ms.as_ref().map(|time| time.text.as_str())
+    }
+
+    /// The platform's trace id. Not unique, not a key.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// What is odd about it, apart from its arrival.
+    pub fn flags(&self) -> Flags {
+        self.flags
+    }
+}
+
+/// What a body is.
+enum Message<'a> {
+    Notification(Notification),
+    /// With the member that holds the message inside.
+    DeadLetter(Member<'a>),
+}
+
+impl<'a> Message<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, ParseError> {
+        let (members, others) = json::document(body)?.members(
+            "",
+            [
+                "/resource",
+                "/event",
+                "/event_time",
+                "/event_time_ms",
+                "/request_id",
+                "/notify_data",
+                PAYLOAD,
+            ],
+        )?;
+        let [
+            resource,
+            event,
+            seconds,
+            milliseconds,
+            request_id,
+            notify_data,
+            payload,
+        ] = members;
+        if payload.is_some() && !resource.is_some() {
+            return Ok(Self::DeadLetter(payload));
+        }
+
+        let form = Form::of(resource, event)?;
+        let (task, others_within) = form.task(notify_data)?;
+        let event_time = timestamp(seconds, time::parse_seconds, EVENT_TIME)?;
+        let event_time_ms = timestamp(milliseconds, time::parse_milliseconds, EVENT_TIME_MS)?;
+        let request_id = request_id.optional_string()?;
+        if form == Form::Current && event_time.is_none() && event_time_ms.is_none() {
+            return Err(seconds.expected(EVENT_TIME));
+        }
+
+        let second = |time: &Timestamp| time.at_ms / 1000;
+        let mismatch = event_time
+            .as_ref()
+            .zip(event_time_ms.as_ref())
+            .is_some_and(|(time, time_ms)| second(time) != second(time_ms));
+        let flags = Flags::TIME_MISMATCH.when(mismatch)
+            | Flags::UNKNOWN_STATUS.when(Status::of(&task.status) == Status::Unknown)
+            | Flags::UNKNOWN_TYPE.when(!TASK_TYPES.contains(&task.task_type.as_str()))
+            | Flags::LEGACY_FORM.when(form == Form::Legacy)
+            | Flags::NO_EVENT_TIME.when(event_time.is_none())
+            | Flags::EXTRA_FIELDS.when(others || others_within || payload.is_present());
+        Ok(Self::Notification(Notification {
+            task,
+            event_time,
+            event_time_ms,
+            request_id,
+            flags,
+        }))
+    }
+}
+
+/// The forms of a notification.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `batchtask` and `update`, the task in `notify_data.body`.
+    Current,
+    /// Of 2020: `batchtask.status`, the task in `notify_data`.
+    Legacy,
+}
+
+impl Form {
+    /// The form that `resource` and `event` name. Other resources and events
+    /// share the envelope; they come when a rule points to the wrong place.
+    fn of(resource: Member<'_>, event: Member<'_>) -> Result<Self, ParseError> {
+        match resource.string()?.as_str() {
+            "batchtask" if event.string()? == "update" => Ok(Self::Current),
+            "batchtask" => Err(event.expected("`update`")),
+            // What its `event` was is not documented any more.
+            "batchtask.status" => event.optional_string().map(|_| Self::Legacy),
+            _ => Err(resource.expected("`batchtask`")),
+        }
+    }
+
+    /// The task, and whether there were unknown members beside its fields or
+    /// on the way to them.
+    fn task(self, notify_data: Member<'_>) -> Result<(Task, bool), ParseError> {
+        let (fields, others) = match self {
+            Self::Current => {
+                let ([body], others) = notify_data.members(["/notify_data/body"])?;
+                let (fields, others_in_body) = body.members([
+                    "/notify_data/body/app_id",
+                    "/notify_data/body/task_id",
+                    "/notify_data/body/task_type",
+                    "/notify_data/body/status",
+                    "/notify_data/body/status_desc",
+                ])?;
+                (fields, others || others_in_body)
+            }
+            Self::Legacy => notify_data.members([
+                "/notify_data/app_id",
+                "/notify_data/task_id",
+                "/notify_data/task_type",
+                "/notify_data/status",
+                "/notify_data/status_desc",
+            ])?,
+        };
+        let [app_id, task_id, task_type, status, status_desc] = fields;
+        let task = Task {
+            app_id: app_id.non_empty_string()?,
+            task_id: task_id.non_empty_string()?,
+            task_type: task_type.non_empty_string()?,
+            status: status.non_empty_string()?,
+            status_desc: status_desc.string()?,
+        };
+        Ok((task, others))
+    }
+}
+
+const EVENT_TIME: &str = "a time of the form `20151212T121212Z`";
+const EVENT_TIME_MS: &str = "a time of the form `2015-12-12T12:12:12.000Z`";
+
+/// A time, if the member is there; then it must be a real one.
+fn timestamp(
+    member: Member<'_>,
+    parse: fn(&str) -> Option<u64>,
+    expected: &'static str,
+) -> Result<Option<Timestamp>, ParseError> {
+    let Some(text) = member.optional_string()? else {
+        return Ok(None);
+    };
+    match parse(&text) {
+        Some(at_ms) => Ok(Some(Timestamp { text, at_ms })),
+        None => Err(member.expected(expected)),
+    }
+}
+
+/// Reads the message inside a dead letter.
+fn open(message: &[u8]) -> Result<Notification, ParseError> {
+    match Message::read(message)? {
+        Message::Notification(notification) => Ok(notification),
+        Message::DeadLetter(payload) => {
+            Err(payload.expected("a notification, not another dead letter"))
+        }
+    }
+}
+
+/// The bytes of the message inside a dead letter, in the standard alphabet of
+/// base64. Padding may be missing; the platform does not document it.
+fn decode(payload: Member<'_>) -> Result<Vec<u8>, ParseError> {
+    const BASE64: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    BASE64
+        .decode(payload.string()?)
+        .map_err(|_| payload.expected("base64 (RFC 4648, section 4)"))
+}

@@ -1,0 +1,73 @@
+//! Whether a status may follow another.
+
+use crate::Status::{self, *};
+
+/// What one status after another tells about the life of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The life of a task goes this way, or nothing can be said.
+    Usual,
+    /// The life of a task goes this way, but not in one step: a change in
+    /// between was not seen.
+    Gap,
+    /// The task was done, though not entirely with success, and runs again:
+    /// a retry.
+    Reopened,
+    /// No documented way leads from the one status to the other.
+    Unexpected,
+}
+
+impl Step {
+    /// `gap`, `reopened` or `unexpected_step`; none for a usual step.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Usual => None,
+            Self::Gap => Some("gap"),
+            Self::Reopened => Some("reopened"),
+            Self::Unexpected => Some("unexpected_step"),
+        }
+    }
+}
+
+/// Judges the step from one status of a task to the next in order of
+/// occurrence; `previous` is none when `next` is the first that is known.
+///
+/// ```text
+/// [Initializing] -> [Waitting] -> Processing -> Success | PartialSuccess | Fail
+/// Initializing | Waitting | Processing -> [Stopping] -> Stopped
+/// PartialSuccess | Fail -> [Initializing] -> [Waitting] -> Processing     (a retry)
+/// ```
+///
+/// What stands in brackets may be missing: the platform does not document that
+/// it pushes `Initializing` and `Stopping`, and `Waitting` may be too short to
+/// be seen. The ways themselves follow from what the platform's batch-task API
+/// refuses: it takes no stop once a task is done or `Stopping`, and a retry
+/// only from `PartialSuccess` and `Fail`.
+pub fn step(previous: Option<Status>, next: Status) -> Step {
+    let Some(previous) = previous else {
+        return match next {
+            Initializing | Waitting | Processing | Unknown => Step::Usual,
+            Stopping | PartialSuccess | Fail | Success | Stopped => Step::Gap,
+        };
+    };
+    match (previous, next) {
+        // The same status with another text or time; a word nobody knows.
+        (Unknown, _) | (_, Unknown) => Step::Usual,
+        (before, after) if before == after => Step::Usual,
+
+        (Initializing, Waitting | Processing | Stopping | Stopped) => Step::Usual,
+        (Waitting, Processing | Stopping | Stopped) => Step::Usual,
+        (Initializing | Waitting, PartialSuccess | Fail | Success) => Step::Gap,
+
+        (Processing, Stopping | Stopped | PartialSuccess | Fail | Success) => Step::Usual,
+        (Stopping, Stopped) => Step::Usual,
+
+        (PartialSuccess | Fail, Initializing | Waitting | Processing) => Step::Reopened,
+        (PartialSuccess | Fail, _) => Step::Gap,
+
+        // Backwards, out of a stop, or out of an end.
+        (Initializing | Waitting | Processing | Stopping | Success | Stopped, _) => {
+            Step::Unexpected
+        }
+    }
+}

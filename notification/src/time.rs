@@ -1,0 +1,128 @@
+//! The platform's two forms of time, and the form of RFC 3339.
+//!
+//! All are UTC, of a fixed width, and cover the years 1970 to 9999 of the
+//! Gregorian calendar. There are no leap seconds: `:60` is refused.
+
+use ::time::{Date, Month, Time, UtcDateTime};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// `event_time`, for example `20151212T121212Z`. As in the platform's pages,
+/// `y` to `S` stand for a digit each; all else stands for itself.
+const SECONDS: &[u8] = b"yyyyMMddTHHmmssZ";
+
+/// `event_time_ms`, for example `2015-12-12T12:12:12.000Z`, which is also the
+/// form of RFC 3339 with milliseconds.
+const MILLISECONDS: &[u8] = b"yyyy-MM-ddTHH:mm:ss.SSSZ";
+
+/// Reads the form of `event_time`, `yyyyMMdd'T'HHmmss'Z'`, as milliseconds
+/// since 1970. None when the text is not exactly of that form or no such
+/// instant exists.
+pub fn parse_seconds(text: &str) -> Option<u64> {
+    Digits::read(text, SECONDS)?.instant()
+}
+
+/// Reads the form of `event_time_ms`, `yyyy-MM-dd'T'HH:mm:ss.SSS'Z'`, as
+/// milliseconds since 1970. None when the text is not exactly of that form or
+/// no such instant exists.
+pub fn parse_milliseconds(text: &str) -> Option<u64> {
+    Digits::read(text, MILLISECONDS)?.instant()
+}
+
+/// Prints milliseconds since 1970 in the form of RFC 3339 with milliseconds,
+/// for example `2015-12-12T12:12:12.000Z`. None after the year 9999, for which
+/// that form has no room.
+pub fn rfc3339(at_ms: u64) -> Option<String> {
+    Some(Digits::of(at_ms)?.print(MILLISECONDS))
+}
+
+/// The parts of a time as numbers, not yet known to be a real time.
+#[derive(Default)]
+struct Digits {
+    year: u16,
+    month: u16,
+    day: u16,
+    hour: u16,
+    minute: u16,
+    second: u16,
+    millisecond: u16,
+}
+
+impl Digits {
+    /// The part that a letter of a form stands for.
+    fn part(&mut self, letter: u8) -> Option<&mut u16> {
+        match letter {
+            b'y' => Some(&mut self.year),
+            b'M' => Some(&mut self.month),
+            b'd' => Some(&mut self.day),
+            b'H' => Some(&mut self.hour),
+            b'm' => Some(&mut self.minute),
+            b's' => Some(&mut self.second),
+            b'S' => Some(&mut self.millisecond),
+            _ => None,
+        }
+    }
+
+    fn read(text: &str, form: &[u8]) -> Option<Self> {
+        if text.len() != form.len() {
+            return None;
+        }
+        let mut digits = Self::default();
+        for (byte, &letter) in text.bytes().zip(form) {
+            match digits.part(letter) {
+                Some(part) => {
+                    let digit = char::from(byte).to_digit(10)?;
+                    let digit = u16::try_from(digit).ok()?;
+                    *part = part.saturating_mul(10).saturating_add(digit);
+                }
+                None if byte == letter => {}
+                None => return None,
+            }
+        }
+        Some(digits)
+    }
+
+    fn print(mut self, form: &[u8]) -> String {
+        let backwards: Vec<char> = form
+            .iter()
+            .rev()
+            .map(|&letter| match self.part(letter) {
+                Some(part) => {
+                    let digit = u32::from(*part % 10);
+                    *part /= 10;
+                    char::from_digit(digit, 10).unwrap_or('0')
+                }
+                None => char::from(letter),
+            })
+            .collect();
+        backwards.into_iter().rev().collect()
+    }
+
+    /// The instant in milliseconds since 1970, if there is such a one.
+    fn instant(&self) -> Option<u64> {
+        let part = |part: u16| u8::try_from(part).ok();
+        let month = Month::try_from(part(self.month)?).ok()?;
+        let date = Date::from_calendar_date(self.year.into(), month, part(self.day)?).ok()?;
+        let (hour, minute, second) = (part(self.hour)?, part(self.minute)?, part(self.second)?);
+        let time = Time::from_hms(hour, minute, second).ok()?;
+        let seconds = u64::try_from(UtcDateTime::new(date, time).unix_timestamp()).ok()?;
+        seconds
+            .checked_mul(1000)?
+            .checked_add(self.millisecond.into())
+    }
+
+    fn of(at_ms: u64) -> Option<Self> {
+        let seconds = i64::try_from(at_ms / 1000).ok()?;
+        let at = UtcDateTime::from_unix_timestamp(seconds).ok()?;
+        let year = u16::try_from(at.year()).ok()?;
+        (year <= 9999).then_some(Self {
+            year,
+            month: u8::from(at.month()).into(),
+            day: at.day().into(),
+            hour: at.hour().into(),
+            minute: at.minute().into(),
+            second: at.second().into(),
+            millisecond: u16::try_from(at_ms % 1000).ok()?,
+        })
+    }
+}
