@@ -178,3 +178,99 @@ impl fmt::Display for ParseError {
 }
 
 impl core::error::Error for ParseError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    fn invalid(found: Found) -> ParseError {
+        ParseError::Invalid {
+            pointer: "/event",
+            expected: "`update`",
+            found,
+        }
+    }
+
+    #[test]
+    fn texts() {
+        let not_json = ParseError::NotJson {
+            offset: 1070,
+            reason: "a syntax error",
+        };
+        let too_complex = ParseError::TooComplex {
+            offset: 0,
+            reason: "more than 64 levels of arrays and objects",
+        };
+        let letter = ParseError::DeadLetter(Box::new(invalid(Found::Duplicate)));
+        let whole = ParseError::Invalid {
+            pointer: "",
+            expected: "an object",
+            found: Found::Array,
+        };
+        let delete = Found::text("delete".into());
+        let empty = Found::text("".into());
+        for (error, pointer, text) in [
+            (not_json, None, "not JSON: a syntax error at byte 1070"),
+            (
+                too_complex,
+                None,
+                "more than 64 levels of arrays and objects at byte 0",
+            ),
+            (whole, Some(""), "expected an object, found an array"),
+            (
+                invalid(Found::Nothing),
+                Some("/event"),
+                "`/event`: expected `update`, found nothing",
+            ),
+            (
+                invalid(Found::Null),
+                Some("/event"),
+                "`/event`: expected `update`, found null",
+            ),
+            (
+                invalid(Found::Boolean),
+                Some("/event"),
+                "`/event`: expected `update`, found a boolean",
+            ),
+            (
+                invalid(Found::Number),
+                Some("/event"),
+                "`/event`: expected `update`, found a number",
+            ),
+            (
+                invalid(Found::Object),
+                Some("/event"),
+                "`/event`: expected `update`, found an object",
+            ),
+            (
+                invalid(delete),
+                Some("/event"),
+                "`/event`: expected `update`, found `delete`",
+            ),
+            (
+                invalid(empty),
+                Some("/event"),
+                "`/event`: expected `update`, found an empty string",
+            ),
+            (
+                letter,
+                Some("/base64_original_payload"),
+                "inside the dead letter: `/event`: expected `update`, found more than one",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.pointer(), pointer);
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(Found::text("é".repeat(32)), Found::Text("é".repeat(32)));
+        let cut = "a".to_string() + &"é".repeat(31) + "…";
+        assert_eq!(
+            Found::text("a".to_string() + &"é".repeat(32)),
+            Found::Text(cut)
+        );
+    }
+}

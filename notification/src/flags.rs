@@ -94,3 +94,37 @@ impl BitOrAssign for Flags {
         self.0 |= other.0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn every_bit_has_its_name() {
+        let all = Flags::from_bits_truncate(u16::MAX);
+        assert_eq!(all.names().collect::<Vec<_>>(), NAMES);
+        for (flag, name) in [
+            (Flags::TIME_MISMATCH, "time_mismatch"),
+            (Flags::CLOCK_SKEW, "clock_skew"),
+            (Flags::UNKNOWN_STATUS, "unknown_status"),
+            (Flags::UNKNOWN_TYPE, "unknown_type"),
+            (Flags::LEGACY_FORM, "legacy_form"),
+            (Flags::NO_EVENT_TIME, "no_event_time"),
+            (Flags::EXTRA_FIELDS, "extra_fields"),
+        ] {
+            assert_eq!(flag.names().collect::<Vec<_>>(), [name]);
+        }
+    }
+
+    #[test]
+    fn sets() {
+        let mut flags = Flags::default();
+        assert!(flags.is_empty());
+        assert_eq!(flags.names().next(), None);
+        flags |= Flags::LEGACY_FORM | Flags::CLOCK_SKEW;
+        assert_eq!(flags.bits(), 0b1_0010);
+        assert!(flags.contains(Flags::CLOCK_SKEW));
+        assert!(!flags.contains(Flags::CLOCK_SKEW | Flags::EXTRA_FIELDS));
+    }
+}

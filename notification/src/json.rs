@@ -338,3 +338,6 @@ impl Visitor<'_> for Name<'_> {
         Ok(self.0.iter().position(ends_in_name))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,3 +105,40 @@ impl Class {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_has_its_rank_and_class() {
+        for (word, rank, class) in [
+            ("Initializing", 0, "open"),
+            ("Waitting", 1, "open"),
+            ("Processing", 2, "open"),
+            ("Stopping", 3, "open"),
+            ("PartialSuccess", 4, "retryable"),
+            ("Fail", 4, "retryable"),
+            ("Success", 5, "final"),
+            ("Stopped", 5, "final"),
+            // Neither the right spelling nor another case is the word.
+            ("Waiting", 2, "open"),
+            ("success", 2, "open"),
+            ("", 2, "open"),
+        ] {
+            let status = Status::of(word);
+            assert_eq!(status.rank(), rank, "{word}");
+            assert_eq!(status.class().name(), class, "{word}");
+        }
+    }
+
+    #[test]
+    fn ranks_of_classes_are_those_of_their_members() {
+        for rank in 0..=5 {
+            for class in [Class::Open, Class::Retryable, Class::Final] {
+                assert_eq!(class.ranks().contains(&rank), class == Class::of_rank(rank));
+            }
+        }
+        assert_eq!(Class::of_rank(u8::MAX), Class::Final);
+    }
+}

@@ -71,3 +71,56 @@ pub fn step(previous: Option<Status>, next: Status) -> Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the order of the columns below.
+    const ALL: [Status; 9] = [
+        Initializing,
+        Waitting,
+        Processing,
+        Stopping,
+        PartialSuccess,
+        Fail,
+        Success,
+        Stopped,
+        Unknown,
+    ];
+
+    /// From (rows) and to (columns): `.` usual, `G` gap, `R` reopened,
+    /// `U` unexpected.
+    #[rustfmt::skip]
+    const TABLE: [(Option<Status>, &str); 10] = [
+        //                     I W P S p F + x ?
+        (None,                "...GGGGG."),
+        (Some(Initializing),  "....GGG.."),
+        (Some(Waitting),      "U...GGG.."),
+        (Some(Processing),    "UU......."),
+        (Some(Stopping),      "UUU.UUU.."),
+        (Some(PartialSuccess),"RRRG.GGG."),
+        (Some(Fail),          "RRRGG.GG."),
+        (Some(Success),       "UUUUUU.U."),
+        (Some(Stopped),       "UUUUUUU.."),
+        (Some(Unknown),       "........."),
+    ];
+
+    #[test]
+    fn every_step_is_as_in_the_table() {
+        for (previous, row) in TABLE {
+            assert_eq!(row.len(), ALL.len());
+            for (next, letter) in ALL.into_iter().zip(row.chars()) {
+                let (expected, name) = match letter {
+                    'G' => (Step::Gap, Some("gap")),
+                    'R' => (Step::Reopened, Some("reopened")),
+                    'U' => (Step::Unexpected, Some("unexpected_step")),
+                    _ => (Step::Usual, None),
+                };
+                let found = step(previous, next);
+                assert_eq!(found, expected, "{previous:?} -> {next:?}");
+                assert_eq!(found.name(), name);
+            }
+        }
+    }
+}

@@ -126,3 +126,88 @@ impl Digits {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed with another calendar (Python's `datetime`).
+    const KNOWN: [(&str, u64); 7] = [
+        ("1970-01-01T00:00:00.000Z", 0),
+        ("1970-01-01T00:00:00.001Z", 1),
+        ("2000-02-29T00:00:00.000Z", 951_782_400_000),
+        ("2015-12-12T12:12:12.000Z", 1_449_922_332_000),
+        ("2024-02-29T23:59:59.999Z", 1_709_251_199_999),
+        ("2026-11-23T05:11:00.042Z", 1_795_410_660_042),
+        ("9999-12-31T23:59:59.999Z", 253_402_300_799_999),
+    ];
+
+    #[test]
+    fn known_instants() {
+        for (text, at_ms) in KNOWN {
+            assert_eq!(parse_milliseconds(text), Some(at_ms), "{text}");
+            assert_eq!(rfc3339(at_ms).as_deref(), Some(text));
+
+            let (seconds, _) = text.split_once('.').unwrap();
+            let compact = seconds.replace(['-', ':'], "") + "Z";
+            assert_eq!(
+                parse_seconds(&compact),
+                Some(at_ms - at_ms % 1000),
+                "{compact}"
+            );
+        }
+        assert_eq!(parse_seconds("20151212T121212Z"), Some(1_449_922_332_000));
+    }
+
+    #[test]
+    fn nothing_after_the_year_9999() {
+        assert_eq!(rfc3339(253_402_300_800_000), None);
+        assert_eq!(rfc3339(u64::MAX), None);
+    }
+
+    #[test]
+    fn only_real_times_of_the_exact_form() {
+        for text in [
+            "",
+            "20151212T121212",
+            "20151212T121212ZZ",
+            "20151212t121212z",
+            "20151212 121212Z",
+            " 20151212T121212",
+            "2015-12-12T12:12:12Z",
+            "20150229T000000Z",
+            "19000229T000000Z",
+            "21000229T000000Z",
+            "20150431T000000Z",
+            "20151312T000000Z",
+            "20150012T000000Z",
+            "20151200T000000Z",
+            "20151212T240000Z",
+            "20151212T126012Z",
+            "20161231T235960Z",
+            "19691231T235959Z",
+            "00000101T000000Z",
+            "+0151212T121212Z",
+            "2015121\u{0662}T12121Z",
+            "２015121T12121Z",
+        ] {
+            assert_eq!(parse_seconds(text), None, "{text}");
+        }
+        for text in [
+            "",
+            "20151212T121212Z",
+            "2015-12-12T12:12:12Z",
+            "2015-12-12T12:12:12.0Z",
+            "2015-12-12T12:12:12.0000Z",
+            "2015-12-12T12:12:12,000Z",
+            "2015-12-12T12:12:12.000+",
+            "2015-12-12 12:12:12.000Z",
+            "2015-12-12T12:12:12.-00Z",
+            "2015-02-29T12:12:12.000Z",
+            "2016-12-31T23:59:60.000Z",
+            "1969-12-31T23:59:59.999Z",
+        ] {
+            assert_eq!(parse_milliseconds(text), None, "{text}");
+        }
+    }
+}
