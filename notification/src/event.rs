@@ -112,3 +112,136 @@ impl Notification {
         digest.finalize().into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TASK_TYPES;
+    use crate::notification::Task;
+
+    const SECONDS: (&str, u64) = ("20151212T121212Z", 1_449_922_332_000);
+    const MILLISECONDS: (&str, u64) = ("2015-12-12T12:12:12.345Z", 1_449_922_332_345);
+
+    fn notification(seconds: bool, milliseconds: bool) -> Notification {
+        let time = |(text, at_ms): (&str, u64)| Timestamp {
+            text: text.into(),
+            at_ms,
+        };
+        Notification {
+            task: Task {
+                app_id: "a".into(),
+                task_id: "t".into(),
+                task_type: TASK_TYPES[1].into(),
+                status: "Fail".into(),
+                status_desc: "Gerät 7 ✗".into(),
+            },
+            event_time: seconds.then(|| time(SECONDS)),
+            event_time_ms: milliseconds.then(|| time(MILLISECONDS)),
+            request_id: Some("r".into()),
+            flags: Flags::LEGACY_FORM,
+        }
+    }
+
+    #[test]
+    fn fields_come_through() {
+        let event = notification(true, true).into_event(MILLISECONDS.1);
+        assert_eq!(event.app_id, "a");
+        assert_eq!(event.task_id, "t");
+        assert_eq!(event.task_type, "softwareUpgrade");
+        assert_eq!(event.status, "Fail");
+        assert_eq!(event.status_desc, "Gerät 7 ✗");
+        assert_eq!(event.event_time.as_deref(), Some(SECONDS.0));
+        assert_eq!(event.event_time_ms.as_deref(), Some(MILLISECONDS.0));
+        assert_eq!(event.request_id.as_deref(), Some("r"));
+        assert_eq!(event.received_at_ms, MILLISECONDS.1);
+        assert_eq!(event.rank, 4);
+        assert_eq!(event.flags, Flags::LEGACY_FORM);
+        assert_eq!(event.key(), (event.occurred_at_ms, 4, event.digest));
+    }
+
+    #[test]
+    fn the_best_time_there_is() {
+        let received = MILLISECONDS.1 + 7;
+        for (seconds, milliseconds, occurred_at_ms) in [
+            (true, true, MILLISECONDS.1),
+            (false, true, MILLISECONDS.1),
+            (true, false, SECONDS.1),
+            (false, false, received),
+        ] {
+            let event = notification(seconds, milliseconds).into_event(received);
+            assert_eq!(event.occurred_at_ms, occurred_at_ms);
+        }
+    }
+
+    #[test]
+    fn five_minutes_ahead_is_too_far() {
+        let just = MILLISECONDS.1 - MAX_AHEAD_MS;
+        for (received, occurred_at_ms, skewed) in [
+            (u64::MAX, MILLISECONDS.1, false),
+            (just, MILLISECONDS.1, false),
+            (just - 1, just - 1, true),
+            (0, 0, true),
+        ] {
+            let event = notification(true, true).into_event(received);
+            assert_eq!(event.occurred_at_ms, occurred_at_ms);
+            assert_eq!(event.flags.contains(Flags::CLOCK_SKEW), skewed);
+        }
+    }
+
+    /// Computed with another implementation (Python's `hashlib`).
+    #[test]
+    fn known_digests() {
+        for (seconds, milliseconds, digest) in [
+            (
+                true,
+                false,
+                "a7390c9a7e81f59f9cc45c2e2d6378c1d98015766e8432fb429fc669f331b91d",
+            ),
+            (
+                false,
+                true,
+                "8d43e5e207e572a6bbc752ec9fda3da90d9b3535add82ce2d908ec5c7df6096b",
+            ),
+            (
+                false,
+                false,
+                "20d23baea630edbb20e3a4ce9c5bdad53f3f3a47fce78e4763f1f2634ebc37ce",
+            ),
+            (
+                true,
+                true,
+                "364d8293f6731f74863dd48971e2e9714ae8b823a017419ade9e272dc58ed6e6",
+            ),
+        ] {
+            let event = notification(seconds, milliseconds).into_event(0);
+            assert_eq!(hex(event.digest), digest);
+        }
+        let example = include_bytes!("../../tests/samples/seed-example.json");
+        let event = Notification::parse(example).unwrap().into_event(0);
+        assert_eq!(
+            hex(event.digest),
+            "60ce0cd6e58baadd1d2a2853d208eaeeca96c401aa3c32f8f08a3738ca28ae75"
+        );
+    }
+
+    fn hex(digest: [u8; 32]) -> String {
+        digest
+            .iter()
+            .map(|byte| std::format!("{byte:02x}"))
+            .collect()
+    }
+
+    #[test]
+    fn the_digest_is_of_the_change_alone() {
+        let digest = notification(true, true).into_event(0).digest;
+        let mut again = notification(true, true);
+        again.request_id = None;
+        again.flags = Flags::empty();
+        assert_eq!(again.clone().into_event(1).digest, digest);
+
+        // The same text, divided otherwise.
+        again.task.app_id = "at".into();
+        again.task.task_id = "".into();
+        assert_ne!(again.into_event(0).digest, digest);
+    }
+}

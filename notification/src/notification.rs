@@ -294,3 +294,6 @@ fn decode(payload: Member<'_>) -> Result<Vec<u8>, ParseError> {
         .decode(payload.string()?)
         .map_err(|_| payload.expected("base64 (RFC 4648, section 4)"))
 }
+
+#[cfg(test)]
+mod tests;
