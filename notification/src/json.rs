@@ -1,15 +1,18 @@
 //! The members of a JSON object, without reading what nobody asked for.
 //!
-//! Numbers, deep values and whatever else stands where a string should be are
-//! told by their first byte and never read, so no value can make valid JSON
-//! look broken.
+//! `serde_json` says whether a text is JSON. After that there is nothing left
+//! to refuse, so values are found by walking over the text: what is read is
+//! only names and the strings that were asked for. Numbers, deep values and
+//! whatever else stands where a string should be are told by their first byte,
+//! so no value can make valid JSON look broken. (Reading values through serde
+//! too costs the component 30 kB, most of it the wording of errors that cannot
+//! happen here.)
 
 use crate::error::{Found, ParseError};
+use alloc::borrow::Cow;
 use alloc::string::String;
-use core::fmt;
-use serde::Deserializer as _;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use core::str::Chars;
+use serde::de::IgnoredAny;
 
 /// How deep arrays and objects may be nested in a body. A body is kept and
 /// handed on as it came, and those who read it may recurse.
@@ -49,7 +52,7 @@ pub(crate) fn document(body: &[u8]) -> Result<Value<'_>, ParseError> {
             reason: "more than 100000 values",
         },
     })?;
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| {
         let reason = if error.is_eof() {
             "the text ends too early"
         } else {
@@ -57,7 +60,7 @@ pub(crate) fn document(body: &[u8]) -> Result<Value<'_>, ParseError> {
         };
         not_json(offset(text, &error), reason)
     })?;
-    Ok(Value(raw))
+    Ok(Value(text.trim_start_matches(is_blank)))
 }
 
 /// Where an error is, from its line and column.
@@ -147,14 +150,15 @@ fn escape(rest: &mut Bytes<'_>) -> Option<u32> {
     Some(unit)
 }
 
-/// A JSON value that is known to be well-formed.
+/// A JSON value: a text that begins with one. It is known to be well-formed,
+/// and what follows it does not matter.
 #[derive(Clone, Copy)]
-pub(crate) struct Value<'a>(&'a RawValue);
+pub(crate) struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
     /// What kind of value this is; a string with its text.
     fn found(self) -> Found {
-        match self.0.get().bytes().next() {
+        match self.0.bytes().next() {
             Some(b'"') => Found::text(self.text().unwrap_or_default()),
             Some(b'{') => Found::Object,
             Some(b'[') => Found::Array,
@@ -164,17 +168,14 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn begins_with(self, byte: u8) -> bool {
-        self.0.get().as_bytes().first() == Some(&byte)
+    fn is_null(self) -> bool {
+        self.0.starts_with('n')
     }
 
     /// The text of a string.
     fn text(self) -> Option<String> {
-        if self.begins_with(b'"') {
-            serde_json::from_str(self.0.get()).ok()
-        } else {
-            None
-        }
+        let (escaped, _) = split_string(self.0.strip_prefix('"')?);
+        Some(unescape(escaped).into_owned())
     }
 
     /// The members of an object that `pointers` end in, in that order, and
@@ -188,27 +189,139 @@ impl<'a> Value<'a> {
         pointer: &'static str,
         pointers: [&'static str; N],
     ) -> Result<([Member<'a>; N], bool), ParseError> {
-        let not_an_object = |found| ParseError::Invalid {
-            pointer,
-            expected: "an object",
-            found,
-        };
-        if !self.begins_with(b'{') {
-            return Err(not_an_object(self.found()));
-        }
-        let members = serde_json::Deserializer::from_str(self.0.get())
-            .deserialize_map(Wanted(pointers))
-            // Cannot be: the text was well-formed a moment ago.
-            .map_err(|_| not_an_object(Found::Object))?;
-        match members.duplicate {
-            Some(pointer) => Err(ParseError::Invalid {
+        let inside = self
+            .0
+            .strip_prefix('{')
+            .ok_or_else(|| ParseError::Invalid {
                 pointer,
-                expected: "one member of this name",
-                found: Found::Duplicate,
-            }),
-            None => Ok((members.wanted, members.others)),
+                expected: "an object",
+                found: self.found(),
+            })?;
+        let mut wanted = pointers.map(|pointer| Member {
+            pointer,
+            value: None,
+        });
+        let mut others = false;
+        for (name, value) in Members(inside) {
+            let Some(member) = wanted.iter_mut().find(|member| member.is_named(&name)) else {
+                others = true;
+                continue;
+            };
+            if member.value.replace(value).is_some() {
+                return Err(ParseError::Invalid {
+                    pointer: member.pointer,
+                    expected: "one member of this name",
+                    found: Found::Duplicate,
+                });
+            }
+        }
+        Ok((wanted, others))
+    }
+}
+
+/// Names and values of an object, from the text behind its opening bracket or
+/// behind one of its values.
+struct Members<'a>(&'a str);
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (Cow<'a, str>, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // A comma before all but the first; at the end a closing bracket.
+        let name = self.0.trim_start_matches(|c| is_blank(c) || c == ',');
+        let (name, rest) = split_string(name.strip_prefix('"')?);
+        let value = rest.trim_start_matches(|c| is_blank(c) || c == ':');
+        self.0 = behind_value(value);
+        Some((unescape(name), Value(value)))
+    }
+}
+
+/// The white space of JSON.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+/// Divides the text behind an opening quote at the closing one.
+fn split_string(text: &str) -> (&str, &str) {
+    let mut escaped = false;
+    let closes = |c: char| {
+        let closes = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        closes
+    };
+    text.split_once(closes).unwrap_or((text, ""))
+}
+
+/// The text behind the value that a text begins with.
+fn behind_value(text: &str) -> &str {
+    let mut depth: usize = 0;
+    let mut chars = text.chars();
+    while let Some(first) = chars.next() {
+        let rest = chars.as_str();
+        match first {
+            '"' => chars = split_string(rest).1.chars(),
+            '{' | '[' => depth = depth.saturating_add(1),
+            '}' | ']' => depth = depth.saturating_sub(1),
+            ',' | ':' | ' ' | '\t' | '\n' | '\r' => {}
+            // A number, `true`, `false` or `null`.
+            _ => {
+                let more = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
+                chars = rest.trim_start_matches(more).chars();
+            }
+        }
+        if depth == 0 {
+            break;
         }
     }
+    chars.as_str()
+}
+
+/// The text that the inside of a string stands for.
+fn unescape(inside: &str) -> Cow<'_, str> {
+    if !inside.contains('\\') {
+        return Cow::Borrowed(inside);
+    }
+    let mut text = String::with_capacity(inside.len());
+    let mut chars = inside.chars();
+    while let Some(first) = chars.next() {
+        text.push(match first {
+            '\\' => unescape_one(&mut chars),
+            plain => plain,
+        });
+    }
+    Cow::Owned(text)
+}
+
+/// The character that an escape stands for, from behind its backslash on.
+fn unescape_one(chars: &mut Chars<'_>) -> char {
+    match chars.next() {
+        Some('b') => '\u{8}',
+        Some('f') => '\u{c}',
+        Some('n') => '\n',
+        Some('r') => '\r',
+        Some('t') => '\t',
+        Some('u') => {
+            let unit = code_unit(chars);
+            // The second half of a pair is there: the scan has seen it.
+            let low = if matches!(unit, 0xD800..=0xDBFF) {
+                chars.nth(1);
+                code_unit(chars)
+            } else {
+                0
+            };
+            let mut decoded = char::decode_utf16([unit, low]);
+            decoded.next().and_then(Result::ok).unwrap_or_default()
+        }
+        Some(itself) => itself,
+        None => '\\',
+    }
+}
+
+/// The number that four hexadecimal digits make.
+fn code_unit(chars: &mut Chars<'_>) -> u16 {
+    let digits = chars.by_ref().take(4).filter_map(|c| c.to_digit(16));
+    let unit = digits.fold(0, |unit, digit| unit << 4 | digit);
+    u16::try_from(unit).unwrap_or_default()
 }
 
 /// A member of an object that was asked for, there or not.
@@ -219,9 +332,15 @@ pub(crate) struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
+    /// Whether the pointer to it ends in this name.
+    fn is_named(&self, name: &str) -> bool {
+        let last = self.pointer.rsplit_once('/').map(|(_, last)| last);
+        last == Some(name)
+    }
+
     /// Whether the member is there and not null.
     pub(crate) fn is_some(self) -> bool {
-        self.value.is_some_and(|value| !value.begins_with(b'n'))
+        self.value.is_some_and(|value| !value.is_null())
     }
 
     /// Whether the member is there, be it null.
@@ -267,75 +386,6 @@ impl<'a> Member<'a> {
         self.value
             .ok_or_else(|| self.expected("an object"))?
             .members(self.pointer, pointers)
-    }
-}
-
-/// Reads an object for the members that these pointers end in.
-struct Wanted<const N: usize>([&'static str; N]);
-
-/// What an object has of them.
-struct Members<'a, const N: usize> {
-    wanted: [Member<'a>; N],
-    duplicate: Option<&'static str>,
-    others: bool,
-}
-
-impl<'a, const N: usize> Visitor<'a> for Wanted<N> {
-    type Value = Members<'a, N>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Members {
-            wanted: self.0.map(|pointer| Member {
-                pointer,
-                value: None,
-            }),
-            duplicate: None,
-            others: false,
-        };
-        while let Some(index) = map.next_key_seed(Name(&self.0))? {
-            let Some(member) = index.and_then(|index| members.wanted.get_mut(index)) else {
-                map.next_value::<IgnoredAny>()?;
-                members.others = true;
-                continue;
-            };
-            if member.value.is_some() {
-                members.duplicate = Some(member.pointer);
-            }
-            member.value = Some(Value(map.next_value()?));
-        }
-        Ok(members)
-    }
-}
-
-/// Reads the name of a member as the index of the pointer that ends in it.
-struct Name<'p>(&'p [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, name: D) -> Result<Self::Value, D::Error> {
-        name.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        let ends_in_name = |pointer: &&str| {
-            pointer
-                .rsplit_once('/')
-                .is_some_and(|(_, last)| last == name)
-        };
-        Ok(self.0.iter().position(ends_in_name))
     }
 }
 
