@@ -5,14 +5,19 @@
 //! only names and the strings that were asked for. Numbers, deep values and
 //! whatever else stands where a string should be are told by their first byte,
 //! so no value can make valid JSON look broken. (Reading values through serde
-//! too costs the component 30 kB, most of it the wording of errors that cannot
+//! too costs a component nearly 30 kB, most of it the wording of errors that cannot
 //! happen here.)
 
+mod scan;
+#[cfg(test)]
+mod tests;
+mod walk;
+
 use crate::error::{Found, ParseError};
-use alloc::borrow::Cow;
 use alloc::string::String;
-use core::str::Chars;
+use scan::{Refusal, scan};
 use serde::de::IgnoredAny;
+use walk::{Members, is_blank, split_string, unescape};
 
 /// How deep arrays and objects may be nested in a body. A body is kept and
 /// handed on as it came, and those who read it may recurse.
@@ -78,76 +83,6 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
         error.column().saturating_sub(1)
     };
     line_start.saturating_add(column).min(text.len())
-}
-
-/// What the scan refuses, and at which byte.
-enum Refusal {
-    HalfPair(usize),
-    Depth(usize),
-    Values(usize),
-}
-
-/// Refuses what the syntax of JSON allows and this crate does not take: it is
-/// exact for JSON texts, and may say anything about others.
-fn scan(bytes: &[u8]) -> Result<(), Refusal> {
-    let mut depth: usize = 0;
-    let mut values: usize = 0;
-    let mut rest = bytes.iter().enumerate();
-    while let Some((at, &byte)) = rest.next() {
-        match byte {
-            b'"' => scan_string(&mut rest)?,
-            b'{' | b'[' => {
-                depth = depth.saturating_add(1);
-                values = values.saturating_add(1);
-            }
-            b',' => values = values.saturating_add(1),
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Err(Refusal::Depth(at));
-        }
-        if values > MAX_VALUES {
-            return Err(Refusal::Values(at));
-        }
-    }
-    Ok(())
-}
-
-type Bytes<'a> = core::iter::Enumerate<core::slice::Iter<'a, u8>>;
-
-/// Goes behind the closing quote of a string. Escapes of surrogates must come
-/// in pairs, the high one first.
-fn scan_string(rest: &mut Bytes<'_>) -> Result<(), Refusal> {
-    // The high surrogate just before, whose low one must follow at once.
-    let mut high: Option<usize> = None;
-    while let Some((at, &byte)) = rest.next() {
-        let unit = if byte == b'\\' { escape(rest) } else { None };
-        match (high.take(), unit) {
-            (None, Some(0xD800..=0xDBFF)) => high = Some(at),
-            (None, Some(0xDC00..=0xDFFF)) => return Err(Refusal::HalfPair(at)),
-            (Some(_), Some(0xDC00..=0xDFFF)) => {}
-            (Some(high), _) => return Err(Refusal::HalfPair(high)),
-            (None, _) if byte == b'"' => return Ok(()),
-            (None, _) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Goes behind an escape; the UTF-16 code unit if it is a `\u` escape.
-fn escape(rest: &mut Bytes<'_>) -> Option<u32> {
-    let (_, &kind) = rest.next()?;
-    if kind != b'u' {
-        return None;
-    }
-    let mut unit: u32 = 0;
-    for _ in 0..4 {
-        let (_, &byte) = rest.next()?;
-        let digit = char::from(byte).to_digit(16)?;
-        unit = unit << 4 | digit;
-    }
-    Some(unit)
 }
 
 /// A JSON value: a text that begins with one. It is known to be well-formed,
@@ -219,111 +154,6 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Names and values of an object, from the text behind its opening bracket or
-/// behind one of its values.
-struct Members<'a>(&'a str);
-
-impl<'a> Iterator for Members<'a> {
-    type Item = (Cow<'a, str>, Value<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        // A comma before all but the first; at the end a closing bracket.
-        let name = self.0.trim_start_matches(|c| is_blank(c) || c == ',');
-        let (name, rest) = split_string(name.strip_prefix('"')?);
-        let value = rest.trim_start_matches(|c| is_blank(c) || c == ':');
-        self.0 = behind_value(value);
-        Some((unescape(name), Value(value)))
-    }
-}
-
-/// The white space of JSON.
-fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r')
-}
-
-/// Divides the text behind an opening quote at the closing one.
-fn split_string(text: &str) -> (&str, &str) {
-    let mut escaped = false;
-    let closes = |c: char| {
-        let closes = c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
-        closes
-    };
-    text.split_once(closes).unwrap_or((text, ""))
-}
-
-/// The text behind the value that a text begins with.
-fn behind_value(text: &str) -> &str {
-    let mut depth: usize = 0;
-    let mut chars = text.chars();
-    while let Some(first) = chars.next() {
-        let rest = chars.as_str();
-        match first {
-            '"' => chars = split_string(rest).1.chars(),
-            '{' | '[' => depth = depth.saturating_add(1),
-            '}' | ']' => depth = depth.saturating_sub(1),
-            ',' | ':' | ' ' | '\t' | '\n' | '\r' => {}
-            // A number, `true`, `false` or `null`.
-            _ => {
-                let more = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
-                chars = rest.trim_start_matches(more).chars();
-            }
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    chars.as_str()
-}
-
-/// The text that the inside of a string stands for.
-fn unescape(inside: &str) -> Cow<'_, str> {
-    if !inside.contains('\\') {
-        return Cow::Borrowed(inside);
-    }
-    let mut text = String::with_capacity(inside.len());
-    let mut chars = inside.chars();
-    while let Some(first) = chars.next() {
-        text.push(match first {
-            '\\' => unescape_one(&mut chars),
-            plain => plain,
-        });
-    }
-    Cow::Owned(text)
-}
-
-/// The character that an escape stands for, from behind its backslash on.
-fn unescape_one(chars: &mut Chars<'_>) -> char {
-    match chars.next() {
-        Some('b') => '\u{8}',
-        Some('f') => '\u{c}',
-        Some('n') => '\n',
-        Some('r') => '\r',
-        Some('t') => '\t',
-        Some('u') => {
-            let unit = code_unit(chars);
-            // The second half of a pair is there: the scan has seen it.
-            let low = if matches!(unit, 0xD800..=0xDBFF) {
-                chars.nth(1);
-                code_unit(chars)
-            } else {
-                0
-            };
-            let mut decoded = char::decode_utf16([unit, low]);
-            decoded.next().and_then(Result::ok).unwrap_or_default()
-        }
-        Some(itself) => itself,
-        None => '\\',
-    }
-}
-
-/// The number that four hexadecimal digits make.
-fn code_unit(chars: &mut Chars<'_>) -> u16 {
-    let digits = chars.by_ref().take(4).filter_map(|c| c.to_digit(16));
-    let unit = digits.fold(0, |unit, digit| unit << 4 | digit);
-    u16::try_from(unit).unwrap_or_default()
-}
-
 /// A member of an object that was asked for, there or not.
 #[derive(Clone, Copy)]
 pub(crate) struct Member<'a> {
@@ -388,6 +218,3 @@ impl<'a> Member<'a> {
             .members(self.pointer, pointers)
     }
 }
-
-#[cfg(test)]
-mod tests;

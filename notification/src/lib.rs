@@ -6,8 +6,9 @@
 //! cannot exist unless it is valid, and a notification that has arrived into
 //! an [`Event`], which can be ordered and told from a repetition.
 //!
-//! It is pure: no I/O, no clock, no allocation beyond the text it keeps. It
-//! never panics and never recurses, so it runs on a small stack.
+//! It is pure: no I/O, no clock. It never panics, and it does not recurse over
+//! its input, so a small stack is enough; its memory is bounded by the length
+//! of the body.
 //!
 //! | module | what is in it |
 //! |---|---|

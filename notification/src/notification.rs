@@ -1,5 +1,8 @@
 //! The forms of a notification that are understood.
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::{PAYLOAD, ParseError};
 use crate::json::{self, Member};
 use crate::{Flags, Status, time};
@@ -294,6 +297,3 @@ fn decode(payload: Member<'_>) -> Result<Vec<u8>, ParseError> {
         .decode(payload.string()?)
         .map_err(|_| payload.expected("base64 (RFC 4648, section 4)"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,3 +1,4 @@
+use super::walk::behind_value;
 use super::*;
 use std::string::ToString;
 use std::vec;
@@ -131,6 +132,11 @@ fn half_a_surrogate_pair_is_refused_wherever_it_is() {
     for text in [r#""\\ud800""#, r#""\\\\udc00""#, r#""\ud7ff\ue000""#] {
         assert!(document(text.as_bytes()).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn refusals_name_the_limits() {
+    assert_eq!((MAX_DEPTH, MAX_VALUES), (64, 100_000), "in the texts too");
 }
 
 #[test]
