@@ -218,6 +218,36 @@ fn members_are_found_by_their_unescaped_names() {
 }
 
 #[test]
+fn no_value_hides_the_members_behind_it() {
+    for value in [
+        "0",
+        "-1.5e+9",
+        "1E-9",
+        "true",
+        "false",
+        "null",
+        "[]",
+        "{}",
+        r#""""#,
+        r#""\\""#,
+        r#""\"}""#,
+        r#""\\\",""#,
+        r#"["]",{"b":"}"},[1e+5 , "\"]"]]"#,
+        r#"{"b":{"b":[]}}"#,
+        "\"\u{e9}\u{1f600}\"",
+    ] {
+        for space in ["", " ", "\r\n\t"] {
+            let text = ["{\"x\":", value, ",\"b\":2,\"a\":", value, "}"].join(space);
+            assert_eq!(
+                a_and_b(&text),
+                Ok(([Some(value), Some("2")], true)),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
 fn only_a_wanted_member_must_be_there_once() {
     assert_eq!(a_and_b(r#"{"c":1,"c":2}"#), Ok(([None, None], true)));
     assert_eq!(
