@@ -1,0 +1,52 @@
+//! The batch-task receiver: the component of the world `component` in `wit/`.
+//!
+//! Its heart is one function from a buffered request to a response; everything
+//! else is a shell around it or a room it uses.
+//!
+//! - [`receiver`]: the heart: routes a request, checks it, answers it.
+//! - [`sender`]: was this sent by the platform?
+//! - [`reads`]: the answers to GET, and [`views`], their JSON.
+//! - [`routes`]: from a request's target to one of the things there are.
+//! - [`outcomes`]: the one table of what a request can come to.
+//! - [`settings`]: the one table of what an operator can decide.
+//! - [`journal`]: the import of that name, as a trait.
+//! - `intake`, `http`: the exports, thin shells over the heart.
+//! - `runtime`: what the standard library would have brought.
+//!
+//! Built natively, it is a library: the bundled host takes its tables from
+//! here, and its tests run without wasm.
+
+#![cfg_attr(target_arch = "wasm32", no_std)]
+// A trap is a lost notification.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
+extern crate alloc;
+
+pub mod bindings;
+pub mod journal;
+pub mod outcomes;
+pub mod reads;
+pub mod receiver;
+pub mod routes;
+pub mod settings;
+pub mod views;
+
+#[cfg(target_arch = "wasm32")]
+mod http;
+#[cfg(target_arch = "wasm32")]
+mod intake;
+#[cfg(target_arch = "wasm32")]
+mod runtime;
+#[cfg(test)]
+mod testing;

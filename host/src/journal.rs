@@ -6,7 +6,7 @@
 pub mod sqlite;
 
 pub use crate::bindings::batchtask::receiver::journal::{
-    Appended, Error, Event, EventFlags, HistoryPage, Nonce, Quarantined, QuarantinePage, Reject,
+    Appended, Error, Event, EventFlags, HistoryPage, Nonce, QuarantinePage, Quarantined, Reject,
     StatusCount, Step, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
 };
 

@@ -1,7 +1,26 @@
-//! Runs the batch-task receiver.
+//! Runs the batch-task receiver: its component on wasmtime, behind HTTP, over
+//! a journal.
 //!
-//! - [`journal`]: what the component's appends go to.
+//! - [`receiver`]: the component, ready to be asked; start here to embed it.
+//! - [`journal`]: what its appends go to, and the SQLite that is built in.
+//! - [`settings`]: what the operator decided.
+//! - [`server`]: the public listener.
+//! - [`limits`]: every limit, in one place.
+//! - [`cli`]: the program `batchtask`.
+//! - `engine`, `state`, `instances`, `wasi_http`: wasmtime, the import side of
+//!   an instance, and the two ways into one.
 //! - [`bindings`]: the types of `wit/`.
 
 pub mod bindings;
+pub mod cli;
+mod engine;
+mod instances;
 pub mod journal;
+pub mod limits;
+pub mod receiver;
+pub mod server;
+pub mod settings;
+mod state;
+mod wasi_http;
+
+pub use receiver::Receiver;

@@ -1,0 +1,126 @@
+//! The export `wasi:http/incoming-handler`: reads a request whole, asks the
+//! heart, writes the answer whole.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
+use crate::bindings::exports::wasi::http::incoming_handler::Guest;
+use crate::bindings::wasi::http::types::{
+    Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+use crate::bindings::wasi::io::streams::StreamError;
+use crate::intake::{Component, exchange, receiver};
+use crate::outcomes::{Problem, Refusal};
+use crate::receiver::header;
+
+/// The most that one write may hold, in bytes; the host traps on more.
+const WRITE_BYTES: usize = 4096;
+
+/// How much is asked of the body at once, in bytes.
+const READ_BYTES: u64 = 64 << 10;
+
+impl Guest for Component {
+    fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
+        let response = match read(&request) {
+            Ok(request) => exchange(request),
+            Err(problem) => problem.into_response(),
+        };
+        drop(request);
+        write(response, response_out);
+    }
+}
+
+fn read(request: &IncomingRequest) -> Result<Request, Problem> {
+    let method = method_name(request.method());
+    let headers = request.headers().entries();
+    let limit = receiver()?.settings.max_body_bytes;
+    let body = match method.as_str() {
+        // Nothing looks at the body of a read.
+        "GET" | "HEAD" => Vec::new(),
+        _ => read_body(request, &headers, limit)?,
+    };
+    Ok(Request {
+        target: request.path_with_query().unwrap_or_default(),
+        method,
+        headers,
+        body,
+    })
+}
+
+/// The whole body. One that is longer than `limit`, or says it is, is not read
+/// on.
+fn read_body(
+    request: &IncomingRequest,
+    headers: &[(String, Vec<u8>)],
+    limit: usize,
+) -> Result<Vec<u8>, Problem> {
+    let declared = header(headers, "content-length").and_then(|length| length.parse().ok());
+    if declared.is_some_and(|length: usize| length > limit) {
+        return Err(Refusal::BodyTooLarge.into());
+    }
+    let incomplete = || Problem::from(Refusal::BodyIncomplete);
+    let incoming = request.consume().map_err(|()| incomplete())?;
+    // Declared after the body and so dropped before it, as the host demands.
+    let stream = incoming.stream().map_err(|()| incomplete())?;
+    let mut body = Vec::new();
+    loop {
+        match stream.blocking_read(READ_BYTES) {
+            // The first piece is mostly the whole.
+            Ok(piece) if body.is_empty() => body = piece,
+            Ok(piece) => body.extend_from_slice(&piece),
+            Err(StreamError::Closed) => break,
+            Err(StreamError::LastOperationFailed(_)) => return Err(incomplete()),
+        }
+        if body.len() > limit {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+    }
+    match declared {
+        Some(length) if length != body.len() => Err(incomplete()),
+        _ => Ok(body),
+    }
+}
+
+/// Writes the answer. What fails here fails because the caller has gone: there
+/// is nobody left to tell.
+fn write(answer: Response, out: ResponseOutparam) {
+    let mut headers: Vec<(String, Vec<u8>)> = answer
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name, value.into_bytes()))
+        .collect();
+    // Exact, or hosts send chunks.
+    let length = answer.body.len().to_string().into_bytes();
+    headers.push(("content-length".into(), length));
+    let fields = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
+    let response = OutgoingResponse::new(fields);
+    let _ = response.set_status_code(answer.status);
+    let Ok(body) = response.body() else { return };
+    // Before the body: some hosts wait for it.
+    ResponseOutparam::set(out, Ok(response));
+    if let Ok(stream) = body.write() {
+        for piece in answer.body.chunks(WRITE_BYTES) {
+            if stream.blocking_write_and_flush(piece).is_err() {
+                break;
+            }
+        }
+    }
+    let _ = OutgoingBody::finish(body, None);
+}
+
+fn method_name(method: Method) -> String {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+        Method::Other(name) => return name,
+    }
+    .into()
+}

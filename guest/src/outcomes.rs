@@ -1,0 +1,240 @@
+//! What a request can come to: one table, from which come the answers, the
+//! labels in logs and metrics, and the rows of the README.
+//!
+//! [`Success`] and [`Refusal`] are two types, so an error with a status of 200
+//! cannot be written down.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use serde::Serialize;
+
+use crate::bindings::exports::batchtask::receiver::intake::{Report, Response};
+
+macro_rules! outcomes {
+    ($(#[$doc:meta])* $name:ident { $($case:ident $status:literal $label:literal $text:literal)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $(#[doc = $text] $case,)*
+        }
+
+        impl $name {
+            /// Every row of the table.
+            pub const ALL: &[Self] = &[$(Self::$case),*];
+
+            /// The HTTP status code.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$case => $status),* }
+            }
+
+            /// The name in logs, metrics and, for a refusal, its type URI.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$case => $label),* }
+            }
+
+            /// What it means.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$case => $text),* }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// How a request was served.
+    Success {
+        Recorded    200 "recorded"    "A new event. It is durable."
+        Duplicate   200 "duplicate"   "An event that was durable already. It was counted."
+        Quarantined 200 "quarantined" "No batch-task notification. The body is in the quarantine."
+        Read        200 "read"        "A read was answered."
+    }
+}
+
+outcomes! {
+    /// Why a request was not served. Nothing of it was stored.
+    Refusal {
+        NotFound         404 "not-found"          "There is nothing here."
+        MethodNotAllowed 405 "method-not-allowed" "This resource does not take this method."
+        MediaType        415 "unsupported-media-type" "A notification is `application/json`, without a content coding."
+        BodyTooLarge     413 "body-too-large"     "The body is longer than `BATCHTASK_MAX_BODY_BYTES`."
+        BodyIncomplete   400 "body-incomplete"    "The body ended before it was whole."
+        NotJson          400 "not-json"           "The body is not JSON (RFC 8259)."
+        NotANotification 422 "not-a-notification" "The body is JSON, but no batch-task notification."
+        BadParameter     400 "bad-parameter"      "A query parameter has no valid value."
+        Misconfigured    500 "misconfigured"      "A setting has no valid value; the log names it."
+        Unavailable      503 "journal-unavailable" "The journal could not make it durable. Try again."
+        Full             503 "journal-full"       "The journal has no room left."
+        Slow             503 "too-slow"           "It took too long. Try again."
+        Overloaded       503 "overloaded"         "Too much at once. Try again."
+        BodyTimeout      408 "body-timeout"       "The body did not arrive in time."
+        Failed           500 "failed"             "The receiver failed; the log has more."
+        Unsupported      501 "journal-unsupported" "The journal of this host cannot do this."
+    }
+}
+
+/// What the platform and others do with a 503: seconds to wait.
+const RETRY_AFTER_S: &str = "5";
+
+impl Refusal {
+    /// What type URIs begin with; the label follows.
+    pub const TYPE_URI_BASE: &'static str = "urn:batchtask:problem:";
+
+    /// The stable type URI (RFC 9457).
+    pub fn type_uri(self) -> String {
+        let mut uri = Self::TYPE_URI_BASE.to_string();
+        uri.push_str(self.label());
+        uri
+    }
+}
+
+/// A refusal and its circumstances: what the caller is told, and what only the
+/// operator is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The row of the table.
+    pub refusal: Refusal,
+    /// What is wrong, for the caller.
+    pub detail: String,
+    /// What is wrong, for the operator; not sent.
+    pub operator: Option<String>,
+    /// JSON Pointer (RFC 6901) to the member of the body at fault.
+    pub pointer: Option<&'static str>,
+    /// The query parameter at fault.
+    pub parameter: Option<String>,
+    /// The methods that are allowed instead, for a 405.
+    pub allow: Option<&'static str>,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal, refusal.text())
+    }
+}
+
+/// The problem as it is sent: RFC 9457.
+#[derive(Serialize)]
+struct Details<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
+}
+
+impl Problem {
+    /// A refusal with its own text for the caller.
+    pub fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
+        Self {
+            refusal,
+            detail: detail.into(),
+            operator: None,
+            pointer: None,
+            parameter: None,
+            allow: None,
+        }
+    }
+
+    /// Adds what only the operator is told.
+    pub fn for_operator(mut self, text: impl Into<String>) -> Self {
+        self.operator = Some(text.into());
+        self
+    }
+
+    /// The answer, as `application/problem+json`.
+    pub fn into_response(self) -> Response {
+        let title = self.refusal.text();
+        let body = json(&Details {
+            r#type: self.refusal.type_uri(),
+            title,
+            status: self.refusal.status(),
+            detail: (self.detail != title).then_some(self.detail.as_str()),
+            pointer: self.pointer,
+            parameter: self.parameter.as_deref(),
+        });
+        let mut response = respond(
+            self.refusal.status(),
+            "application/problem+json",
+            body,
+            report(self.refusal.label()),
+        );
+        let extra = match self.refusal.status() {
+            405 => self.allow.map(|methods| ("allow", methods)),
+            503 => Some(("retry-after", RETRY_AFTER_S)),
+            _ => None,
+        };
+        if let Some((name, value)) = extra {
+            response.headers.push((name.into(), value.into()));
+        }
+        response.report.detail = self.operator.or(Some(self.detail));
+        response
+    }
+}
+
+/// An answer with a body.
+pub(crate) fn respond(status: u16, media_type: &str, body: Vec<u8>, report: Report) -> Response {
+    Response {
+        status,
+        headers: Vec::from([
+            ("content-type".into(), media_type.into()),
+            ("cache-control".into(), "no-store".into()),
+            ("x-content-type-options".into(), "nosniff".into()),
+        ]),
+        body,
+        report,
+    }
+}
+
+/// A report that knows of no task.
+pub(crate) fn report(outcome: &str) -> Report {
+    Report {
+        outcome: outcome.into(),
+        app_id: None,
+        task_id: None,
+        detail: None,
+    }
+}
+
+/// A value as JSON. The shapes of this crate have string keys and no floats,
+/// the two things that serde_json can refuse; the empty text stands for the
+/// impossible.
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn labels_are_unique_and_refusals_are_errors() {
+        let labels: Vec<_> = (Success::ALL.iter().map(|row| row.label()))
+            .chain(Refusal::ALL.iter().map(|row| row.label()))
+            .collect();
+        assert_eq!(labels.iter().collect::<BTreeSet<_>>().len(), labels.len());
+        assert!(Success::ALL.iter().all(|row| row.status() == 200));
+        assert!(Refusal::ALL.iter().all(|row| row.status() >= 400));
+    }
+
+    #[test]
+    fn a_problem_is_rfc_9457_and_keeps_the_operators_text_back() {
+        let problem = Problem::from(Refusal::Unavailable).for_operator("disk on fire");
+        let response = problem.into_response();
+        let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!(response.status, 503);
+        assert_eq!(body["type"], "urn:batchtask:problem:journal-unavailable");
+        assert_eq!(body["status"], 503);
+        assert!(!body.to_string().contains("fire"));
+        assert_eq!(response.report.detail.as_deref(), Some("disk on fire"));
+        assert!(
+            response
+                .headers
+                .iter()
+                .any(|(name, _)| name == "retry-after")
+        );
+    }
+}

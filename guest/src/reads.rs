@@ -1,0 +1,149 @@
+//! The answers to GET.
+
+use alloc::vec::Vec;
+use batchtask_notification::{Class, time};
+use serde::Serialize;
+
+use crate::bindings::exports::batchtask::receiver::intake::Response;
+use crate::journal::{Journal, TaskOrder, TaskQuery};
+use crate::outcomes::{Problem, Refusal, Success, json, report, respond};
+use crate::receiver::{Receiver, refused};
+use crate::routes::{Parameters, TaskName};
+use crate::views::{EventView, FeedView, HistoryView, QuarantineView, TaskView, TasksView};
+
+/// How many items a page has when nothing was said, and at most.
+const PAGE_DEFAULT: u32 = 50;
+const PAGE_MAX: u32 = 500;
+
+/// The longest a reader of the feed may ask to wait, in seconds.
+const WAIT_MAX_S: u32 = 30;
+
+impl<J: Journal> Receiver<'_, J> {
+    /// `GET /tasks`
+    pub(crate) fn tasks(&self, mut parameters: Parameters) -> Result<Response, Problem> {
+        let query = task_query(&mut parameters)?;
+        parameters.finish()?;
+        let page = self.journal.list_tasks(&query).map_err(refused)?;
+        Ok(read(&TasksView {
+            tasks: page.tasks.iter().map(TaskView::from).collect(),
+            next: page.next.as_deref(),
+        }))
+    }
+
+    /// `GET /tasks/{app_id}/{task_id}`
+    pub(crate) fn task(&self, name: TaskName, parameters: Parameters) -> Result<Response, Problem> {
+        parameters.finish()?;
+        let task = self.journal.find_task(&name.app_id, &name.task_id);
+        match task.map_err(refused)? {
+            Some(task) => Ok(read(&TaskView::from(&task))),
+            None => Err(Refusal::NotFound.into()),
+        }
+    }
+
+    /// `GET /tasks/{app_id}/{task_id}/events`
+    pub(crate) fn history(
+        &self,
+        name: TaskName,
+        mut parameters: Parameters,
+    ) -> Result<Response, Problem> {
+        let (limit, cursor) = (limit(&mut parameters)?, parameters.text("cursor"));
+        parameters.finish()?;
+        let page = self
+            .journal
+            .list_history(&name.app_id, &name.task_id, cursor.as_deref(), limit)
+            .map_err(refused)?;
+        // A task has an event; a page after its last one may be empty.
+        if page.events.is_empty() && cursor.is_none() {
+            return Err(Refusal::NotFound.into());
+        }
+        Ok(read(&HistoryView::from(&page)))
+    }
+
+    /// `GET /events`
+    pub(crate) fn feed(&self, mut parameters: Parameters) -> Result<Response, Problem> {
+        let limit = limit(&mut parameters)?;
+        let after = parameters.parsed("after", "a sequence number", |text| text.parse().ok())?;
+        let wait_s = parameters.parsed("wait", "a number of seconds from 0 to 30", |text| {
+            text.parse().ok().filter(|&seconds| seconds <= WAIT_MAX_S)
+        })?;
+        parameters.finish()?;
+        let after = after.unwrap_or(0);
+        let wait_ms = wait_s.unwrap_or(0).saturating_mul(1000);
+        let events = self
+            .journal
+            .follow(after, limit, wait_ms)
+            .map_err(refused)?;
+        Ok(read(&FeedView {
+            events: events.iter().map(EventView::alone).collect(),
+            last_seq: events.last().map_or(after, |last| last.seq),
+        }))
+    }
+
+    /// `GET /quarantine`
+    pub(crate) fn quarantine(&self, mut parameters: Parameters) -> Result<Response, Problem> {
+        let (limit, cursor) = (limit(&mut parameters)?, parameters.text("cursor"));
+        parameters.finish()?;
+        let page = self
+            .journal
+            .list_quarantine(cursor.as_deref(), limit)
+            .map_err(refused)?;
+        Ok(read(&QuarantineView {
+            rejects: page.rejects.iter().map(Into::into).collect::<Vec<_>>(),
+            dropped: page.dropped,
+            next: page.next.as_deref(),
+        }))
+    }
+}
+
+/// A 200 with JSON.
+fn read(value: &impl Serialize) -> Response {
+    let success = Success::Read;
+    respond(
+        success.status(),
+        "application/json",
+        json(value),
+        report(success.label()),
+    )
+}
+
+fn limit(parameters: &mut Parameters) -> Result<u32, Problem> {
+    let limit = parameters.parsed("limit", "a number from 1 to 500", |text| {
+        text.parse()
+            .ok()
+            .filter(|limit| (1..=PAGE_MAX).contains(limit))
+    })?;
+    Ok(limit.unwrap_or(PAGE_DEFAULT))
+}
+
+fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Problem> {
+    let class = parameters.parsed("class", "`open`, `retryable` or `final`", |text| {
+        [Class::Open, Class::Retryable, Class::Final]
+            .into_iter()
+            .find(|class| class.name() == text)
+    })?;
+    let order = parameters.parsed("order", "`newest` or `oldest`", |text| match text {
+        "newest" => Some(TaskOrder::Newest),
+        "oldest" => Some(TaskOrder::Oldest),
+        _ => None,
+    })?;
+    Ok(TaskQuery {
+        status: parameters.text("status"),
+        ranks: class.map_or((0, u8::MAX), |class| {
+            let ranks = class.ranks();
+            (*ranks.start(), *ranks.end())
+        }),
+        task_type: parameters.text("task_type"),
+        app_id: parameters.text("app_id"),
+        text: parameters.text("q"),
+        since_ms: instant(parameters, "since")?,
+        until_ms: instant(parameters, "until")?,
+        order: order.unwrap_or(TaskOrder::Newest),
+        cursor: parameters.text("cursor"),
+        limit: limit(parameters)?,
+    })
+}
+
+fn instant(parameters: &mut Parameters, name: &str) -> Result<Option<u64>, Problem> {
+    let form = "a UTC instant such as `2026-01-31T12:00:00.000Z`";
+    parameters.parsed(name, form, time::parse_milliseconds)
+}

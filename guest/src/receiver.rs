@@ -1,0 +1,217 @@
+//! The heart: one function from a buffered request to a response.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use batchtask_notification::{Notification, ParseError};
+
+use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
+use crate::journal::{Appended, Error, Event, EventFlags, Journal, Reject, error_text};
+use crate::outcomes::{Problem, Refusal, Success, json, report, respond};
+use crate::routes::{Parameters, Route, TaskName};
+use crate::settings::{Settings, Unprocessable};
+use crate::views::Receipt;
+
+/// What a request is answered with: where things are kept, what the operator
+/// decided, and what time it is.
+pub struct Receiver<'a, J> {
+    /// Where things are kept.
+    pub journal: &'a J,
+    /// What the operator decided.
+    pub settings: &'a Settings,
+    /// The time of arrival, in milliseconds since 1970 (UTC).
+    pub now_ms: u64,
+}
+
+/// What a notification came to.
+pub struct Taken {
+    /// The row of the table.
+    pub success: Success,
+    /// What the sender is told, as JSON.
+    pub receipt: Vec<u8>,
+    /// The task it was about; none for what was quarantined.
+    pub task: Option<TaskName>,
+}
+
+impl<J: Journal> Receiver<'_, J> {
+    /// Answers a request.
+    pub fn exchange(&self, request: Request) -> Response {
+        let is_head = request.method == "HEAD";
+        let mut response = self.answer(request).unwrap_or_else(Problem::into_response);
+        if is_head {
+            response.body.clear();
+        }
+        response
+    }
+
+    fn answer(&self, request: Request) -> Result<Response, Problem> {
+        let (path, query) = match request.target.split_once('?') {
+            Some((path, query)) => (path, query),
+            None => (request.target.as_str(), ""),
+        };
+        let route = Route::of(path).ok_or(Refusal::NotFound)?;
+        if !route.takes(&request.method) {
+            return Err(Problem {
+                allow: Some(route.methods()),
+                ..Problem::from(Refusal::MethodNotAllowed)
+            });
+        }
+        let parameters = Parameters::of(query);
+        match route {
+            Route::Notifications(Some(_)) => Err(Refusal::NotFound.into()),
+            Route::Notifications(None) => self.notify(request),
+            Route::Tasks => self.tasks(parameters),
+            Route::Task(name) => self.task(name, parameters),
+            Route::History(name) => self.history(name, parameters),
+            Route::Feed => self.feed(parameters),
+            Route::Quarantine => self.quarantine(parameters),
+        }
+    }
+
+    fn notify(&self, request: Request) -> Result<Response, Problem> {
+        check_media_type(&request.headers)?;
+        let taken = self.take(request.body, false)?;
+        let mut report = report(taken.success.label());
+        if let Some(name) = taken.task {
+            report.app_id = Some(name.app_id);
+            report.task_id = Some(name.task_id);
+        }
+        let status = taken.success.status();
+        Ok(respond(status, "application/json", taken.receipt, report))
+    }
+
+    /// Takes one notification: the way that every channel leads to. It returns
+    /// success only once the journal has.
+    pub fn take(&self, body: Vec<u8>, sender_proven: bool) -> Result<Taken, Problem> {
+        if body.len() > self.settings.max_body_bytes {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        match Notification::parse(&body) {
+            Ok(notification) => self.record(notification, body),
+            Err(error) if self.quarantines(sender_proven) => self.set_aside(&error, body),
+            Err(error) => Err(problem_of(&error)),
+        }
+    }
+
+    fn record(&self, notification: Notification, body: Vec<u8>) -> Result<Taken, Problem> {
+        let event = wire_event(notification.into_event(self.now_ms), body);
+        let success = match self.journal.append(&event, None).map_err(refused)? {
+            Appended::Recorded => Success::Recorded,
+            Appended::Duplicate | Appended::Replayed => Success::Duplicate,
+        };
+        Ok(Taken {
+            success,
+            receipt: json(&Receipt::of(success, &event)),
+            task: Some(TaskName {
+                app_id: event.app_id,
+                task_id: event.task_id,
+            }),
+        })
+    }
+
+    fn quarantines(&self, sender_proven: bool) -> bool {
+        match self.settings.unprocessable {
+            Unprocessable::Auto => sender_proven,
+            Unprocessable::Accept => true,
+            Unprocessable::Reject => false,
+        }
+    }
+
+    fn set_aside(&self, error: &ParseError, body: Vec<u8>) -> Result<Taken, Problem> {
+        let problem = problem_of(error);
+        let reject = Reject {
+            received_at_ms: self.now_ms,
+            reason: problem.refusal.label().into(),
+            detail: problem.detail,
+            pointer: problem.pointer.map(String::from),
+            body,
+        };
+        self.journal.quarantine(&reject, None).map_err(refused)?;
+        Ok(Taken {
+            success: Success::Quarantined,
+            receipt: json(&Receipt::quarantined(&reject)),
+            task: None,
+        })
+    }
+}
+
+/// Why a body is no notification, as the sender is told.
+fn problem_of(error: &ParseError) -> Problem {
+    let refusal = match error {
+        ParseError::NotJson { .. } => Refusal::NotJson,
+        _ => Refusal::NotANotification,
+    };
+    Problem {
+        pointer: error.pointer(),
+        ..Problem::new(refusal, error.detail())
+    }
+}
+
+/// Why the journal did not do it, as the caller and the operator are told.
+pub(crate) fn refused(error: Error) -> Problem {
+    let refusal = match &error {
+        Error::Unavailable(_) => Refusal::Unavailable,
+        Error::Full(_) => Refusal::Full,
+        Error::Unsupported(_) => Refusal::Unsupported,
+        Error::InvalidCursor(_) => {
+            return crate::routes::bad_parameter("cursor", "`next` of the page before");
+        }
+    };
+    Problem::from(refusal).for_operator(error_text(error))
+}
+
+/// The value of a header field, when it is there once and is text.
+pub(crate) fn header<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
+    let mut values = headers
+        .iter()
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name));
+    let (_, value) = values.next()?;
+    match values.next() {
+        Some(_) => None,
+        None => core::str::from_utf8(value).ok(),
+    }
+}
+
+/// A notification is `application/json`, whatever its parameters: JSON is
+/// UTF-8. A request that says nothing is believed to be one, for refusing it
+/// would lose it.
+fn check_media_type(headers: &[(String, Vec<u8>)]) -> Result<(), Problem> {
+    let has = |name: &str| {
+        headers
+            .iter()
+            .any(|(found, _)| found.eq_ignore_ascii_case(name))
+    };
+    let is_json = header(headers, "content-type")
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"));
+    let is_plain = header(headers, "content-encoding")
+        .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("identity"));
+    if (has("content-type") && !is_json) || (has("content-encoding") && !is_plain) {
+        return Err(Refusal::MediaType.into());
+    }
+    Ok(())
+}
+
+/// An event as the journal takes it: with its body.
+fn wire_event(event: batchtask_notification::Event, body: Vec<u8>) -> Event {
+    Event {
+        app_id: event.app_id,
+        task_id: event.task_id,
+        task_type: event.task_type,
+        status: event.status,
+        status_desc: event.status_desc,
+        event_time: event.event_time,
+        event_time_ms: event.event_time_ms,
+        request_id: event.request_id,
+        digest: event.digest.into(),
+        occurred_at_ms: event.occurred_at_ms,
+        rank: event.rank,
+        received_at_ms: event.received_at_ms,
+        oddities: wire_flags(event.flags),
+        body,
+    }
+}
+
+/// The same flags in the journal's type: the bits are in the same order.
+fn wire_flags(flags: batchtask_notification::Flags) -> EventFlags {
+    EventFlags::from_bits_retain(u8::try_from(flags.bits()).unwrap_or_default())
+}

@@ -1,0 +1,57 @@
+//! wasmtime, set up for many short-lived instances of one component.
+
+use std::path::{Path, PathBuf};
+
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
+
+use crate::limits::{INSTANCE_MEMORY_BYTES, KEEP_RESIDENT_BYTES, MAX_INSTANCES, WASM_STACK_BYTES};
+
+/// An engine for at most [`MAX_INSTANCES`] instances at once.
+///
+/// `concurrency` turns on what the `wasi:http` way in needs and the `intake`
+/// way in does better without. With a `cache_dir`, compiled code is kept there,
+/// so that the next start does not compile.
+pub(crate) fn engine(concurrency: bool, cache_dir: Option<&Path>) -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config
+        .concurrency_support(concurrency)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(4 * WASM_STACK_BYTES)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    if let Some(directory) = cache_dir {
+        let mut cache = CacheConfig::new();
+        cache.with_directory(directory);
+        config.cache(Some(Cache::new(cache)?));
+    }
+    Engine::new(&config)
+}
+
+/// Slots for instances, their pages kept between uses: giving them back to the
+/// kernel each time costs more than the instance itself.
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(MAX_INSTANCES)
+        .total_stacks(MAX_INSTANCES)
+        // A composed component has a handful of core instances.
+        .total_core_instances(8 * MAX_INSTANCES)
+        .total_memories(4 * MAX_INSTANCES)
+        .total_tables(8 * MAX_INSTANCES)
+        .max_memory_size(INSTANCE_MEMORY_BYTES)
+        .max_unused_warm_slots(MAX_INSTANCES)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .async_stack_keep_resident(KEEP_RESIDENT_BYTES);
+    pool
+}
+
+/// Where compiled code is kept unless the operator says otherwise:
+/// `$XDG_CACHE_HOME/batchtask`, or the same under `~/.cache`; nowhere when
+/// neither is known.
+pub fn default_cache_dir() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")))?;
+    Some(base.join("batchtask")).filter(|path| path.is_absolute())
+}
