@@ -1,0 +1,199 @@
+//! Where a page ends, as the opaque text that the caller brings back.
+//!
+//! A cursor is the sort key of the last row of its page, never a position:
+//! rows that come, go or move do not shift it.
+
+use std::fmt::Write as _;
+
+use crate::journal::{Error, TaskOrder};
+
+/// The first character of every cursor: its form.
+const VERSION: char = '1';
+const SEPARATOR: char = '.';
+
+/// The last row of a page of tasks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct TaskKey {
+    pub(super) occurred_at_ms: i64,
+    pub(super) app_id: String,
+    pub(super) task_id: String,
+}
+
+/// The last row of a page of a task's history.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct EventKey {
+    pub(super) occurred_at_ms: i64,
+    pub(super) rank: u8,
+    pub(super) digest: Vec<u8>,
+}
+
+impl TaskKey {
+    pub(super) fn encode(&self, order: TaskOrder) -> String {
+        let Self {
+            occurred_at_ms,
+            app_id,
+            task_id,
+        } = self;
+        join(
+            kind(order),
+            &[
+                &occurred_at_ms.to_be_bytes(),
+                app_id.as_bytes(),
+                task_id.as_bytes(),
+            ],
+        )
+    }
+
+    /// A cursor of the other order is none of this one.
+    pub(super) fn decode(text: &str, order: TaskOrder) -> Result<Self, Error> {
+        let parse = || {
+            let [occurred_at_ms, app_id, task_id] = split(text, kind(order))?;
+            Some(Self {
+                occurred_at_ms: number(&occurred_at_ms)?,
+                app_id: String::from_utf8(app_id).ok()?,
+                task_id: String::from_utf8(task_id).ok()?,
+            })
+        };
+        parse().ok_or_else(|| invalid("tasks"))
+    }
+}
+
+impl EventKey {
+    pub(super) fn encode(&self) -> String {
+        join(
+            'h',
+            &[
+                &self.occurred_at_ms.to_be_bytes(),
+                &[self.rank],
+                &self.digest,
+            ],
+        )
+    }
+
+    pub(super) fn decode(text: &str) -> Result<Self, Error> {
+        let parse = || {
+            let [occurred_at_ms, rank, digest] = split(text, 'h')?;
+            let [rank] = rank.try_into().ok()?;
+            Some(Self {
+                occurred_at_ms: number(&occurred_at_ms)?,
+                rank,
+                digest,
+            })
+        };
+        parse().ok_or_else(|| invalid("events"))
+    }
+}
+
+/// The cursor after the reject `seq`.
+pub(super) fn encode_seq(seq: i64) -> String {
+    join('q', &[&seq.to_be_bytes()])
+}
+
+/// The reverse of [`encode_seq`].
+pub(super) fn decode_seq(text: &str) -> Result<i64, Error> {
+    let parse = || {
+        let [seq] = split(text, 'q')?;
+        number(&seq)
+    };
+    parse().ok_or_else(|| invalid("the quarantine"))
+}
+
+fn kind(order: TaskOrder) -> char {
+    match order {
+        TaskOrder::Newest => 'n',
+        TaskOrder::Oldest => 'o',
+    }
+}
+
+fn invalid(list: &str) -> Error {
+    Error::InvalidCursor(format!("the cursor is none of this list of {list}"))
+}
+
+/// Version and kind, then each part in hexadecimal.
+fn join(kind: char, parts: &[&[u8]]) -> String {
+    let mut text = String::from_iter([VERSION, kind]);
+    for part in parts {
+        text.push(SEPARATOR);
+        for byte in *part {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+    }
+    text
+}
+
+fn split<const PARTS: usize>(text: &str, kind: char) -> Option<[Vec<u8>; PARTS]> {
+    let text = text
+        .strip_prefix(VERSION)?
+        .strip_prefix(kind)?
+        .strip_prefix(SEPARATOR)?;
+    let parts: Option<Vec<_>> = text.split(SEPARATOR).map(bytes).collect();
+    parts?.try_into().ok()
+}
+
+fn bytes(hexadecimal: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = hexadecimal
+        .chars()
+        .map(|digit| digit.to_digit(16))
+        .collect();
+    let digits = digits?;
+    let pairs = digits.chunks(2).map(|pair| match pair {
+        [high, low] => u8::try_from(high * 16 + low).ok(),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+fn number(bytes: &[u8]) -> Option<i64> {
+    bytes.try_into().ok().map(i64::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn task_keys_come_back(occurred_at_ms: i64, app_id: String, task_id: String) {
+            let key = TaskKey { occurred_at_ms, app_id, task_id };
+            let text = key.encode(TaskOrder::Newest);
+            prop_assert_eq!(TaskKey::decode(&text, TaskOrder::Newest).unwrap(), key);
+            prop_assert!(TaskKey::decode(&text, TaskOrder::Oldest).is_err());
+            prop_assert!(EventKey::decode(&text).is_err());
+        }
+
+        #[test]
+        fn event_keys_come_back(occurred_at_ms: i64, rank: u8, digest: Vec<u8>) {
+            let key = EventKey { occurred_at_ms, rank, digest };
+            prop_assert_eq!(EventKey::decode(&key.encode()).unwrap(), key);
+        }
+
+        #[test]
+        fn any_text_is_a_cursor_or_an_error(text in "(1[hnoq]\\.)?[0-9a-f.é]{0,40}") {
+            let _ = TaskKey::decode(&text, TaskOrder::Newest);
+            let _ = EventKey::decode(&text);
+            let _ = decode_seq(&text);
+        }
+    }
+
+    #[test]
+    fn garbage_is_an_error() {
+        for text in [
+            "",
+            "1",
+            "1q",
+            "1q.",
+            "1q.00",
+            "2q.0000000000000001",
+            "1q.000000000000000g",
+        ] {
+            assert!(
+                matches!(decode_seq(text), Err(Error::InvalidCursor(_))),
+                "{text}"
+            );
+        }
+        assert_eq!(decode_seq("1q.0000000000000001").unwrap(), 1);
+    }
+}
