@@ -11,7 +11,7 @@ use crate::bindings::exports::batchtask::receiver::intake::{
 use crate::bindings::wasi::clocks::wall_clock::now;
 use crate::journal::Imported;
 use crate::outcomes::{Problem, Refusal, Success};
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Sender};
 use crate::settings::Settings;
 
 pub(crate) struct Component;
@@ -56,7 +56,11 @@ impl Guest for Component {
 
     fn accept(body: Vec<u8>) -> Result<Outcome, WireRefusal> {
         // The caller vouches for the sender.
-        let taken = receiver().and_then(|receiver| receiver.take(body, true));
+        let sender = Sender {
+            proven: true,
+            ..Sender::default()
+        };
+        let taken = receiver().and_then(|receiver| receiver.take(body, &sender));
         match taken {
             Ok(taken) => Ok(match taken.success {
                 Success::Duplicate => Outcome::Duplicate,

@@ -39,6 +39,7 @@ pub mod outcomes;
 pub mod reads;
 pub mod receiver;
 pub mod routes;
+pub mod sender;
 pub mod settings;
 pub mod views;
 

@@ -55,6 +55,7 @@ outcomes! {
     Refusal {
         NotFound         404 "not-found"          "There is nothing here."
         MethodNotAllowed 405 "method-not-allowed" "This resource does not take this method."
+        Unauthorized     401 "unauthorized"       "The sender or reader is not proven."
         MediaType        415 "unsupported-media-type" "A notification is `application/json`, without a content coding."
         BodyTooLarge     413 "body-too-large"     "The body is longer than `BATCHTASK_MAX_BODY_BYTES`."
         BodyIncomplete   400 "body-incomplete"    "The body ended before it was whole."
@@ -162,6 +163,7 @@ impl Problem {
             report(self.refusal.label()),
         );
         let extra = match self.refusal.status() {
+            401 => Some(("www-authenticate", "Bearer")),
             405 => self.allow.map(|methods| ("allow", methods)),
             503 => Some(("retry-after", RETRY_AFTER_S)),
             _ => None,
@@ -195,6 +197,7 @@ pub(crate) fn report(outcome: &str) -> Report {
         app_id: None,
         task_id: None,
         detail: None,
+        signature: None,
     }
 }
 

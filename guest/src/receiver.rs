@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use batchtask_notification::{Notification, ParseError};
 
 use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
-use crate::journal::{Appended, Error, Event, EventFlags, Journal, Reject, error_text};
+use crate::journal::{Appended, Error, Event, EventFlags, Journal, Nonce, Reject, error_text};
 use crate::outcomes::{Problem, Refusal, Success, json, report, respond};
 use crate::routes::{Parameters, Route, TaskName};
+use crate::sender::{same_secret, unauthorized};
 use crate::settings::{Settings, Unprocessable};
 use crate::views::Receipt;
 
@@ -32,6 +33,19 @@ pub struct Taken {
     pub task: Option<TaskName>,
 }
 
+/// What is known of the sender of a notification.
+#[derive(Default)]
+pub struct Sender {
+    /// A signature or a path secret matched, or the caller vouches.
+    pub proven: bool,
+    /// What to remember against a replay.
+    pub nonce: Option<Nonce>,
+    /// What the check of the signature found.
+    pub signature: Option<String>,
+}
+
+const REPLAYED: &str = "the nonce was used before";
+
 impl<J: Journal> Receiver<'_, J> {
     /// Answers a request.
     pub fn exchange(&self, request: Request) -> Response {
@@ -48,17 +62,21 @@ impl<J: Journal> Receiver<'_, J> {
             Some((path, query)) => (path, query),
             None => (request.target.as_str(), ""),
         };
-        let route = Route::of(path).ok_or(Refusal::NotFound)?;
+        let route = Route::of(path).filter(|route| self.exists(route));
+        let route = route.ok_or(Refusal::NotFound)?;
         if !route.takes(&request.method) {
             return Err(Problem {
                 allow: Some(route.methods()),
                 ..Problem::from(Refusal::MethodNotAllowed)
             });
         }
+        if let Route::Notifications(_) = route {
+            return self.notify(request);
+        }
+        self.check_reader(&request.headers)?;
         let parameters = Parameters::of(query);
         match route {
-            Route::Notifications(Some(_)) => Err(Refusal::NotFound.into()),
-            Route::Notifications(None) => self.notify(request),
+            Route::Notifications(_) => Err(Refusal::NotFound.into()),
             Route::Tasks => self.tasks(parameters),
             Route::Task(name) => self.task(name, parameters),
             Route::History(name) => self.history(name, parameters),
@@ -67,10 +85,37 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
+    /// Whether a route is there at all. A wrong secret is as unknown as any
+    /// other path, and so is every read where no reader can be proven.
+    fn exists(&self, route: &Route) -> bool {
+        match (route, &self.settings.path_secret) {
+            (Route::Notifications(None), None) => true,
+            (Route::Notifications(Some(given)), Some(secret)) => same_secret(given, secret),
+            (Route::Notifications(_), _) => false,
+            _ => self.settings.read_token.is_some(),
+        }
+    }
+
+    fn check_reader(&self, headers: &[(String, Vec<u8>)]) -> Result<(), Problem> {
+        let given = header(headers, "authorization").and_then(bearer);
+        match (given, &self.settings.read_token) {
+            (Some(given), Some(token)) if same_secret(given, token) => Ok(()),
+            (Some(_), _) => Err(unauthorized("the read token does not match")),
+            (None, _) => Err(unauthorized("no read token")),
+        }
+    }
+
     fn notify(&self, request: Request) -> Result<Response, Problem> {
+        let checked = self.settings.scheme.check(&request.headers, self.now_ms)?;
         check_media_type(&request.headers)?;
-        let taken = self.take(request.body, false)?;
+        let sender = Sender {
+            proven: checked.proven || self.settings.path_secret.is_some(),
+            nonce: checked.nonce,
+            signature: checked.finding,
+        };
+        let taken = self.take(request.body, &sender)?;
         let mut report = report(taken.success.label());
+        report.signature = sender.signature;
         if let Some(name) = taken.task {
             report.app_id = Some(name.app_id);
             report.task_id = Some(name.task_id);
@@ -81,22 +126,30 @@ impl<J: Journal> Receiver<'_, J> {
 
     /// Takes one notification: the way that every channel leads to. It returns
     /// success only once the journal has.
-    pub fn take(&self, body: Vec<u8>, sender_proven: bool) -> Result<Taken, Problem> {
+    pub fn take(&self, body: Vec<u8>, sender: &Sender) -> Result<Taken, Problem> {
         if body.len() > self.settings.max_body_bytes {
             return Err(Refusal::BodyTooLarge.into());
         }
         match Notification::parse(&body) {
-            Ok(notification) => self.record(notification, body),
-            Err(error) if self.quarantines(sender_proven) => self.set_aside(&error, body),
+            Ok(notification) => self.record(notification, body, sender),
+            Err(error) if self.quarantines(sender.proven) => self.set_aside(&error, body, sender),
             Err(error) => Err(problem_of(&error)),
         }
     }
 
-    fn record(&self, notification: Notification, body: Vec<u8>) -> Result<Taken, Problem> {
-        let event = wire_event(notification.into_event(self.now_ms), body);
-        let success = match self.journal.append(&event, None).map_err(refused)? {
+    fn record(
+        &self,
+        notification: Notification,
+        body: Vec<u8>,
+        sender: &Sender,
+    ) -> Result<Taken, Problem> {
+        let mut event = wire_event(notification.into_event(self.now_ms), body);
+        event.signature = sender.signature.clone();
+        let appended = self.journal.append(&event, sender.nonce.as_ref());
+        let success = match appended.map_err(refused)? {
             Appended::Recorded => Success::Recorded,
-            Appended::Duplicate | Appended::Replayed => Success::Duplicate,
+            Appended::Duplicate => Success::Duplicate,
+            Appended::Replayed => return Err(unauthorized(REPLAYED)),
         };
         Ok(Taken {
             success,
@@ -116,7 +169,12 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
-    fn set_aside(&self, error: &ParseError, body: Vec<u8>) -> Result<Taken, Problem> {
+    fn set_aside(
+        &self,
+        error: &ParseError,
+        body: Vec<u8>,
+        sender: &Sender,
+    ) -> Result<Taken, Problem> {
         let problem = problem_of(error);
         let reject = Reject {
             received_at_ms: self.now_ms,
@@ -125,7 +183,10 @@ impl<J: Journal> Receiver<'_, J> {
             pointer: problem.pointer.map(String::from),
             body,
         };
-        self.journal.quarantine(&reject, None).map_err(refused)?;
+        let appended = self.journal.quarantine(&reject, sender.nonce.as_ref());
+        if appended.map_err(refused)? == Appended::Replayed {
+            return Err(unauthorized(REPLAYED));
+        }
         Ok(Taken {
             success: Success::Quarantined,
             receipt: json(&Receipt::quarantined(&reject)),
@@ -157,6 +218,12 @@ pub(crate) fn refused(error: Error) -> Problem {
         }
     };
     Problem::from(refusal).for_operator(error_text(error))
+}
+
+/// The token of an `Authorization` field, when its scheme is `Bearer`.
+fn bearer(field: &str) -> Option<&str> {
+    let (scheme, token) = field.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// The value of a header field, when it is there once and is text.
@@ -206,6 +273,7 @@ fn wire_event(event: batchtask_notification::Event, body: Vec<u8>) -> Event {
         occurred_at_ms: event.occurred_at_ms,
         rank: event.rank,
         received_at_ms: event.received_at_ms,
+        signature: None,
         oddities: wire_flags(event.flags),
         body,
     }

@@ -4,6 +4,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::sender::{Algorithm, Mode, Order, Scheme, Unit};
+
 /// A setting, as the operator meets it.
 pub struct Setting {
     /// The name of the variable.
@@ -18,29 +20,65 @@ pub struct Setting {
     pub secret: bool,
 }
 
-/// The greatest body a notification may be asked to have: 16 MiB.
-const MAX_BODY_BYTES_LIMIT: u64 = 16 << 20;
+macro_rules! settings {
+    ($($id:ident $name:literal, $form:literal, $default:literal, $secret:ident, $text:literal;)*) => {
+        /// Every setting of the receiver.
+        pub const SETTINGS: &[Setting] = &[$($id),*];
 
-/// Every setting of the receiver.
-pub const SETTINGS: &[Setting] = &[MAX_BODY_BYTES, UNPROCESSABLE];
+        $(const $id: Setting = Setting {
+            name: $name,
+            form: $form,
+            default: $default,
+            text: $text,
+            secret: $secret,
+        };)*
+    };
+}
 
-const MAX_BODY_BYTES: Setting = Setting {
-    name: "BATCHTASK_MAX_BODY_BYTES",
-    form: "a number of bytes from 1024 to 16777216",
-    // 1 MiB as base64, and 128 KiB for the envelope around it.
-    default: "1572864",
-    text: "The longest body a notification may have",
-    secret: false,
-};
+const SHOWN: bool = false;
+const SECRET: bool = true;
 
-const UNPROCESSABLE: Setting = Setting {
-    name: "BATCHTASK_UNPROCESSABLE",
-    form: "`auto`, `accept` or `reject`",
-    default: "auto",
-    text: "What becomes of a body that is no batch-task notification: `accept` quarantines it and \
-           answers 200, `reject` answers 400 or 422, `auto` accepts from a proven sender only",
-    secret: false,
-};
+settings! {
+    READ_TOKEN "BATCHTASK_READ_TOKEN",
+        "16 to 256 visible ASCII characters", "", SECRET,
+        "What readers prove themselves with, as `Authorization: Bearer …`. Without it nothing can be read";
+    PATH_SECRET "BATCHTASK_PATH_SECRET",
+        "16 to 128 of `A-Z a-z 0-9 _ -`", "", SECRET,
+        "Moves the webhook to `/notifications/<secret>`";
+    TOKEN "BATCHTASK_TOKEN",
+        "one token of 3 to 32 letters and digits, or two with a comma between", "", SECRET,
+        "The token of the rule action; two while one replaces the other";
+    SIGNATURE "BATCHTASK_SIGNATURE",
+        "`off`, `report` or `enforce`", "off", SHOWN,
+        "What is done about the signature of a push: `report` tries every known variant and says which matched, `enforce` refuses what does not match";
+    SIGNATURE_DIGEST "BATCHTASK_SIGNATURE_DIGEST",
+        "`sha256`, `sha1` or `hmac-sha256`", "sha256", SHOWN,
+        "How a signature is made";
+    SIGNATURE_ORDER "BATCHTASK_SIGNATURE_ORDER",
+        "`sorted`, or `token`, `timestamp` and `nonce` in any order with commas between", "sorted", SHOWN,
+        "In which order what is signed is joined";
+    SIGNATURE_HEADER "BATCHTASK_SIGNATURE_HEADER",
+        "a header field's name", "signature", SHOWN,
+        "The header field of the signature";
+    TIMESTAMP_HEADER "BATCHTASK_TIMESTAMP_HEADER",
+        "a header field's name", "timestamp", SHOWN,
+        "The header field of the timestamp";
+    NONCE_HEADER "BATCHTASK_NONCE_HEADER",
+        "a header field's name", "nonce", SHOWN,
+        "The header field of the nonce";
+    TIMESTAMP_UNIT "BATCHTASK_TIMESTAMP_UNIT",
+        "`s` or `ms`", "s", SHOWN,
+        "The unit of the timestamp";
+    TIMESTAMP_WINDOW_S "BATCHTASK_TIMESTAMP_WINDOW_S",
+        "a number of seconds from 1 to 86400", "300", SHOWN,
+        "How far the timestamp may be from now, either way";
+    UNPROCESSABLE "BATCHTASK_UNPROCESSABLE",
+        "`auto`, `accept` or `reject`", "auto", SHOWN,
+        "What becomes of a body that is no batch-task notification: `accept` quarantines it and answers 200, `reject` answers 400 or 422, `auto` accepts from a proven sender only";
+    MAX_BODY_BYTES "BATCHTASK_MAX_BODY_BYTES",
+        "a number of bytes from 1024 to 16777216", "1572864", SHOWN,
+        "The longest body of a notification: by default 1 MiB as base64 and an envelope";
+}
 
 /// What becomes of a body that is no batch-task notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,46 +98,140 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// What becomes of a body that is no batch-task notification.
     pub unprocessable: Unprocessable,
+    /// The last segment of the webhook's path.
+    pub path_secret: Option<String>,
+    /// What readers prove themselves with.
+    pub read_token: Option<String>,
+    /// How senders are checked.
+    pub scheme: Scheme,
 }
 
 impl Settings {
     /// Reads every setting by `look_up`. The error has a line for each that
     /// has no valid value, and shows no secret.
     pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
-        let mut wrong = Vec::new();
-        let max_body_bytes = value(&look_up, &mut wrong, &MAX_BODY_BYTES, |text| {
-            number(text, 1024, MAX_BODY_BYTES_LIMIT).and_then(|bytes| usize::try_from(bytes).ok())
+        let mut reader = Reader {
+            look_up,
+            wrong: Vec::new(),
+        };
+        let settings = reader.settings();
+        match settings {
+            Some(settings) if reader.wrong.is_empty() => Ok(settings),
+            _ => Err(reader.wrong),
+        }
+    }
+}
+
+/// Reads settings, and gathers what is wrong with them.
+struct Reader<F> {
+    look_up: F,
+    wrong: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    fn settings(&mut self) -> Option<Settings> {
+        // All are read before the first missing one ends it.
+        let scheme = self.scheme();
+        let path_secret = self.value(&PATH_SECRET, |text| {
+            secret(text, 128, |byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+            })
         });
-        let unprocessable = value(&look_up, &mut wrong, &UNPROCESSABLE, |text| match text {
+        let read_token = self.value(&READ_TOKEN, |text| {
+            secret(text, 256, |byte| byte.is_ascii_graphic())
+        });
+        let max_body_bytes = self.value(&MAX_BODY_BYTES, |text| {
+            number(text, 1024, 16 << 20).and_then(|bytes| usize::try_from(bytes).ok())
+        });
+        let unprocessable = self.value(&UNPROCESSABLE, |text| match text {
             "auto" => Some(Unprocessable::Auto),
             "accept" => Some(Unprocessable::Accept),
             "reject" => Some(Unprocessable::Reject),
             _ => None,
         });
-        let whole = || {
-            Some(Self {
-                max_body_bytes: max_body_bytes?,
-                unprocessable: unprocessable?,
-            })
+        Some(Settings {
+            max_body_bytes: max_body_bytes?,
+            unprocessable: unprocessable?,
+            path_secret: path_secret?,
+            read_token: read_token?,
+            scheme: scheme?,
+        })
+    }
+
+    fn scheme(&mut self) -> Option<Scheme> {
+        let mode = self.value(&SIGNATURE, |text| match text {
+            "off" => Some(Mode::Off),
+            "report" => Some(Mode::Report),
+            "enforce" => Some(Mode::Enforce),
+            _ => None,
+        });
+        let tokens = self.value(&TOKEN, tokens);
+        let algorithm = self.value(&SIGNATURE_DIGEST, Algorithm::of);
+        let order = self.value(&SIGNATURE_ORDER, Order::of);
+        let signature_header = self.value(&SIGNATURE_HEADER, field_name);
+        let timestamp_header = self.value(&TIMESTAMP_HEADER, field_name);
+        let nonce_header = self.value(&NONCE_HEADER, field_name);
+        let unit = self.value(&TIMESTAMP_UNIT, |text| match text {
+            "s" => Some(Unit::Seconds),
+            "ms" => Some(Unit::Milliseconds),
+            _ => None,
+        });
+        let window_s = self.value(&TIMESTAMP_WINDOW_S, |text| number(text, 1, 86_400));
+        let scheme = Scheme {
+            mode: mode?,
+            tokens: tokens?,
+            algorithm: algorithm?,
+            order: order?,
+            signature_header: signature_header?,
+            timestamp_header: timestamp_header?,
+            nonce_header: nonce_header?,
+            unit: unit?,
+            window_ms: window_s?.saturating_mul(1000),
         };
-        whole().ok_or(wrong)
+        if scheme.mode != Mode::Off && scheme.tokens.is_empty() {
+            let line = "`BATCHTASK_TOKEN` must be set, for `BATCHTASK_SIGNATURE` is not `off`";
+            self.wrong.push(line.into());
+        }
+        Some(scheme)
+    }
+
+    /// The value of one setting, or none and a line about what is wrong.
+    fn value<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let given = (self.look_up)(setting.name);
+        let text = given.as_deref().unwrap_or(setting.default).trim();
+        let value = parse(text);
+        if value.is_none() {
+            self.wrong.push(complaint(setting, text));
+        }
+        value
     }
 }
 
-/// The value of one setting, or none and a line about what is wrong with it.
-fn value<T>(
-    look_up: &impl Fn(&str) -> Option<String>,
-    wrong: &mut Vec<String>,
-    setting: &Setting,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Option<T> {
-    let given = look_up(setting.name);
-    let text = given.as_deref().unwrap_or(setting.default).trim();
-    let value = parse(text);
-    if value.is_none() {
-        wrong.push(complaint(setting, text));
+/// A secret, or none for the empty text.
+fn secret(text: &str, max_bytes: usize, allowed: impl Fn(u8) -> bool) -> Option<Option<String>> {
+    match text.len() {
+        0 => Some(None),
+        length if length < 16 || length > max_bytes => None,
+        _ => text.bytes().all(allowed).then(|| Some(text.into())),
     }
-    value
+}
+
+/// One token, or two with a comma between; none for the empty text.
+fn tokens(text: &str) -> Option<Vec<String>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let tokens: Vec<String> = text.split(',').map(|token| token.trim().into()).collect();
+    let valid = |token: &String| {
+        (3..=32).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    (tokens.len() <= 2 && tokens.iter().all(valid)).then_some(tokens)
+}
+
+/// The name of a header field (RFC 9110, 5.1).
+fn field_name(text: &str) -> Option<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    (!text.is_empty() && text.bytes().all(allowed)).then(|| text.into())
 }
 
 /// Names the setting, the form its value should have, and what was found.
@@ -141,10 +273,34 @@ mod tests {
         let expected = "`BATCHTASK_MAX_BODY_BYTES` must be a number of bytes from 1024 to \
                         16777216, found `12 kB`";
         assert!(wrong.iter().any(|line| line == expected), "{wrong:?}");
-        assert!(
-            wrong
+        assert_eq!(wrong.len(), SETTINGS.len());
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let wrong = Settings::read(|_| Some("hush hush".into())).unwrap_err();
+        for setting in SETTINGS.iter().filter(|setting| setting.secret) {
+            let line = wrong
                 .iter()
-                .any(|line| line.contains("BATCHTASK_UNPROCESSABLE"))
-        );
+                .find(|line| line.contains(setting.name))
+                .unwrap();
+            assert!(!line.contains("hush"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_signature_needs_a_token() {
+        let wrong = Settings::read(|name| (name == SIGNATURE.name).then(|| "enforce".into()));
+        assert!(wrong.unwrap_err()[0].contains("BATCHTASK_TOKEN"));
+    }
+
+    #[test]
+    fn two_tokens_may_be_valid_at_once() {
+        let read = |value: &'static str| {
+            Settings::read(move |name| (name == TOKEN.name).then(|| value.into()))
+        };
+        assert_eq!(read("aaa, b2b").unwrap().scheme.tokens, ["aaa", "b2b"]);
+        assert!(read("aaa,bbb,ccc").is_err());
+        assert!(read("aa").is_err());
     }
 }

@@ -114,6 +114,7 @@ pub struct EventView<'a> {
     received_at: String,
     seq: u64,
     digest: String,
+    signature: Option<&'a str>,
     duplicates: u64,
     flags: Vec<&'static str>,
     request_ids: &'a [String],
@@ -138,6 +139,7 @@ impl<'a> EventView<'a> {
             received_at: instant(event.received_at_ms),
             seq: stored.seq,
             digest: hex(&event.digest),
+            signature: event.signature.as_deref(),
             duplicates: stored.duplicates,
             flags: late.into_iter().chain(oddities(event.oddities)).collect(),
             request_ids: &stored.request_ids,
@@ -257,7 +259,7 @@ fn instant(at_ms: u64) -> String {
 }
 
 /// Bytes in lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
     bytes
         .iter()

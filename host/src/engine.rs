@@ -49,7 +49,7 @@ fn pool() -> PoolingAllocationConfig {
 /// Where compiled code is kept unless the operator says otherwise:
 /// `$XDG_CACHE_HOME/batchtask`, or the same under `~/.cache`; nowhere when
 /// neither is known.
-pub fn default_cache_dir() -> Option<PathBuf> {
+pub(crate) fn default_cache_dir() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let base = variable("XDG_CACHE_HOME").map(PathBuf::from);
     let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")))?;

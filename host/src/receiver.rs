@@ -137,9 +137,9 @@ enum WayIn {
 
 impl Receiver {
     /// A receiver over this journal.
-    pub fn builder(journal: impl Journal) -> Builder {
+    pub fn builder(journal: Arc<dyn Journal>) -> Builder {
         Builder {
-            journal: Arc::new(journal),
+            journal,
             settings: Settings::default(),
             component: EMBEDDED_COMPONENT.into(),
             cache_dir: None,
@@ -230,6 +230,7 @@ async fn over_wasi_http(handler: &WasiHttp, request: Request) -> wasmtime::Resul
             app_id: None,
             task_id: None,
             detail: None,
+            signature: None,
         },
     })
 }
@@ -256,6 +257,7 @@ pub(crate) fn refusal(refusal: Refusal, operator: Option<String>) -> Response {
             app_id: report.app_id,
             task_id: report.task_id,
             detail: report.detail,
+            signature: report.signature,
         },
     }
 }

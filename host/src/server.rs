@@ -169,6 +169,7 @@ fn log(method: &http::Method, response: &Response, started: Instant) {
         app_id = report.app_id,
         task_id = report.task_id,
         detail = report.detail,
+        signature = report.signature,
         ms = started.elapsed().as_secs_f64() * 1e3,
         "request"
     );

@@ -1,6 +1,7 @@
 //! `batchtask serve`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -52,8 +53,8 @@ impl Serve {
         let settings = Settings::from_env();
         let max_body_bytes = self.max_body_bytes(&settings)?;
         let stop = stop_signal()?;
-        let journal = std::sync::Arc::new(self.open_journal()?);
-        let receiver = Receiver::builder(journal.clone())
+        let journal = Arc::new(self.open_journal()?);
+        let receiver = Receiver::builder(journal)
             .settings(settings)
             .component(self.component_bytes()?)
             .cache_dir(self.cache_dir.clone().or_else(default_cache_dir))
@@ -90,7 +91,7 @@ impl Serve {
                 self.journal
             )
         })?;
-        Ok(SqliteJournal::open(path.as_ref(), Options::default())?)
+        Ok(SqliteJournal::open(Path::new(path), Options::default())?)
     }
 
     fn component_bytes(&self) -> anyhow::Result<Vec<u8>> {

@@ -15,7 +15,7 @@ macro_rules! select_events {
             "SELECT seq, task, tasks.app_id, tasks.task_id, events.task_type, events.status, ",
             "events.status_desc, event_time, event_time_ms, request_id, events.digest, ",
             "events.occurred_at_ms, events.rank, received_at_ms, events.oddities, body, ",
-            "events.duplicates, late FROM ",
+            "events.duplicates, late, signature FROM ",
             $rest
         )
     };
@@ -142,6 +142,7 @@ fn from_row(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<StoredEv
         occurred_at_ms: unsigned(row.get(11)?),
         rank: row.get(12)?,
         received_at_ms: unsigned(row.get(13)?),
+        signature: row.get(18)?,
         oddities: oddities_from_bits(row.get(14)?),
         body: row.get(15)?,
     };

@@ -75,9 +75,9 @@ pub(super) fn last_seq(connection: &Connection) -> rusqlite::Result<u64> {
 /// The task is looked up on the way, so that an event of a known task is one
 /// statement. Nothing happens when the task is unknown, or the digest known.
 const INSERT_EVENT: &str = "
-    INSERT INTO events (task, digest, occurred_at_ms, rank, received_at_ms, oddities, late,
-        duplicates, task_type, status, status_desc, event_time, event_time_ms, request_id, body)
-    SELECT id, :digest, :occurred_at_ms, :rank, :received_at_ms, :oddities,
+    INSERT INTO events (task, digest, occurred_at_ms, rank, received_at_ms, signature, oddities,
+        late, duplicates, task_type, status, status_desc, event_time, event_time_ms, request_id, body)
+    SELECT id, :digest, :occurred_at_ms, :rank, :received_at_ms, :signature, :oddities,
         (occurred_at_ms, rank, digest) > (:occurred_at_ms, :rank, :digest),
         0, :task_type, :status, :status_desc, :event_time, :event_time_ms, :request_id, :body
     FROM tasks WHERE app_id = :app_id AND task_id = :task_id
@@ -148,6 +148,7 @@ fn insert_event(connection: &Connection, checked: &CheckedEvent) -> rusqlite::Re
             ":occurred_at_ms": checked.occurred_at_ms,
             ":rank": event.rank,
             ":received_at_ms": checked.received_at_ms,
+            ":signature": event.signature,
             ":oddities": oddities_to_bits(event.oddities),
             ":task_type": event.task_type,
             ":status": event.status,

@@ -33,6 +33,7 @@ CREATE TABLE events (
     occurred_at_ms INTEGER NOT NULL,
     rank           INTEGER NOT NULL,
     received_at_ms INTEGER NOT NULL,
+    signature      TEXT,
     oddities       INTEGER NOT NULL,
     late           INTEGER NOT NULL,
     duplicates     INTEGER NOT NULL,

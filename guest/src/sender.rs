@@ -1,0 +1,453 @@
+//! Was this sent by the platform?
+//!
+//! The platform signs a push with a token, but documents no algorithm. The
+//! default here is the scheme that is common among its kin: the hexadecimal
+//! SHA-256 of token, timestamp and nonce, sorted as text and joined. Every
+//! part of it is a setting, and [`Mode::Report`] finds the right one from the
+//! first genuine push without refusing it.
+//!
+//! The signature does not cover the body: it proves the sender, and with the
+//! timestamp's window and the remembered nonce, that this is no replay.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::journal::Nonce;
+use crate::outcomes::{Problem, Refusal};
+use crate::receiver::header;
+
+/// The longest nonce, in bytes.
+const NONCE_BYTES_MAX: usize = 256;
+
+/// What is done about signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They are not looked at.
+    Off,
+    /// Every known variant is tried and the one that matches is reported; no
+    /// request is refused.
+    Report,
+    /// A request whose signature does not match is refused.
+    Enforce,
+}
+
+/// How a signature is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// SHA-256 of the three operands.
+    Sha256,
+    /// SHA-1 of the three operands.
+    Sha1,
+    /// HMAC-SHA-256, keyed by the token, of the other two operands.
+    HmacSha256,
+}
+
+impl Algorithm {
+    const ALL: [Self; 3] = [Self::Sha256, Self::Sha1, Self::HmacSha256];
+
+    /// The name in settings and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha1 => "sha1",
+            Self::HmacSha256 => "hmac-sha256",
+        }
+    }
+
+    /// The algorithm of a name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
+/// In which order the operands are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order(&'static str);
+
+impl Order {
+    /// As text, the least first; then every fixed order.
+    const ALL: [Self; 7] = [
+        Self("sorted"),
+        Self("token,timestamp,nonce"),
+        Self("token,nonce,timestamp"),
+        Self("timestamp,token,nonce"),
+        Self("timestamp,nonce,token"),
+        Self("nonce,token,timestamp"),
+        Self("nonce,timestamp,token"),
+    ];
+
+    /// The order of a name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.0 == name)
+    }
+
+    /// The operands in this order.
+    fn arrange<'a>(self, operands: &Operands<'a>) -> Vec<(&'static str, &'a str)> {
+        let mut named = Vec::from([
+            ("token", operands.token),
+            ("timestamp", operands.timestamp),
+            ("nonce", operands.nonce),
+        ]);
+        if self.0 == "sorted" {
+            named.sort_by_key(|&(_, value)| value);
+        } else {
+            named.sort_by_key(|&(name, _)| self.0.split(',').position(|at| at == name));
+        }
+        named
+    }
+}
+
+/// The unit of the timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970.
+    Milliseconds,
+}
+
+/// How senders are checked.
+#[derive(Clone, Debug)]
+pub struct Scheme {
+    /// What is done about signatures.
+    pub mode: Mode,
+    /// The tokens that are valid now: none, one, or two while one replaces the
+    /// other.
+    pub tokens: Vec<String>,
+    /// How a signature is made.
+    pub algorithm: Algorithm,
+    /// In which order its operands are joined.
+    pub order: Order,
+    /// The header field of the signature.
+    pub signature_header: String,
+    /// The header field of the timestamp.
+    pub timestamp_header: String,
+    /// The header field of the nonce.
+    pub nonce_header: String,
+    /// The unit of the timestamp.
+    pub unit: Unit,
+    /// How far the timestamp may be from now, either way, in milliseconds.
+    pub window_ms: u64,
+}
+
+/// What the check of a signature came to.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// It matched.
+    pub proven: bool,
+    /// What to remember against a replay.
+    pub nonce: Option<Nonce>,
+    /// The variant that matched, or what was wrong; none when not looked at.
+    pub finding: Option<String>,
+}
+
+struct Operands<'a> {
+    token: &'a str,
+    timestamp: &'a str,
+    nonce: &'a str,
+}
+
+/// The three header fields of a signed request.
+struct Signed<'a> {
+    signature: &'a str,
+    timestamp: &'a str,
+    nonce: &'a str,
+}
+
+impl Scheme {
+    /// Checks the signature of a request that arrived at `now_ms`.
+    pub fn check(&self, headers: &[(String, Vec<u8>)], now_ms: u64) -> Result<Checked, Problem> {
+        match self.mode {
+            Mode::Off => Ok(Checked::default()),
+            Mode::Report => Ok(self.report(headers, now_ms)),
+            Mode::Enforce => self.enforce(headers, now_ms).map_err(unauthorized),
+        }
+    }
+
+    fn signed<'a>(&self, headers: &'a [(String, Vec<u8>)]) -> Result<Signed<'a>, &'static str> {
+        let signed = Signed {
+            signature: header(headers, &self.signature_header).ok_or("no signature")?,
+            timestamp: header(headers, &self.timestamp_header).ok_or("no timestamp")?,
+            nonce: header(headers, &self.nonce_header).ok_or("no nonce")?,
+        };
+        match signed.nonce.len() {
+            0 => Err("an empty nonce"),
+            length if length > NONCE_BYTES_MAX => Err("a nonce of more than 256 bytes"),
+            _ => Ok(signed),
+        }
+    }
+
+    fn enforce(&self, headers: &[(String, Vec<u8>)], now_ms: u64) -> Result<Checked, &'static str> {
+        let signed = self.signed(headers)?;
+        // Every token is tried: how long it takes does not tell which matched.
+        let matching = self.tokens.iter().fold(false, |found, token| {
+            found | matches(&signed, token, self.algorithm, self.order)
+        });
+        if !matching {
+            return Err("the signature does not match");
+        }
+        self.in_window(&signed, self.unit, now_ms)
+            .then_some(Checked {
+                proven: true,
+                nonce: Some(Nonce {
+                    value: signed.nonce.into(),
+                    // Once its timestamp is out of the window, a replay is
+                    // refused for that.
+                    expires_at_ms: now_ms.saturating_add(self.window_ms.saturating_mul(2)),
+                }),
+                finding: Some(variant(self.algorithm, self.order, self.unit)),
+            })
+            .ok_or("the timestamp is outside the window")
+    }
+
+    fn report(&self, headers: &[(String, Vec<u8>)], now_ms: u64) -> Checked {
+        let signed = match self.signed(headers) {
+            Ok(signed) => signed,
+            Err(reason) => return finding(reason.into()),
+        };
+        let found = Algorithm::ALL.into_iter().find_map(|algorithm| {
+            let order = Order::ALL.into_iter().find(|&order| {
+                let mut tokens = self.tokens.iter();
+                tokens.any(|token| matches(&signed, token, algorithm, order))
+            });
+            order.map(|order| (algorithm, order))
+        });
+        let Some((algorithm, order)) = found else {
+            return finding("no known variant matches".into());
+        };
+        let unit = [Unit::Seconds, Unit::Milliseconds]
+            .into_iter()
+            .find(|&unit| self.in_window(&signed, unit, now_ms));
+        match unit {
+            Some(unit) => Checked {
+                proven: true,
+                ..finding(variant(algorithm, order, unit))
+            },
+            None => finding("it matches, but the timestamp is outside the window".into()),
+        }
+    }
+
+    fn in_window(&self, signed: &Signed<'_>, unit: Unit, now_ms: u64) -> bool {
+        let digits_only = signed.timestamp.bytes().all(|byte| byte.is_ascii_digit());
+        let at: Option<u64> = signed.timestamp.parse().ok().filter(|_| digits_only);
+        let factor = match unit {
+            Unit::Seconds => 1000,
+            Unit::Milliseconds => 1,
+        };
+        at.and_then(|at| at.checked_mul(factor))
+            .is_some_and(|at_ms| at_ms.abs_diff(now_ms) <= self.window_ms)
+    }
+}
+
+fn finding(text: String) -> Checked {
+    Checked {
+        finding: Some(text),
+        ..Checked::default()
+    }
+}
+
+/// A variant as its settings would name it.
+fn variant(algorithm: Algorithm, order: Order, unit: Unit) -> String {
+    let unit = match unit {
+        Unit::Seconds => "s",
+        Unit::Milliseconds => "ms",
+    };
+    [algorithm.name(), order.0, unit].join(" ")
+}
+
+/// The refusal of an unproven sender. Which part failed is for the operator.
+pub(crate) fn unauthorized(reason: &str) -> Problem {
+    Problem::from(Refusal::Unauthorized).for_operator(reason)
+}
+
+fn matches(signed: &Signed<'_>, token: &str, algorithm: Algorithm, order: Order) -> bool {
+    let operands = order.arrange(&Operands {
+        token,
+        timestamp: signed.timestamp,
+        nonce: signed.nonce,
+    });
+    let expected = match algorithm {
+        Algorithm::Sha256 => digest::<Sha256>(&operands),
+        Algorithm::Sha1 => digest::<Sha1>(&operands),
+        Algorithm::HmacSha256 => hmac(token, &operands),
+    };
+    let given = signed.signature.to_ascii_lowercase();
+    expected.as_bytes().ct_eq(given.as_bytes()).into()
+}
+
+fn digest<D: Digest>(operands: &[(&str, &str)]) -> String {
+    let mut digest = D::new();
+    for (_, value) in operands {
+        digest.update(value);
+    }
+    crate::views::hex(&digest.finalize())
+}
+
+fn hmac(token: &str, operands: &[(&str, &str)]) -> String {
+    // HMAC takes a key of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(token.as_bytes()) else {
+        return String::new();
+    };
+    for (_, value) in operands.iter().filter(|&&(name, _)| name != "token") {
+        mac.update(value.as_bytes());
+    }
+    crate::views::hex(&mac.finalize().into_bytes())
+}
+
+/// Whether two secrets are the same, in a time that depends on their lengths
+/// alone.
+pub(crate) fn same_secret(given: &str, secret: &str) -> bool {
+    given.as_bytes().ct_eq(secret.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMESTAMP: &str = "1604458421";
+    const NONCE: &str = "IkOaKMDalrAzUTxC";
+    const NOW_MS: u64 = 1_604_458_421_000;
+
+    fn scheme(mode: Mode) -> Scheme {
+        Scheme {
+            mode,
+            tokens: Vec::from(["zzz".into(), "aaa".into()]),
+            algorithm: Algorithm::Sha256,
+            order: Order::of("sorted").unwrap(),
+            signature_header: "signature".into(),
+            timestamp_header: "timestamp".into(),
+            nonce_header: "nonce".into(),
+            unit: Unit::Seconds,
+            window_ms: 300_000,
+        }
+    }
+
+    fn headers(signature: &str, timestamp: &str) -> Vec<(String, Vec<u8>)> {
+        [
+            ("Signature", signature),
+            ("timestamp", timestamp),
+            ("NONCE", NONCE),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into()
+    }
+
+    /// Computed with Python's hashlib and hmac.
+    const KNOWN: [(&str, &str); 3] = [
+        (
+            "sha256 sorted s",
+            "bb612d261d52dbe02e5e09aa377691db393c8fe75e7d8f9c5833cd6e56caee38",
+        ),
+        ("sha1 sorted s", "c259ed29ec13ba7c649fe0893007401a36e70453"),
+        (
+            "hmac-sha256 sorted s",
+            "073a744dfc0145b5a7381af61a600d063c274f28d6ecab7f4a9b290bbaed1945",
+        ),
+    ];
+
+    #[test]
+    fn the_known_triple_is_accepted_with_either_token_and_its_nonce_remembered() {
+        let checked = scheme(Mode::Enforce).check(&headers(KNOWN[0].1, TIMESTAMP), NOW_MS);
+        let checked = checked.unwrap();
+        assert!(checked.proven);
+        let nonce = checked.nonce.unwrap();
+        assert_eq!(nonce.value, NONCE);
+        assert_eq!(nonce.expires_at_ms, NOW_MS + 600_000);
+    }
+
+    #[test]
+    fn upper_case_is_the_same_signature() {
+        let headers = headers(&KNOWN[0].1.to_uppercase(), TIMESTAMP);
+        assert!(scheme(Mode::Enforce).check(&headers, NOW_MS).is_ok());
+    }
+
+    #[test]
+    fn report_names_each_variant_and_refuses_none() {
+        for (name, signature) in KNOWN {
+            let checked = scheme(Mode::Report).check(&headers(signature, TIMESTAMP), NOW_MS);
+            let checked = checked.unwrap();
+            assert_eq!(checked.finding.as_deref(), Some(name));
+            assert!(checked.proven);
+            assert!(checked.nonce.is_none());
+        }
+        for order in Order::ALL {
+            for algorithm in Algorithm::ALL {
+                let signed = Signed {
+                    signature: "",
+                    timestamp: TIMESTAMP,
+                    nonce: NONCE,
+                };
+                let operands = order.arrange(&Operands {
+                    token: "aaa",
+                    timestamp: signed.timestamp,
+                    nonce: signed.nonce,
+                });
+                let signature = match algorithm {
+                    Algorithm::Sha256 => digest::<Sha256>(&operands),
+                    Algorithm::Sha1 => digest::<Sha1>(&operands),
+                    Algorithm::HmacSha256 => hmac("aaa", &operands),
+                };
+                let checked = scheme(Mode::Report).check(&headers(&signature, TIMESTAMP), NOW_MS);
+                let found = checked.unwrap().finding.unwrap();
+                // Two orders are the same when the operands happen to be sorted
+                // so, or when the token is the key.
+                assert!(found.starts_with(algorithm.name()), "{found}");
+            }
+        }
+        let checked = scheme(Mode::Report)
+            .check(&headers("00", TIMESTAMP), NOW_MS)
+            .unwrap();
+        assert!(!checked.proven);
+        assert_eq!(checked.finding.as_deref(), Some("no known variant matches"));
+    }
+
+    #[test]
+    fn wrong_missing_and_stale_signatures_are_refused() {
+        let signature = KNOWN[0].1;
+        let refused = |headers: &[(String, Vec<u8>)], now_ms| {
+            let problem = scheme(Mode::Enforce).check(headers, now_ms).unwrap_err();
+            assert_eq!(problem.refusal, Refusal::Unauthorized);
+            problem.operator.unwrap()
+        };
+        assert_eq!(
+            refused(&headers(KNOWN[1].1, TIMESTAMP), NOW_MS),
+            "the signature does not match"
+        );
+        assert_eq!(
+            refused(&headers("", TIMESTAMP), NOW_MS),
+            "the signature does not match"
+        );
+        assert_eq!(refused(&[], NOW_MS), "no signature");
+        let stale = "the timestamp is outside the window";
+        assert_eq!(
+            refused(&headers(signature, TIMESTAMP), NOW_MS + 300_001),
+            stale
+        );
+        assert_eq!(
+            refused(&headers(signature, TIMESTAMP), NOW_MS - 300_001),
+            stale
+        );
+        let twice: Vec<_> = [headers(signature, TIMESTAMP), headers(signature, TIMESTAMP)].concat();
+        assert_eq!(refused(&twice, NOW_MS), "no signature");
+    }
+
+    #[test]
+    fn a_timestamp_is_digits() {
+        let scheme = scheme(Mode::Enforce);
+        for timestamp in ["+1604458421", "1604458421.0", "", "99999999999999999999"] {
+            let signed = Signed {
+                signature: "",
+                timestamp,
+                nonce: NONCE,
+            };
+            assert!(
+                !scheme.in_window(&signed, Unit::Seconds, NOW_MS),
+                "{timestamp}"
+            );
+        }
+    }
+}
