@@ -170,6 +170,7 @@ impl SqliteJournal {
             observer: options.observer,
             last_seq: last_seq_sender,
             checkpointer: wake,
+            truncate_at_frames: checkpoint::MAX_FRAMES,
         };
         let checkpointed = path.clone();
         let running = Running {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -22,6 +23,10 @@ pub(super) const START_FRAMES: u64 = 1024;
 /// At about 64 MiB the writer stops for it: a bound on the disk that the log
 /// takes, and on how long a start after a crash reads it.
 pub(super) const MAX_FRAMES: u64 = 16 * 1024;
+/// When a reader was in the way, the writer tries again after so many more.
+pub(super) const RETRY_FRAMES: u64 = 4 * 1024;
+/// How long the writer, and all that wait for it, wait for readers.
+const TRUNCATE_WAIT: Duration = Duration::from_millis(100);
 
 /// Keeps count of the pages in the log as `connection` commits.
 pub(super) fn watch(connection: &mut Connection, counters: &Arc<Counters>) -> rusqlite::Result<()> {
@@ -61,15 +66,26 @@ fn passive(
     Ok(())
 }
 
-/// Copies all and empties the log. When another process reads for longer than
-/// the busy timeout, the log grows until it stops.
-pub(super) fn truncate(connection: &Connection, counters: &Counters) {
-    let result = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-        row.get::<_, bool>(0)
+/// Copies all and empties the log, if no reader stands in the way for long;
+/// says whether it did.
+pub(super) fn truncate(connection: &Connection, counters: &Counters) -> bool {
+    let result = connection.busy_timeout(TRUNCATE_WAIT).and_then(|()| {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+            row.get::<_, bool>(0)
+        })
     });
-    match result {
-        Ok(false) => counters.wal_frames.store(0, Relaxed),
-        Ok(true) => tracing::warn!("a reader keeps the journal's log from being emptied"),
-        Err(error) => tracing::warn!("the journal's log cannot be emptied: {error}"),
+    match result.and_then(|busy| schema::wait_for_locks(connection).map(|()| busy)) {
+        Ok(false) => {
+            counters.wal_frames.store(0, Relaxed);
+            true
+        }
+        Ok(true) => {
+            tracing::warn!("a reader keeps the journal's log from being emptied");
+            false
+        }
+        Err(error) => {
+            tracing::warn!("the journal's log cannot be emptied: {error}");
+            false
+        }
     }
 }

@@ -210,8 +210,13 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 fn connect(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_millis(WRITER_BUSY_MS))?;
+    wait_for_locks(&connection)?;
     Ok(connection)
+}
+
+/// Has `connection` wait for locks of others for as long as a write may.
+pub(super) fn wait_for_locks(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_millis(WRITER_BUSY_MS))
 }
 
 /// The schema version of a journal, 0 for an empty file. Changes nothing: the

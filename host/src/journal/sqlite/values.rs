@@ -68,7 +68,12 @@ impl CheckedEvent {
 
 /// About how many bytes an event takes on a page.
 pub(super) fn event_bytes(event: &Event) -> usize {
-    let optional = [&event.event_time, &event.event_time_ms, &event.request_id];
+    let optional = [
+        &event.event_time,
+        &event.event_time_ms,
+        &event.request_id,
+        &event.signature,
+    ];
     ROW_OVERHEAD_BYTES
         + event.app_id.len()
         + event.task_id.len()

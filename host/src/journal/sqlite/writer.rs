@@ -76,6 +76,8 @@ pub(super) struct Writer {
     /// The greatest `seq` that is durable; those who follow wait on it.
     pub(super) last_seq: watch::Sender<u64>,
     pub(super) checkpointer: SyncSender<()>,
+    /// How many pages in the log make the writer empty it.
+    pub(super) truncate_at_frames: u64,
 }
 
 /// Answers those who wait even if the writer panics: a reply that is dropped
@@ -178,10 +180,14 @@ impl Writer {
         }
         // If it is full, the checkpointer has been told already.
         let _ = self.checkpointer.try_send(());
-        if frames >= checkpoint::MAX_FRAMES
+        if frames >= self.truncate_at_frames
             && let Some(connection) = &self.connection
         {
-            checkpoint::truncate(connection, &self.counters);
+            let truncated = checkpoint::truncate(connection, &self.counters);
+            self.truncate_at_frames = match truncated {
+                true => checkpoint::MAX_FRAMES,
+                false => frames + checkpoint::RETRY_FRAMES,
+            };
         }
     }
 
