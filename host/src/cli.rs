@@ -2,6 +2,7 @@
 
 mod logging;
 mod serve;
+mod tls;
 
 use clap::{Parser, Subcommand};
 
@@ -19,7 +20,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the webhook.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
+    /// Make certificates for trials.
+    Tls(tls::Tls),
 }
 
 /// Runs the program with the arguments it was given.
@@ -27,6 +30,7 @@ pub async fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::Serve(serve)) => serve.run().await,
+        Some(Command::Tls(tls)) => tls.run(),
         None => cli.serve.run().await,
     }
 }

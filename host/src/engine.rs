@@ -1,45 +1,69 @@
 //! wasmtime, set up for many short-lived instances of one component.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Cache, CacheConfig, Config, Engine, EngineWeak, InstanceAllocationStrategy,
+    PoolingAllocationConfig,
 };
 
-use crate::limits::{INSTANCE_MEMORY_BYTES, KEEP_RESIDENT_BYTES, MAX_INSTANCES, WASM_STACK_BYTES};
+use crate::limits::{KEEP_RESIDENT_BYTES, Limits, TIME_SLICE, WASM_STACK_BYTES};
 
-/// An engine for at most [`MAX_INSTANCES`] instances at once.
+/// An engine for as many instances at once as the limits say.
 ///
 /// `concurrency` turns on what the `wasi:http` way in needs and the `intake`
 /// way in does better without. With a `cache_dir`, compiled code is kept there,
 /// so that the next start does not compile.
-pub(crate) fn engine(concurrency: bool, cache_dir: Option<&Path>) -> wasmtime::Result<Engine> {
+pub(crate) fn engine(
+    concurrency: bool,
+    cache_dir: Option<&Path>,
+    limits: &Limits,
+) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
         .concurrency_support(concurrency)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(4 * WASM_STACK_BYTES)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)))
+        .epoch_interruption(true);
     if let Some(directory) = cache_dir {
         let mut cache = CacheConfig::new();
         cache.with_directory(directory);
         config.cache(Some(Cache::new(cache)?));
     }
-    Engine::new(&config)
+    let engine = Engine::new(&config)?;
+    tick(engine.weak())?;
+    Ok(engine)
+}
+
+/// Ends every slice of time, for as long as the engine is there.
+fn tick(engine: EngineWeak) -> std::io::Result<()> {
+    thread::Builder::new()
+        .name("engine-clock".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(TIME_SLICE);
+            }
+        })
+        .map(drop)
 }
 
 /// Slots for instances, their pages kept between uses: giving them back to the
 /// kernel each time costs more than the instance itself.
-fn pool() -> PoolingAllocationConfig {
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let instances = limits.max_instances;
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(MAX_INSTANCES)
-        .total_stacks(MAX_INSTANCES)
+    pool.total_component_instances(instances)
+        .total_stacks(instances)
         // A composed component has a handful of core instances.
-        .total_core_instances(8 * MAX_INSTANCES)
-        .total_memories(4 * MAX_INSTANCES)
-        .total_tables(8 * MAX_INSTANCES)
-        .max_memory_size(INSTANCE_MEMORY_BYTES)
-        .max_unused_warm_slots(MAX_INSTANCES)
+        .total_core_instances(8 * instances)
+        .total_memories(4 * instances)
+        .total_tables(8 * instances)
+        .max_memory_size(limits.instance_memory_bytes())
+        .max_unused_warm_slots(instances)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
         .async_stack_keep_resident(KEEP_RESIDENT_BYTES);

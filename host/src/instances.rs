@@ -1,13 +1,13 @@
 //! Instances for the `intake` way in: taken for a request, given back after
 //! it, replaced when they have served enough.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 use wasmtime::{Engine, Store};
 
 use crate::bindings::{Receiver, ReceiverPre};
-use crate::limits::MAX_INSTANCES;
+use crate::metrics::Metrics;
 use crate::state::{Shared, State};
 
 /// All instances of one component.
@@ -21,6 +21,7 @@ pub(crate) struct Instances {
     permits: Semaphore,
     /// The instances that wait; never more than permits are free.
     idle: Mutex<Vec<Instance>>,
+    metrics: Arc<Metrics>,
 }
 
 /// A component instance and its store.
@@ -28,17 +29,26 @@ struct Instance {
     store: Store<State>,
     receiver: Receiver,
     served: u32,
+    _alive: Alive,
 }
 
 impl Instances {
-    pub(crate) fn new(engine: Engine, pre: ReceiverPre<State>, shared: Shared, reuse: u32) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        pre: ReceiverPre<State>,
+        shared: Shared,
+        reuse: u32,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let most = shared.limits.max_instances as usize;
         Self {
             engine,
             pre,
             shared,
             reuse,
-            permits: Semaphore::new(MAX_INSTANCES as usize),
+            permits: Semaphore::new(most),
             idle: Mutex::default(),
+            metrics,
         }
     }
 
@@ -65,17 +75,27 @@ impl Instances {
     async fn instantiate(&self) -> wasmtime::Result<Instance> {
         let mut store = State::store(&self.engine, &self.shared);
         let receiver = self.pre.instantiate_async(&mut store).await?;
+        self.metrics.instantiations.inc();
+        self.metrics.instances.inc();
         Ok(Instance {
             store,
             receiver,
             served: 0,
+            _alive: Alive(self.metrics.clone()),
         })
     }
 
-    fn idle_instances(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
+    fn idle_instances(&self) -> MutexGuard<'_, Vec<Instance>> {
         // A list of instances is valid whatever a panicking thread was doing.
-        self.idle
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts an instance for as long as it lives, however it ends.
+struct Alive(Arc<Metrics>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.instances.dec();
     }
 }

@@ -4,23 +4,29 @@
 //! - [`receiver`]: the component, ready to be asked; start here to embed it.
 //! - [`journal`]: what its appends go to, and the SQLite that is built in.
 //! - [`settings`]: what the operator decided.
-//! - [`server`]: the public listener.
+//! - [`server`]: the public listener; [`tls`]: its certificates; `stream`: no
+//!   connection stalls.
+//! - [`admin`]: the other listener; [`metrics`]: what it tells.
 //! - [`limits`]: every limit, in one place.
 //! - [`cli`]: the program `batchtask`.
 //! - `engine`, `state`, `instances`, `wasi_http`: wasmtime, the import side of
 //!   an instance, and the two ways into one.
 //! - [`bindings`]: the types of `wit/`.
 
+pub mod admin;
 pub mod bindings;
 pub mod cli;
 mod engine;
 mod instances;
 pub mod journal;
 pub mod limits;
+pub mod metrics;
 pub mod receiver;
 pub mod server;
 pub mod settings;
 mod state;
+mod stream;
+pub mod tls;
 mod wasi_http;
 
 pub use receiver::Receiver;

@@ -1,39 +1,121 @@
-//! Every limit of the host, in one place.
+//! Every limit of the host, in one place: what it is called, what it is
+//! unless said otherwise, and what it is for.
 
 use std::time::Duration;
 
-/// Instances that may live at once, whether busy or waiting to be used again.
-pub const MAX_INSTANCES: u32 = 256;
+use clap::Args;
 
-/// Requests that may be in the component, or waiting for it, at once.
-pub const MAX_IN_FLIGHT: usize = 1024;
+/// The limits of a host. Beyond one, the answer comes at once: 408, 413, 431
+/// or 503, or the end of the connection.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    /// Connections open at once; one more is answered 503 and closed
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_CONNECTIONS", default_value_t = Self::DEFAULT.max_connections)]
+    pub max_connections: usize,
+    /// Requests being read or answered at once; one more is answered 503
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_IN_FLIGHT", default_value_t = Self::DEFAULT.max_in_flight)]
+    pub max_in_flight: usize,
+    /// Bytes of a request's header; more are answered 431
+    #[arg(long, value_name = "N", env = "BATCHTASK_HEADER_BYTES", default_value_t = Self::DEFAULT.header_bytes, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(8192..))]
+    pub header_bytes: usize,
+    /// Seconds from the first byte of a header to its last, and for a TLS
+    /// handshake
+    #[arg(long, value_name = "S", env = "BATCHTASK_HEADER_SECONDS", default_value_t = Self::DEFAULT.header_seconds)]
+    pub header_seconds: u32,
+    /// Seconds that a connection may be silent between requests
+    #[arg(long, value_name = "S", env = "BATCHTASK_IDLE_SECONDS", default_value_t = Self::DEFAULT.idle_seconds)]
+    pub idle_seconds: u32,
+    /// Seconds for a body to arrive; after them the answer is 408
+    #[arg(long, value_name = "S", env = "BATCHTASK_BODY_SECONDS", default_value_t = Self::DEFAULT.body_seconds)]
+    pub body_seconds: u32,
+    /// Seconds from the end of the header to the answer, the body included;
+    /// after them it is 503. The platform waits for 15
+    #[arg(long, value_name = "S", env = "BATCHTASK_REQUEST_SECONDS", default_value_t = Self::DEFAULT.request_seconds)]
+    pub request_seconds: u32,
+    /// Seconds in which a caller must take some of its answer
+    #[arg(long, value_name = "S", env = "BATCHTASK_WRITE_SECONDS", default_value_t = Self::DEFAULT.write_seconds)]
+    pub write_seconds: u32,
+    /// Seconds after a signal to stop for what is in flight to end
+    #[arg(long, value_name = "S", env = "BATCHTASK_DRAIN_SECONDS", default_value_t = Self::DEFAULT.drain_seconds)]
+    pub drain_seconds: u32,
+    /// Instances of the component alive at once; a request waits for one
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_INSTANCES", default_value_t = Self::DEFAULT.max_instances, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_instances: u32,
+    /// MiB of memory an instance may have
+    #[arg(long, value_name = "N", env = "BATCHTASK_INSTANCE_MEMORY_MIB", default_value_t = Self::DEFAULT.instance_memory_mib, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub instance_memory_mib: u32,
+}
 
-/// Linear memory of an instance: a body of the default limit, what it decodes
-/// to, and an answer.
-pub const INSTANCE_MEMORY_BYTES: usize = 64 << 20;
+impl Limits {
+    /// What holds unless said otherwise.
+    pub const DEFAULT: Self = Self {
+        max_connections: 4096,
+        max_in_flight: 1024,
+        header_bytes: 16 << 10,
+        header_seconds: 10,
+        idle_seconds: 75,
+        body_seconds: 5,
+        request_seconds: 9,
+        write_seconds: 10,
+        drain_seconds: 12,
+        max_instances: 256,
+        // A body of the default limit, what it decodes to, and an answer.
+        instance_memory_mib: 32,
+    };
 
-/// Stack of an instance; the component itself asks for 64 KiB of shadow stack.
-pub const WASM_STACK_BYTES: usize = 256 << 10;
+    pub(crate) fn header_time(&self) -> Duration {
+        seconds(self.header_seconds)
+    }
+
+    pub(crate) fn idle_time(&self) -> Duration {
+        seconds(self.idle_seconds)
+    }
+
+    pub(crate) fn body_time(&self) -> Duration {
+        seconds(self.body_seconds)
+    }
+
+    pub(crate) fn request_time(&self) -> Duration {
+        seconds(self.request_seconds)
+    }
+
+    pub(crate) fn write_time(&self) -> Duration {
+        seconds(self.write_seconds)
+    }
+
+    pub(crate) fn drain_time(&self) -> Duration {
+        seconds(self.drain_seconds)
+    }
+
+    pub(crate) fn instance_memory_bytes(&self) -> usize {
+        (self.instance_memory_mib as usize) << 20
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}
+
+/// Fields in a header; hyper answers more with 431.
+pub(crate) const HEADER_FIELDS: usize = 64;
+
+/// Requests at once on one HTTP/2 connection.
+pub(crate) const HTTP2_STREAMS: u32 = 128;
+
+/// Stack of an instance's native code; the component's own is 64 KiB of its
+/// memory.
+pub(crate) const WASM_STACK_BYTES: usize = 256 << 10;
 
 /// How much of each memory, table and stack stays mapped between uses.
-pub const KEEP_RESIDENT_BYTES: usize = 256 << 10;
+pub(crate) const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 
-/// From the first byte of a connection, or the end of the answer before, to
-/// the end of the header.
-pub const HEADER_TIME: Duration = Duration::from_secs(10);
-
-/// From the end of the header to the end of the body.
-pub const BODY_TIME: Duration = Duration::from_secs(10);
-
-/// In the component and the journal. With [`BODY_TIME`] it stays below the
-/// 15 s after which the platform gives up.
-pub const EXCHANGE_TIME: Duration = Duration::from_secs(9);
-
-/// Size of the header.
-pub const HEADER_BYTES: usize = 16 << 10;
-
-/// Fields in the header.
-pub const HEADER_FIELDS: usize = 64;
-
-/// After a signal to stop, for what is in flight to end.
-pub const DRAIN_TIME: Duration = Duration::from_secs(12);
+/// How long an instance may compute before others get their turn. What cuts it
+/// off is the time of its request.
+pub(crate) const TIME_SLICE: Duration = Duration::from_millis(10);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use batchtask_guest::outcomes::{Problem, Refusal};
 use bytes::Bytes;
@@ -15,7 +16,8 @@ use crate::bindings::exports::batchtask::receiver::intake;
 use crate::engine::engine;
 use crate::instances::Instances;
 use crate::journal::Journal;
-use crate::limits::EXCHANGE_TIME;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::state::{Shared, State};
 use crate::wasi_http::WasiHttp;
@@ -44,6 +46,9 @@ pub enum BuildError {
     /// Settings have no valid value; a line for each.
     #[error("{}", .0.join("\n"))]
     Settings(Vec<String>),
+    /// Two metrics have one name.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// What a receiver is made of.
@@ -53,6 +58,8 @@ pub struct Builder {
     component: Vec<u8>,
     cache_dir: Option<PathBuf>,
     reuse: u32,
+    limits: Limits,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Builder {
@@ -81,24 +88,48 @@ impl Builder {
         self
     }
 
+    /// How much it may take; [`Limits::DEFAULT`], unless said.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where instances and failures are counted; nowhere that can be seen,
+    /// unless said.
+    pub fn metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
     /// Compiles the component and has it check its settings.
     pub async fn build(self) -> Result<Receiver, BuildError> {
         let shared = Shared {
             journal: self.journal.clone(),
             settings: Arc::new(self.settings.clone()),
+            limits: Arc::new(self.limits.clone()),
         };
-        let way_in = self.way_in(shared).map_err(BuildError::Component)?;
-        let receiver = Receiver(way_in.ok_or(BuildError::NoWayIn)?);
+        let metrics = match &self.metrics {
+            Some(metrics) => metrics.clone(),
+            None => Arc::new(Metrics::new()?),
+        };
+        let way_in = self.way_in(shared, metrics.clone());
+        let receiver = Receiver {
+            way_in: way_in
+                .map_err(BuildError::Component)?
+                .ok_or(BuildError::NoWayIn)?,
+            request_time: self.limits.request_time(),
+            metrics,
+        };
         receiver.check().await?;
         Ok(receiver)
     }
 
-    fn way_in(&self, shared: Shared) -> wasmtime::Result<Option<WayIn>> {
+    fn way_in(&self, shared: Shared, metrics: Arc<Metrics>) -> wasmtime::Result<Option<WayIn>> {
         let (engine, component) = self.compile(false)?;
         if exports(&component, "batchtask:receiver/intake@") {
             let pre = State::linker(&engine)?.instantiate_pre(&component)?;
             let pre = ReceiverPre::new(pre)?;
-            let instances = Instances::new(engine, pre, shared, self.reuse);
+            let instances = Instances::new(engine, pre, shared, self.reuse, metrics);
             return Ok(Some(WayIn::Intake(instances)));
         }
         if !exports(&component, "wasi:http/incoming-handler@") {
@@ -112,7 +143,7 @@ impl Builder {
     }
 
     fn compile(&self, concurrency: bool) -> wasmtime::Result<(Engine, Component)> {
-        let engine = engine(concurrency, self.cache_dir.as_deref())?;
+        let engine = engine(concurrency, self.cache_dir.as_deref(), &self.limits)?;
         let component = Component::from_binary(&engine, &self.component)?;
         Ok((engine, component))
     }
@@ -128,7 +159,11 @@ fn exports(component: &Component, prefix: &str) -> bool {
 
 /// The receiver: a component over a journal. Shared by reference; any number
 /// of exchanges may run at once.
-pub struct Receiver(WayIn);
+pub struct Receiver {
+    way_in: WayIn,
+    request_time: Duration,
+    metrics: Arc<Metrics>,
+}
 
 enum WayIn {
     Intake(Instances),
@@ -144,32 +179,29 @@ impl Receiver {
             component: EMBEDDED_COMPONENT.into(),
             cache_dir: None,
             reuse: DEFAULT_REUSE,
+            limits: Limits::DEFAULT,
+            metrics: None,
         }
     }
 
     /// Answers a request whose body was read to its end. Never fails: what
     /// goes wrong is an answer too.
     pub async fn exchange(&self, request: Request) -> Response {
-        let answered = match &self.0 {
-            WayIn::Intake(instances) => {
-                tokio::time::timeout(
-                    EXCHANGE_TIME,
-                    instances.call(async |receiver, store| {
-                        receiver
-                            .batchtask_receiver_intake()
-                            .call_exchange(store, &request)
-                            .await
-                    }),
-                )
-                .await
+        let answered = tokio::time::timeout(self.request_time, async {
+            match &self.way_in {
+                WayIn::Intake(instances) => {
+                    let call = instances.call(async |receiver, store| {
+                        let intake = receiver.batchtask_receiver_intake();
+                        intake.call_exchange(store, &request).await
+                    });
+                    call.await
+                }
+                WayIn::WasiHttp(handler) => over_wasi_http(handler, request).await,
             }
-            WayIn::WasiHttp(handler) => {
-                tokio::time::timeout(EXCHANGE_TIME, over_wasi_http(handler, request)).await
-            }
-        };
-        match answered {
+        });
+        match answered.await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => failed(&error),
+            Ok(Err(error)) => self.failed(&error),
             Err(_elapsed) => refusal(Refusal::Slow, None),
         }
     }
@@ -177,7 +209,7 @@ impl Receiver {
     /// Takes one notification that came by another channel, from a sender that
     /// the caller has checked.
     pub async fn accept(&self, body: &[u8]) -> Result<Outcome, AcceptRefusal> {
-        let WayIn::Intake(instances) = &self.0 else {
+        let WayIn::Intake(instances) = &self.way_in else {
             return Err(accept_refusal(Refusal::Unsupported));
         };
         let call = instances.call(async |receiver, store| {
@@ -186,15 +218,19 @@ impl Receiver {
                 .call_accept(store, body)
                 .await
         });
-        match tokio::time::timeout(EXCHANGE_TIME, call).await {
+        match tokio::time::timeout(self.request_time, call).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_trap)) => Err(accept_refusal(Refusal::Failed)),
+            Ok(Err(error)) => {
+                self.failed(&error);
+                Err(accept_refusal(Refusal::Failed))
+            }
             Err(_elapsed) => Err(accept_refusal(Refusal::Slow)),
         }
     }
 
-    async fn check(&self) -> Result<(), BuildError> {
-        let WayIn::Intake(instances) = &self.0 else {
+    /// Makes an instance, and has it check its settings.
+    pub async fn check(&self) -> Result<(), BuildError> {
+        let WayIn::Intake(instances) = &self.way_in else {
             return Ok(());
         };
         let call = instances.call(async |receiver, store| {
@@ -203,6 +239,13 @@ impl Receiver {
         call.await
             .map_err(BuildError::Component)?
             .map_err(BuildError::Settings)
+    }
+
+    /// The answer when the component trapped, or could not be instantiated.
+    fn failed(&self, error: &wasmtime::Error) -> Response {
+        self.metrics.failures.inc();
+        tracing::error!(error = format!("{error:#}"), "the component failed");
+        refusal(Refusal::Failed, None)
     }
 }
 
@@ -233,11 +276,6 @@ async fn over_wasi_http(handler: &WasiHttp, request: Request) -> wasmtime::Resul
             signature: None,
         },
     })
-}
-
-/// The answer when the component trapped, or could not be instantiated.
-fn failed(error: &wasmtime::Error) -> Response {
-    refusal(Refusal::Failed, Some(format!("{error:#}")))
 }
 
 /// A refusal of the host's own, out of the component's table.

@@ -2,41 +2,67 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use batchtask_guest::outcomes::Refusal;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 
-use crate::limits::{
-    BODY_TIME, DRAIN_TIME, HEADER_BYTES, HEADER_FIELDS, HEADER_TIME, MAX_IN_FLIGHT,
-};
+use crate::limits::{HEADER_FIELDS, HTTP2_STREAMS, Limits};
+use crate::metrics::Metrics;
 use crate::receiver::{Receiver, Request, Response, refusal};
+use crate::stream::{Answering, Guarded};
+use crate::tls::Tls;
+
+/// What one connection too many is told; a client of TLS is told nothing.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
+    content-length: 0\r\nconnection: close\r\n\r\n";
+
+/// A pause when no connection can be taken for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves a receiver over HTTP.
 pub struct Server {
-    receiver: Receiver,
+    receiver: Arc<Receiver>,
     max_body_bytes: usize,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    tls: Option<Tls>,
+    connections: Arc<Semaphore>,
     in_flight: Semaphore,
 }
 
 impl Server {
-    /// A server that reads no more than `max_body_bytes` of a body.
-    pub fn new(receiver: Receiver, max_body_bytes: usize) -> Self {
+    /// A server that reads no more than `max_body_bytes` of a body, and speaks
+    /// TLS if it is given certificates.
+    pub fn new(
+        receiver: Arc<Receiver>,
+        max_body_bytes: usize,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        tls: Option<Tls>,
+    ) -> Self {
         Self {
+            connections: Arc::new(Semaphore::new(limits.max_connections)),
+            in_flight: Semaphore::new(limits.max_in_flight),
             receiver,
             max_body_bytes,
-            in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            limits,
+            metrics,
+            tls,
         }
     }
 
@@ -46,58 +72,147 @@ impl Server {
         let server = Arc::new(self);
         let graceful = GracefulShutdown::new();
         let mut stop = pin!(stop);
+        let mut watch = pin!(server.watch_certificates());
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => server.clone().spawn(stream, &graceful),
-                    Err(error) => refused_connection(&error).await,
+                    Ok((stream, _)) => server.clone().spawn(stream, graceful.watcher()),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 },
+                () = &mut watch => {}
                 () = &mut stop => break,
             }
         }
         drop(listener);
-        if tokio::time::timeout(DRAIN_TIME, graceful.shutdown())
-            .await
-            .is_err()
-        {
+        let drain = tokio::time::timeout(server.limits.drain_time(), graceful.shutdown());
+        if drain.await.is_err() {
             tracing::warn!("some requests did not end in time and were cut off");
         }
     }
 
-    fn spawn(self: Arc<Self>, stream: TcpStream, graceful: &GracefulShutdown) {
+    async fn watch_certificates(&self) {
+        match &self.tls {
+            Some(tls) => tls.watch().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn spawn(self: Arc<Self>, mut stream: TcpStream, watcher: Watcher) {
+        let permit = self.connections.clone().try_acquire_owned();
+        tokio::spawn(async move {
+            match permit {
+                Ok(permit) => self.connection(stream, watcher, permit).await,
+                Err(_) if self.tls.is_none() => {
+                    // Read nothing: who asks too much is answered at once.
+                    let _ = stream.write_all(NO_ROOM).await;
+                }
+                Err(_) => {}
+            }
+        });
+    }
+
+    async fn connection(
+        self: Arc<Self>,
+        stream: TcpStream,
+        watcher: Watcher,
+        _permit: OwnedSemaphorePermit,
+    ) {
+        self.metrics.connections.inc();
         // Answers are small and written whole: waiting to fill a packet only
         // delays them.
         let _ = stream.set_nodelay(true);
+        let answering = Answering::default();
+        let stream = Guarded::new(stream, &self.limits, answering.clone());
+        let served = match self.tls.as_ref().map(Tls::config) {
+            None => self.clone().http1(stream, answering, watcher).await,
+            Some(config) => match TlsAcceptor::from(config).accept(stream).await {
+                Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                    self.clone().http2(stream, answering, watcher).await
+                }
+                Ok(stream) => self.clone().http1(stream, answering, watcher).await,
+                Err(error) => Err(error.into()),
+            },
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        self.metrics.connections.dec();
+    }
+
+    async fn http1(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        answering: Answering,
+        watcher: Watcher,
+    ) -> Result<(), Failed> {
+        let header_bytes = self.limits.header_bytes;
+        let service = service_fn(move |request| {
+            let (server, answering) = (self.clone(), answering.clone());
+            async move {
+                answering.set(true);
+                let answer = server.answer(request).await;
+                answering.set(false);
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let connection = http1::Builder::new()
+            .max_headers(HEADER_FIELDS)
+            .max_buf_size(header_bytes)
+            .serve_connection(TokioIo::new(stream), service);
+        Ok(watcher.watch(connection).await?)
+    }
+
+    async fn http2(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        answering: Answering,
+        watcher: Watcher,
+    ) -> Result<(), Failed> {
+        // Frames of several requests share the connection: its life is told
+        // by pings, not by the silence between requests.
+        answering.set(true);
+        let (header_bytes, idle_time) = (self.limits.header_bytes, self.limits.idle_time());
         let service = service_fn(move |request| {
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
-        let connection = http1::Builder::new()
+        let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIME)
-            .max_headers(HEADER_FIELDS)
-            .max_buf_size(HEADER_BYTES)
+            .max_concurrent_streams(HTTP2_STREAMS)
+            .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(idle_time)
             .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
+        Ok(watcher.watch(connection).await?)
     }
 
     async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
         let started = Instant::now();
         let method = request.method().clone();
+        self.metrics.in_flight.inc();
         let response = match self.in_flight.try_acquire() {
-            Ok(_permit) => match self.read(request).await {
-                Ok(request) => self.receiver.exchange(request).await,
-                Err(early) => early,
-            },
+            Ok(_permit) => self.exchange(request).await,
             Err(_) => refusal(Refusal::Overloaded, None),
         };
-        log(&method, &response, started);
+        self.metrics.in_flight.dec();
+        let elapsed = started.elapsed();
+        self.metrics.answered(&method, &response.report, elapsed);
+        log(&method, &response, elapsed);
         http_response(response)
+    }
+
+    async fn exchange(&self, request: http::Request<Incoming>) -> Response {
+        let exchange = async {
+            match self.read(request).await {
+                Ok(request) => self.receiver.exchange(request).await,
+                Err(early) => early,
+            }
+        };
+        tokio::time::timeout(self.limits.request_time(), exchange)
+            .await
+            .unwrap_or_else(|_| refusal(Refusal::Slow, None))
     }
 
     /// The whole request, or the answer to one that cannot be had whole.
@@ -108,7 +223,7 @@ impl Server {
             return Err(refusal(Refusal::BodyTooLarge, None));
         }
         let body = Limited::new(body, self.max_body_bytes).collect();
-        let body = match tokio::time::timeout(BODY_TIME, body).await {
+        let body = match tokio::time::timeout(self.limits.body_time(), body).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 return Err(refusal(Refusal::BodyTooLarge, None));
@@ -131,11 +246,13 @@ impl Server {
     }
 }
 
-/// A connection that could not be taken, for want of file descriptors or
-/// because it was gone already. Only the former lasts; a pause lets others end.
-async fn refused_connection(error: &std::io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// Why a connection ended early.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    #[error("TLS: {0}")]
+    Tls(#[from] io::Error),
 }
 
 fn http_response(response: Response) -> http::Response<Full<Bytes>> {
@@ -149,18 +266,11 @@ fn http_response(response: Response) -> http::Response<Full<Bytes>> {
             answer.headers_mut().append(name, value);
         }
     }
-    // What was not read of a body must not be taken for the next request.
-    if matches!(response.status, 408 | 413)
-        || response.report.outcome == Refusal::BodyIncomplete.label()
-    {
-        let close = HeaderValue::from_static("close");
-        answer.headers_mut().insert(header::CONNECTION, close);
-    }
     answer
 }
 
 /// One line a request. The path is left out: it may hold a secret.
-fn log(method: &http::Method, response: &Response, started: Instant) {
+fn log(method: &http::Method, response: &Response, elapsed: Duration) {
     let report = &response.report;
     tracing::info!(
         %method,
@@ -170,7 +280,7 @@ fn log(method: &http::Method, response: &Response, started: Instant) {
         task_id = report.task_id,
         detail = report.detail,
         signature = report.signature,
-        ms = started.elapsed().as_secs_f64() * 1e3,
+        ms = elapsed.as_secs_f64() * 1e3,
         "request"
     );
 }

@@ -20,6 +20,32 @@ impl Settings {
         )
     }
 
+    /// Lines of `BATCHTASK_NAME=VALUE`; empty ones and those that begin with
+    /// `#` do not count. The error is the number of a line that is neither.
+    pub fn parse(text: &str) -> Result<Self, usize> {
+        let mut settings = Self::default();
+        for (number, line) in (1_usize..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let pair = line
+                .split_once('=')
+                .map(|(name, value)| (name.trim(), value.trim()));
+            let (name, value) = pair
+                .filter(|(name, _)| name.starts_with(PREFIX))
+                .ok_or(number)?;
+            settings.set(name, value);
+        }
+        Ok(settings)
+    }
+
+    /// These settings, but for those that the others have too.
+    pub fn overridden_by(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The value of a setting.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -35,5 +61,25 @@ impl Settings {
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_lines_of_names_and_values() {
+        let settings = Settings::parse("# ours\n\nBATCHTASK_A = b=c \nBATCHTASK_D=").unwrap();
+        assert_eq!(settings.get("BATCHTASK_A"), Some("b=c"));
+        assert_eq!(settings.get("BATCHTASK_D"), Some(""));
+        assert_eq!(Settings::parse("BATCHTASK_A=1\nPATH=2").unwrap_err(), 2);
+        assert_eq!(Settings::parse("BATCHTASK_A").unwrap_err(), 1);
+    }
+
+    #[test]
+    fn values_do_not_show_in_debug_output() {
+        let settings = Settings::parse("BATCHTASK_TOKEN=hush").unwrap();
+        assert!(!format!("{settings:?}").contains("hush"));
     }
 }

@@ -16,7 +16,7 @@ use crate::journal::{
     Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
     Summary, Task, TaskPage, TaskQuery,
 };
-use crate::limits::INSTANCE_MEMORY_BYTES;
+use crate::limits::Limits;
 use crate::settings::Settings;
 
 /// What all instances share.
@@ -24,6 +24,7 @@ use crate::settings::Settings;
 pub(crate) struct Shared {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) limits: Arc<Limits>,
 }
 
 /// The data of one instance's store.
@@ -42,7 +43,7 @@ impl State {
         let state = Self {
             shared: shared.clone(),
             limits: StoreLimitsBuilder::new()
-                .memory_size(INSTANCE_MEMORY_BYTES)
+                .memory_size(shared.limits.instance_memory_bytes())
                 .build(),
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
@@ -51,6 +52,10 @@ impl State {
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limits);
+        // Nobody else would be served while an instance computes for ever:
+        // each slice of time it lets others go on, one of which ends it.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
         store
     }
 

@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -15,7 +15,6 @@ use wasmtime_wasi_http::handler::{
     WorkerStatus,
 };
 
-use crate::limits::{EXCHANGE_TIME, INSTANCE_MEMORY_BYTES};
 use crate::state::{Shared, State};
 
 /// All instances of one component.
@@ -44,7 +43,7 @@ impl WasiHttp {
         });
         let response = self.0.handle((), request).await?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, INSTANCE_MEMORY_BYTES)
+        let body = Limited::new(body, self.0.state().shared.limits.instance_memory_bytes())
             .collect()
             .await
             .map_err(|error| wasmtime::format_err!("the answer was not whole: {error}"))?;
@@ -65,20 +64,28 @@ impl HandlerState for Workers {
     type WorkerState = Worker;
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<State, Expiration, Worker>> {
+        let within = self.shared.limits.request_time();
         let mut store = State::store(&self.engine, &self.shared);
         let proxy = self.pre.instantiate_async(&mut store).await?;
         Ok(Instance {
             store,
             proxy,
             view: WasiHttpView::http,
-            expiration: Expiration(Box::pin(tokio::time::sleep(EXCHANGE_TIME))),
-            state: Worker { reuse: self.reuse },
+            expiration: Expiration {
+                within,
+                elapsed: Box::pin(tokio::time::sleep(within)),
+            },
+            state: Worker {
+                reuse: self.reuse,
+                within,
+            },
         })
     }
 }
 
 struct Worker {
     reuse: u32,
+    within: Duration,
 }
 
 impl WorkerState for Worker {
@@ -101,7 +108,7 @@ impl WorkerState for Worker {
         (): (),
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
-        Box::pin(tokio::time::sleep(EXCHANGE_TIME))
+        Box::pin(tokio::time::sleep(self.within))
     }
 
     fn drop(&self, store: Store<State>, result: wasmtime::Result<()>) {
@@ -115,7 +122,10 @@ impl WorkerState for Worker {
 /// Ends an instance that outlived the time of a request, or waited as long for
 /// one. The time in [`Worker::on_request_start`] does not elapse while the
 /// guest is in a call to the host (wasmtime issues 11869 and 11870); this does.
-struct Expiration(Pin<Box<tokio::time::Sleep>>);
+struct Expiration {
+    within: Duration,
+    elapsed: Pin<Box<tokio::time::Sleep>>,
+}
 
 impl WorkerExpiration for Expiration {
     fn poll(
@@ -124,10 +134,10 @@ impl WorkerExpiration for Expiration {
         _: WorkerStatus,
         start: Instant,
     ) -> Poll<()> {
-        let deadline = (start + EXCHANGE_TIME).into();
-        if self.0.deadline() != deadline {
-            self.0.as_mut().reset(deadline);
+        let deadline = (start + self.within).into();
+        if self.elapsed.deadline() != deadline {
+            self.elapsed.as_mut().reset(deadline);
         }
-        self.0.as_mut().poll(context)
+        self.elapsed.as_mut().poll(context)
     }
 }

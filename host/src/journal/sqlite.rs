@@ -64,7 +64,7 @@ use self::reader::Readers;
 use self::record::Totals;
 use self::stats::Counters;
 use self::values::{CheckedEvent, CheckedNonce, CheckedReject};
-use self::writer::{Bounds, Job, Write, Writer};
+use self::writer::{Bounds, Checkpoints, Job, Write, Writer};
 use super::{
     Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
     Summary, Task, TaskPage, TaskQuery,
@@ -170,7 +170,7 @@ impl SqliteJournal {
             observer: options.observer,
             last_seq: last_seq_sender,
             checkpointer: wake,
-            truncate_at_frames: checkpoint::MAX_FRAMES,
+            checkpoints: Checkpoints::default(),
         };
         let checkpointed = path.clone();
         let running = Running {

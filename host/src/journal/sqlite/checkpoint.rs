@@ -17,16 +17,16 @@ use super::stats::Counters;
 
 /// What one page takes in the log: the page and its header.
 pub(super) const FRAME_BYTES: u64 = 4096 + 24;
-/// From about 4 MiB on, the log is copied. Later means fewer syncs of the
-/// database, for a page that changed often is copied once.
-pub(super) const START_FRAMES: u64 = 1024;
+/// The checkpointer is told about every 16 MiB. More often would compete with
+/// the writer for the disk, and copy pages that change often again and again.
+pub(super) const STEP_FRAMES: u64 = 4 * 1024;
 /// At about 64 MiB the writer stops for it: a bound on the disk that the log
 /// takes, and on how long a start after a crash reads it.
 pub(super) const MAX_FRAMES: u64 = 16 * 1024;
 /// When a reader was in the way, the writer tries again after so many more.
 pub(super) const RETRY_FRAMES: u64 = 4 * 1024;
 /// How long the writer, and all that wait for it, wait for readers.
-const TRUNCATE_WAIT: Duration = Duration::from_millis(100);
+const READERS_WAIT: Duration = Duration::from_millis(100);
 
 /// Keeps count of the pages in the log as `connection` commits.
 pub(super) fn watch(connection: &mut Connection, counters: &Arc<Counters>) -> rusqlite::Result<()> {
@@ -66,25 +66,34 @@ fn passive(
     Ok(())
 }
 
-/// Copies all and empties the log, if no reader stands in the way for long;
-/// says whether it did.
-pub(super) fn truncate(connection: &Connection, counters: &Counters) -> bool {
-    let result = connection.busy_timeout(TRUNCATE_WAIT).and_then(|()| {
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-            row.get::<_, bool>(0)
-        })
-    });
-    match result.and_then(|busy| schema::wait_for_locks(connection).map(|()| busy)) {
+/// Copies all, so that the log starts over, if no reader stands in the way for
+/// long; says whether it did. The file keeps its size: to overwrite is faster
+/// than to append.
+pub(super) fn restart(connection: &Connection, counters: &Counters) -> bool {
+    complete(connection, "PRAGMA wal_checkpoint(RESTART)", counters)
+}
+
+/// Copies all and leaves an empty log behind, if no reader stands in the way.
+pub(super) fn truncate(connection: &Connection, counters: &Counters) {
+    complete(connection, "PRAGMA wal_checkpoint(TRUNCATE)", counters);
+}
+
+fn complete(connection: &Connection, pragma: &str, counters: &Counters) -> bool {
+    let result = connection
+        .busy_timeout(READERS_WAIT)
+        .and_then(|()| connection.query_row(pragma, [], |row| row.get::<_, bool>(0)));
+    let restored = schema::wait_for_locks(connection);
+    match restored.and(result) {
         Ok(false) => {
             counters.wal_frames.store(0, Relaxed);
             true
         }
         Ok(true) => {
-            tracing::warn!("a reader keeps the journal's log from being emptied");
+            tracing::warn!("a reader keeps the journal's log from starting over");
             false
         }
         Err(error) => {
-            tracing::warn!("the journal's log cannot be emptied: {error}");
+            tracing::warn!("the journal's log cannot start over: {error}");
             false
         }
     }

@@ -76,8 +76,24 @@ pub(super) struct Writer {
     /// The greatest `seq` that is durable; those who follow wait on it.
     pub(super) last_seq: watch::Sender<u64>,
     pub(super) checkpointer: SyncSender<()>,
-    /// How many pages in the log make the writer empty it.
-    pub(super) truncate_at_frames: u64,
+    pub(super) checkpoints: Checkpoints,
+}
+
+/// How long the log was, or may become, when something is done about it.
+pub(super) struct Checkpoints {
+    /// When the checkpointer was last told.
+    woken_at_frames: u64,
+    /// When the writer does it itself.
+    restart_at_frames: u64,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self {
+            woken_at_frames: 0,
+            restart_at_frames: checkpoint::MAX_FRAMES,
+        }
+    }
 }
 
 /// Answers those who wait even if the writer panics: a reply that is dropped
@@ -175,19 +191,20 @@ impl Writer {
     /// checkpointer, or here when that cannot keep up.
     fn checkpoint(&mut self) {
         let frames = self.counters.wal_frames.load(Relaxed);
-        if frames < checkpoint::START_FRAMES {
-            return;
+        if frames < self.checkpoints.woken_at_frames {
+            // The log has started over.
+            self.checkpoints = Checkpoints::default();
         }
-        // If it is full, the checkpointer has been told already.
-        let _ = self.checkpointer.try_send(());
-        if frames >= self.truncate_at_frames
+        if frames >= self.checkpoints.woken_at_frames + checkpoint::STEP_FRAMES {
+            self.checkpoints.woken_at_frames = frames;
+            // If it is full, the checkpointer has been told already.
+            let _ = self.checkpointer.try_send(());
+        }
+        if frames >= self.checkpoints.restart_at_frames
             && let Some(connection) = &self.connection
+            && !checkpoint::restart(connection, &self.counters)
         {
-            let truncated = checkpoint::truncate(connection, &self.counters);
-            self.truncate_at_frames = match truncated {
-                true => checkpoint::MAX_FRAMES,
-                false => frames + checkpoint::RETRY_FRAMES,
-            };
+            self.checkpoints.restart_at_frames = frames + checkpoint::RETRY_FRAMES;
         }
     }
 

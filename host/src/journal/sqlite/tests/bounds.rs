@@ -179,7 +179,7 @@ async fn the_log_is_copied_while_it_is_written() {
 }
 
 #[tokio::test]
-async fn the_log_is_emptied_once_no_reader_is_in_the_way() {
+async fn the_log_starts_over_once_no_reader_is_in_the_way() {
     let journal = Fixture::new();
     journal.record(event("task", "a", 0)).await;
     let reader = Connection::open(journal.path()).unwrap();

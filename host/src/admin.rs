@@ -1,0 +1,125 @@
+//! The admin listener: is it alive, is it ready, what has it counted. For
+//! operators, never for the open internet.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::journal::sqlite::SqliteJournal;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::receiver::Receiver;
+
+/// Connections to the admin listener at once.
+const MAX_CONNECTIONS: usize = 64;
+
+/// How long readiness may take to show.
+const READY_TIME: Duration = Duration::from_secs(5);
+
+/// What the admin listener tells about.
+pub struct Admin {
+    /// Asked whether it can be instantiated.
+    pub receiver: Arc<Receiver>,
+    /// Asked to make a small write durable.
+    pub journal: Arc<SqliteJournal>,
+    /// What was counted.
+    pub metrics: Arc<Metrics>,
+}
+
+type Answer = http::Response<Full<Bytes>>;
+
+impl Admin {
+    /// Serves until it is dropped.
+    pub async fn serve(self, listener: TcpListener) {
+        let admin = Arc::new(self);
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            // The semaphore is never closed.
+            let Ok(permit) = connections.clone().acquire_owned().await else {
+                return;
+            };
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of file descriptors: others must end first.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            let admin = admin.clone();
+            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let admin = admin.clone();
+                async move {
+                    let (method, path) = (request.method(), request.uri().path());
+                    Ok::<_, Infallible>(admin.answer(method, path).await)
+                }
+            });
+            tokio::spawn(async move {
+                let _ = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(Limits::DEFAULT.idle_time())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn answer(&self, method: &Method, path: &str) -> Answer {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+        }
+        match path {
+            "/healthz" => text(StatusCode::OK, "alive\n"),
+            "/readyz" => match self.ready().await {
+                Ok(()) => text(StatusCode::OK, "ready\n"),
+                Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason + "\n"),
+            },
+            "/metrics" => self.metrics(),
+            _ => text(StatusCode::NOT_FOUND, "/healthz, /readyz or /metrics\n"),
+        }
+    }
+
+    /// The journal takes a write, and the component answers.
+    async fn ready(&self) -> Result<(), String> {
+        let ready = async {
+            self.receiver
+                .check()
+                .await
+                .map_err(|error| format!("component: {error}"))?;
+            self.journal
+                .probe()
+                .await
+                .map_err(|error| format!("journal: {error:?}"))
+        };
+        tokio::time::timeout(READY_TIME, ready)
+            .await
+            .unwrap_or_else(|_| Err("not in time".into()))
+    }
+
+    fn metrics(&self) -> Answer {
+        match self.metrics.render(&self.journal.stats()) {
+            Ok(body) => {
+                let mut answer = text(StatusCode::OK, body);
+                let format = HeaderValue::from_static(prometheus::TEXT_FORMAT);
+                answer.headers_mut().insert(header::CONTENT_TYPE, format);
+                answer
+            }
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = http::Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, plain);
+    answer
+}
