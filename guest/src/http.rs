@@ -1,8 +1,9 @@
 //! The export `wasi:http/incoming-handler`: reads a request whole, asks the
 //! heart, writes the answer whole.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
+use batchtask_notification::push_decimal;
 
 use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
 use crate::bindings::exports::wasi::http::incoming_handler::Guest;
@@ -91,8 +92,9 @@ fn write(answer: Response, out: ResponseOutparam) {
         .map(|(name, value)| (name, value.into_bytes()))
         .collect();
     // Exact, or hosts send chunks.
-    let length = answer.body.len().to_string().into_bytes();
-    headers.push(("content-length".into(), length));
+    let mut length = String::new();
+    push_decimal(&mut length, u64::try_from(answer.body.len()).unwrap_or(u64::MAX));
+    headers.push(("content-length".into(), length.into_bytes()));
     let fields = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
     let response = OutgoingResponse::new(fields);
     let _ = response.set_status_code(answer.status);

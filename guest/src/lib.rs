@@ -5,7 +5,8 @@
 //!
 //! - [`receiver`]: the heart: routes a request, checks it, answers it.
 //! - [`sender`]: was this sent by the platform?
-//! - [`reads`]: the answers to GET, and [`views`], their JSON.
+//! - [`reads`]: the answers to GET, and [`views`], their JSON, written by
+//!   [`json`].
 //! - [`routes`]: from a request's target to one of the things there are.
 //! - [`outcomes`]: the one table of what a request can come to.
 //! - [`settings`]: the one table of what an operator can decide.
@@ -35,6 +36,7 @@ extern crate alloc;
 
 pub mod bindings;
 pub mod journal;
+pub mod json;
 pub mod outcomes;
 pub mod reads;
 pub mod receiver;

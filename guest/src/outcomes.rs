@@ -6,9 +6,9 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use serde::Serialize;
 
 use crate::bindings::exports::batchtask::receiver::intake::{Report, Response};
+use crate::json::Object;
 
 macro_rules! outcomes {
     ($(#[$doc:meta])* $name:ident { $($case:ident $status:literal $label:literal $text:literal)* }) => {
@@ -112,20 +112,6 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// The problem as it is sent: RFC 9457.
-#[derive(Serialize)]
-struct Details<'a> {
-    r#type: String,
-    title: &'a str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pointer: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameter: Option<&'a str>,
-}
-
 impl Problem {
     /// A refusal with its own text for the caller.
     pub fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
@@ -147,19 +133,10 @@ impl Problem {
 
     /// The answer, as `application/problem+json`.
     pub fn into_response(self) -> Response {
-        let title = self.refusal.text();
-        let body = json(&Details {
-            r#type: self.refusal.type_uri(),
-            title,
-            status: self.refusal.status(),
-            detail: (self.detail != title).then_some(self.detail.as_str()),
-            pointer: self.pointer,
-            parameter: self.parameter.as_deref(),
-        });
         let mut response = respond(
             self.refusal.status(),
             "application/problem+json",
-            body,
+            self.details(),
             report(self.refusal.label()),
         );
         let extra = match self.refusal.status() {
@@ -173,6 +150,21 @@ impl Problem {
         }
         response.report.detail = self.operator.or(Some(self.detail));
         response
+    }
+
+    /// The problem as it is sent: RFC 9457.
+    fn details(&self) -> Vec<u8> {
+        let title = self.refusal.text();
+        Object::text_of(|json| {
+            json.text("type", &self.refusal.type_uri());
+            json.text("title", title);
+            json.number("status", self.refusal.status().into());
+            if self.detail != title {
+                json.text("detail", &self.detail);
+            }
+            json.text_if_any("pointer", self.pointer);
+            json.text_if_any("parameter", self.parameter.as_deref());
+        })
     }
 }
 
@@ -199,13 +191,6 @@ pub(crate) fn report(outcome: &str) -> Report {
         detail: None,
         signature: None,
     }
-}
-
-/// A value as JSON. The shapes of this crate have string keys and no floats,
-/// the two things that serde_json can refuse; the empty text stands for the
-/// impossible.
-pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,14 +2,13 @@
 
 use alloc::vec::Vec;
 use batchtask_notification::{Class, time};
-use serde::Serialize;
 
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{Journal, TaskOrder, TaskQuery};
-use crate::outcomes::{Problem, Refusal, Success, json, report, respond};
+use crate::outcomes::{Problem, Refusal, Success, report, respond};
 use crate::receiver::{Receiver, refused};
 use crate::routes::{Parameters, TaskName};
-use crate::views::{EventView, FeedView, HistoryView, QuarantineView, TaskView, TasksView};
+use crate::views;
 
 /// How many items a page has when nothing was said, and at most.
 const PAGE_DEFAULT: u32 = 50;
@@ -24,10 +23,7 @@ impl<J: Journal> Receiver<'_, J> {
         let query = task_query(&mut parameters)?;
         parameters.finish()?;
         let page = self.journal.list_tasks(&query).map_err(refused)?;
-        Ok(read(&TasksView {
-            tasks: page.tasks.iter().map(TaskView::from).collect(),
-            next: page.next.as_deref(),
-        }))
+        Ok(read(views::tasks(&page)))
     }
 
     /// `GET /tasks/{app_id}/{task_id}`
@@ -35,7 +31,7 @@ impl<J: Journal> Receiver<'_, J> {
         parameters.finish()?;
         let task = self.journal.find_task(&name.app_id, &name.task_id);
         match task.map_err(refused)? {
-            Some(task) => Ok(read(&TaskView::from(&task))),
+            Some(task) => Ok(read(views::task(&task))),
             None => Err(Refusal::NotFound.into()),
         }
     }
@@ -56,7 +52,7 @@ impl<J: Journal> Receiver<'_, J> {
         if page.events.is_empty() && cursor.is_none() {
             return Err(Refusal::NotFound.into());
         }
-        Ok(read(&HistoryView::from(&page)))
+        Ok(read(views::history(&page)))
     }
 
     /// `GET /events`
@@ -73,10 +69,8 @@ impl<J: Journal> Receiver<'_, J> {
             .journal
             .follow(after, limit, wait_ms)
             .map_err(refused)?;
-        Ok(read(&FeedView {
-            events: events.iter().map(EventView::alone).collect(),
-            last_seq: events.last().map_or(after, |last| last.seq),
-        }))
+        let last_seq = events.last().map_or(after, |last| last.seq);
+        Ok(read(views::feed(&events, last_seq)))
     }
 
     /// `GET /quarantine`
@@ -87,21 +81,17 @@ impl<J: Journal> Receiver<'_, J> {
             .journal
             .list_quarantine(cursor.as_deref(), limit)
             .map_err(refused)?;
-        Ok(read(&QuarantineView {
-            rejects: page.rejects.iter().map(Into::into).collect::<Vec<_>>(),
-            dropped: page.dropped,
-            next: page.next.as_deref(),
-        }))
+        Ok(read(views::quarantine(&page)))
     }
 }
 
 /// A 200 with JSON.
-fn read(value: &impl Serialize) -> Response {
+fn read(json: Vec<u8>) -> Response {
     let success = Success::Read;
     respond(
         success.status(),
         "application/json",
-        json(value),
+        json,
         report(success.label()),
     )
 }

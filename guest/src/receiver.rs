@@ -6,11 +6,11 @@ use batchtask_notification::{Notification, ParseError};
 
 use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
 use crate::journal::{Appended, Error, Event, EventFlags, Journal, Nonce, Reject, error_text};
-use crate::outcomes::{Problem, Refusal, Success, json, report, respond};
+use crate::outcomes::{Problem, Refusal, Success, report, respond};
 use crate::routes::{Parameters, Route, TaskName};
 use crate::sender::{same_secret, unauthorized};
 use crate::settings::{Settings, Unprocessable};
-use crate::views::Receipt;
+use crate::views;
 
 /// What a request is answered with: where things are kept, what the operator
 /// decided, and what time it is.
@@ -153,7 +153,7 @@ impl<J: Journal> Receiver<'_, J> {
         };
         Ok(Taken {
             success,
-            receipt: json(&Receipt::of(success, &event)),
+            receipt: views::receipt(success, &event),
             task: Some(TaskName {
                 app_id: event.app_id,
                 task_id: event.task_id,
@@ -189,7 +189,7 @@ impl<J: Journal> Receiver<'_, J> {
         }
         Ok(Taken {
             success: Success::Quarantined,
-            receipt: json(&Receipt::quarantined(&reject)),
+            receipt: views::receipt_of_reject(&reject),
             task: None,
         })
     }

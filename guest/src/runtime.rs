@@ -8,7 +8,7 @@ use core::arch::wasm32::unreachable;
 
 /// Frees what is freed: an instance may serve any number of requests.
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 // `memcmp` and its kin: compiler_builtins has none for this target.
 #[link(name = "c")]

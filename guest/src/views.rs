@@ -1,235 +1,145 @@
 //! The JSON of the answers.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use batchtask_notification::{Class, Flags, Status, Step, step, time};
-use serde::Serialize;
 
-use crate::journal::{Event, EventFlags, HistoryPage, Quarantined, Reject, StoredEvent, Task};
+use crate::journal::{
+    Event, EventFlags, HistoryPage, QuarantinePage, Quarantined, Reject, StoredEvent, Task,
+    TaskPage,
+};
+use crate::json::Object;
 use crate::outcomes::Success;
 
-/// The answer to a notification that was taken.
-#[derive(Serialize)]
-pub struct Receipt<'a> {
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    flags: Vec<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
+/// The answer to an event that was taken.
+pub fn receipt(success: Success, event: &Event) -> Vec<u8> {
+    Object::text_of(|json| {
+        json.text("outcome", success.label());
+        json.text("app_id", &event.app_id);
+        json.text("task_id", &event.task_id);
+        let flags = oddities(event.oddities);
+        if !flags.is_empty() {
+            json.texts("flags", &flags);
+        }
+    })
 }
 
-impl<'a> Receipt<'a> {
-    /// For an event.
-    pub fn of(success: Success, event: &'a Event) -> Self {
-        Self {
-            outcome: success.label(),
-            app_id: Some(&event.app_id),
-            task_id: Some(&event.task_id),
-            flags: oddities(event.oddities).collect(),
-            reason: None,
-            detail: None,
-        }
-    }
-
-    /// For what went into the quarantine.
-    pub fn quarantined(reject: &'a Reject) -> Self {
-        Self {
-            outcome: Success::Quarantined.label(),
-            app_id: None,
-            task_id: None,
-            flags: Vec::new(),
-            reason: Some(&reject.reason),
-            detail: Some(&reject.detail),
-        }
-    }
+/// The answer to what went into the quarantine.
+pub fn receipt_of_reject(reject: &Reject) -> Vec<u8> {
+    Object::text_of(|json| {
+        json.text("outcome", Success::Quarantined.label());
+        json.text("reason", &reject.reason);
+        json.text("detail", &reject.detail);
+    })
 }
 
 /// The state of a task.
-#[derive(Serialize)]
-pub struct TaskView<'a> {
-    app_id: &'a str,
-    task_id: &'a str,
-    task_type: &'a str,
-    status: &'a str,
-    status_desc: &'a str,
-    class: &'static str,
-    occurred_at: String,
-    first_occurred_at: String,
-    last_received_at: String,
-    events: u64,
-    duplicates: u64,
-    flags: Vec<&'static str>,
-    request_ids: &'a [String],
-}
-
-impl<'a> From<&'a Task> for TaskView<'a> {
-    fn from(task: &'a Task) -> Self {
-        Self {
-            app_id: &task.app_id,
-            task_id: &task.task_id,
-            task_type: &task.task_type,
-            status: &task.status,
-            status_desc: &task.status_desc,
-            class: Class::of_rank(task.rank).name(),
-            occurred_at: instant(task.occurred_at_ms),
-            first_occurred_at: instant(task.first_occurred_at_ms),
-            last_received_at: instant(task.last_received_at_ms),
-            events: task.events,
-            duplicates: task.duplicates,
-            flags: task_flags(task),
-            request_ids: &task.request_ids,
-        }
-    }
+pub fn task(task: &Task) -> Vec<u8> {
+    Object::text_of(|json| task_members(json, task))
 }
 
 /// A page of tasks.
-#[derive(Serialize)]
-pub struct TasksView<'a> {
-    /// The tasks.
-    pub tasks: Vec<TaskView<'a>>,
-    /// Where the next page begins.
-    pub next: Option<&'a str>,
+pub fn tasks(page: &TaskPage) -> Vec<u8> {
+    Object::text_of(|json| {
+        json.objects("tasks", &page.tasks, task_members);
+        json.text_or_null("next", page.next.as_deref());
+    })
 }
 
-/// An event in the history of its task, or in the feed.
-#[derive(Serialize)]
-pub struct EventView<'a> {
-    app_id: &'a str,
-    task_id: &'a str,
-    task_type: &'a str,
-    status: &'a str,
-    status_desc: &'a str,
-    event_time: Option<&'a str>,
-    event_time_ms: Option<&'a str>,
-    occurred_at: String,
-    received_at: String,
-    seq: u64,
-    digest: String,
-    signature: Option<&'a str>,
-    duplicates: u64,
-    flags: Vec<&'static str>,
-    request_ids: &'a [String],
-    body: Cow<'a, str>,
-}
-
-impl<'a> EventView<'a> {
-    /// An event outside the history of its task: what it means there is not
-    /// known here.
-    pub fn alone(stored: &'a StoredEvent) -> Self {
-        let event = &stored.event;
-        let late = stored.late.then_some("late");
-        Self {
-            app_id: &event.app_id,
-            task_id: &event.task_id,
-            task_type: &event.task_type,
-            status: &event.status,
-            status_desc: &event.status_desc,
-            event_time: event.event_time.as_deref(),
-            event_time_ms: event.event_time_ms.as_deref(),
-            occurred_at: instant(event.occurred_at_ms),
-            received_at: instant(event.received_at_ms),
-            seq: stored.seq,
-            digest: hex(&event.digest),
-            signature: event.signature.as_deref(),
-            duplicates: stored.duplicates,
-            flags: late.into_iter().chain(oddities(event.oddities)).collect(),
-            request_ids: &stored.request_ids,
-            body: String::from_utf8_lossy(&event.body),
-        }
-    }
+fn task_members(json: &mut Object, task: &Task) {
+    json.text("app_id", &task.app_id);
+    json.text("task_id", &task.task_id);
+    json.text("task_type", &task.task_type);
+    json.text("status", &task.status);
+    json.text("status_desc", &task.status_desc);
+    json.text("class", Class::of_rank(task.rank).name());
+    instant(json, "occurred_at", task.occurred_at_ms);
+    instant(json, "first_occurred_at", task.first_occurred_at_ms);
+    instant(json, "last_received_at", task.last_received_at_ms);
+    json.number("events", task.events);
+    json.number("duplicates", task.duplicates);
+    json.texts("flags", &task_flags(task));
+    json.texts("request_ids", &task.request_ids);
 }
 
 /// A page of a task's events, each with what the one before makes of it.
-#[derive(Serialize)]
-pub struct HistoryView<'a> {
-    events: Vec<EventView<'a>>,
-    next: Option<&'a str>,
-}
-
-impl<'a> From<&'a HistoryPage> for HistoryView<'a> {
-    fn from(page: &'a HistoryPage) -> Self {
-        let mut previous = page.previous_status.as_deref().map(Status::of);
-        let event = |stored: &'a StoredEvent| {
+pub fn history(page: &HistoryPage) -> Vec<u8> {
+    let mut previous = page.previous_status.as_deref().map(Status::of);
+    Object::text_of(|json| {
+        json.objects("events", &page.events, |json, stored| {
             let next = Status::of(&stored.event.status);
-            let mut view = EventView::alone(stored);
-            view.flags.extend(step(previous, next).name());
-            previous = Some(next);
-            view
-        };
-        Self {
-            events: page.events.iter().map(event).collect(),
-            next: page.next.as_deref(),
-        }
+            event_members(json, stored, step(previous.replace(next), next).name());
+        });
+        json.text_or_null("next", page.next.as_deref());
+    })
+}
+
+/// Some events in order of arrival, outside the history of their tasks: what
+/// they mean there is not known here. `last_seq` is what to ask for next.
+pub fn feed(events: &[StoredEvent], last_seq: u64) -> Vec<u8> {
+    Object::text_of(|json| {
+        json.objects("events", events, |json, stored| {
+            event_members(json, stored, None);
+        });
+        json.number("last_seq", last_seq);
+    })
+}
+
+fn event_members(json: &mut Object, stored: &StoredEvent, step: Option<&'static str>) {
+    let event = &stored.event;
+    json.text("app_id", &event.app_id);
+    json.text("task_id", &event.task_id);
+    json.text("task_type", &event.task_type);
+    json.text("status", &event.status);
+    json.text("status_desc", &event.status_desc);
+    json.text_or_null("event_time", event.event_time.as_deref());
+    json.text_or_null("event_time_ms", event.event_time_ms.as_deref());
+    instant(json, "occurred_at", event.occurred_at_ms);
+    instant(json, "received_at", event.received_at_ms);
+    json.number("seq", stored.seq);
+    json.text("digest", &hex(&event.digest));
+    json.text_or_null("signature", event.signature.as_deref());
+    json.number("duplicates", stored.duplicates);
+    let mut flags = oddities(event.oddities);
+    if stored.late {
+        flags.insert(0, "late");
     }
-}
-
-/// Some events in order of arrival.
-#[derive(Serialize)]
-pub struct FeedView<'a> {
-    /// The events.
-    pub events: Vec<EventView<'a>>,
-    /// What to ask for next: `after` this.
-    pub last_seq: u64,
-}
-
-/// What could not be understood.
-#[derive(Serialize)]
-pub struct RejectView<'a> {
-    seq: u64,
-    received_at: String,
-    reason: &'a str,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pointer: Option<&'a str>,
-    bytes: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_base64: Option<String>,
-}
-
-impl<'a> From<&'a Quarantined> for RejectView<'a> {
-    fn from(quarantined: &'a Quarantined) -> Self {
-        let reject = &quarantined.reject;
-        let text = core::str::from_utf8(&reject.body).ok();
-        Self {
-            seq: quarantined.seq,
-            received_at: instant(reject.received_at_ms),
-            reason: &reject.reason,
-            detail: &reject.detail,
-            pointer: reject.pointer.as_deref(),
-            bytes: reject.body.len(),
-            body: text,
-            body_base64: text.is_none().then(|| STANDARD.encode(&reject.body)),
-        }
-    }
+    flags.extend(step);
+    json.texts("flags", &flags);
+    json.texts("request_ids", &stored.request_ids);
+    json.text("body", &String::from_utf8_lossy(&event.body));
 }
 
 /// A page of the quarantine.
-#[derive(Serialize)]
-pub struct QuarantineView<'a> {
-    /// The rejects.
-    pub rejects: Vec<RejectView<'a>>,
-    /// How many were dropped so far to stay within bounds.
-    pub dropped: u64,
-    /// Where the next page begins.
-    pub next: Option<&'a str>,
+pub fn quarantine(page: &QuarantinePage) -> Vec<u8> {
+    Object::text_of(|json| {
+        json.objects("rejects", &page.rejects, reject_members);
+        json.number("dropped", page.dropped);
+        json.text_or_null("next", page.next.as_deref());
+    })
+}
+
+fn reject_members(json: &mut Object, quarantined: &Quarantined) {
+    let reject = &quarantined.reject;
+    json.number("seq", quarantined.seq);
+    instant(json, "received_at", reject.received_at_ms);
+    json.text("reason", &reject.reason);
+    json.text("detail", &reject.detail);
+    json.text_if_any("pointer", reject.pointer.as_deref());
+    json.number("bytes", u64::try_from(reject.body.len()).unwrap_or(u64::MAX));
+    match core::str::from_utf8(&reject.body) {
+        Ok(body) => json.text("body", body),
+        Err(_) => json.text("body_base64", &STANDARD.encode(&reject.body)),
+    }
 }
 
 /// The flags of a task: what its events had that was odd, and what its steps
 /// did. The arrival of an event (`late`) is told with the event: a task is the
 /// same in whatever order its events came.
 fn task_flags(task: &Task) -> Vec<&'static str> {
-    let mut flags: Vec<_> = oddities(task.oddities).collect();
+    let mut flags = oddities(task.oddities);
     // A trail that was cut off has no beginning to judge.
     let whole = usize::try_from(task.events).is_ok_and(|events| events == task.trail.len());
     let mut statuses = task.trail.iter().map(|step| Status::of(&step.status));
@@ -249,13 +159,16 @@ fn task_flags(task: &Task) -> Vec<&'static str> {
 }
 
 /// The names of an event's flags: the bits are in the same order.
-fn oddities(flags: EventFlags) -> impl Iterator<Item = &'static str> {
-    Flags::from_bits_truncate(flags.bits().into()).names()
+fn oddities(flags: EventFlags) -> Vec<&'static str> {
+    let flags = Flags::from_bits_truncate(flags.bits().into());
+    flags.names().collect()
 }
 
-/// Milliseconds since 1970 as RFC 3339; past the year 9999, its last instant.
-fn instant(at_ms: u64) -> String {
-    time::rfc3339(at_ms).unwrap_or_else(|| "9999-12-31T23:59:59.999Z".into())
+/// A member that is an instant, from milliseconds since 1970, as RFC 3339; past
+/// the year 9999, its last instant.
+fn instant(json: &mut Object, name: &str, at_ms: u64) {
+    let at = time::rfc3339(at_ms);
+    json.text(name, at.as_deref().unwrap_or("9999-12-31T23:59:59.999Z"));
 }
 
 /// Bytes in lower-case hexadecimal.

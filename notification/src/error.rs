@@ -1,5 +1,6 @@
 //! Why a body is no notification.
 
+use crate::push_decimal;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
@@ -159,16 +160,7 @@ impl Found {
 /// Appends ` at byte 17`.
 fn push_offset(text: &mut String, offset: usize) {
     text.push_str(" at byte ");
-    let start = text.len();
-    let mut rest = offset;
-    loop {
-        let digit = u32::try_from(rest % 10).unwrap_or_default();
-        text.insert(start, char::from_digit(digit, 10).unwrap_or('0'));
-        rest /= 10;
-        if rest == 0 {
-            return;
-        }
-    }
+    push_decimal(text, u64::try_from(offset).unwrap_or(u64::MAX));
 }
 
 impl fmt::Display for ParseError {

@@ -18,6 +18,7 @@
 //! | `step` | [`step`]: whether a status may follow another |
 //! | `flags` | [`Flags`]: what was odd about a notification |
 //! | [`time`] | the platform's two forms of time, and the form of RFC 3339 |
+//! | `decimal` | [`push_decimal`]: numbers as text |
 //! | `error` | [`ParseError`]: why a body is no notification |
 //! | `json` | the members of an object, without reading what nobody asked for |
 //!
@@ -53,6 +54,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod decimal;
 mod error;
 mod event;
 mod flags;
@@ -62,6 +64,7 @@ mod status;
 mod step;
 pub mod time;
 
+pub use decimal::push_decimal;
 pub use error::{Found, ParseError};
 pub use event::{Event, Key, MAX_AHEAD_MS};
 pub use flags::Flags;

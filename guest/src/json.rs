@@ -1,0 +1,145 @@
+//! JSON text, written member by member.
+//!
+//! The answers have a handful of shapes, and each is written once, from the
+//! journal's own records. Structs in between that derive `Serialize` would say
+//! the same and cost the component 10 kB.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use batchtask_notification::push_decimal;
+
+/// A JSON object that is being written.
+pub struct Object {
+    text: Vec<u8>,
+}
+
+impl Object {
+    /// The text of an object with these members.
+    pub fn text_of(members: impl FnOnce(&mut Self)) -> Vec<u8> {
+        let mut object = Self { text: Vec::new() };
+        object.open(b'{');
+        members(&mut object);
+        object.text.push(b'}');
+        object.text
+    }
+
+    /// A member that is a string.
+    pub fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.string(value);
+    }
+
+    /// A member that is a string, if there is one; else no member.
+    pub fn text_if_any(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    /// A member that is a string or null.
+    pub fn text_or_null(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.text(name, value),
+            None => {
+                self.name(name);
+                self.text.extend_from_slice(b"null");
+            }
+        }
+    }
+
+    /// A member that is a number.
+    pub fn number(&mut self, name: &str, value: u64) {
+        let mut digits = String::new();
+        push_decimal(&mut digits, value);
+        self.name(name);
+        self.text.extend_from_slice(digits.as_bytes());
+    }
+
+    /// A member that is an array of strings.
+    pub fn texts<T: AsRef<str>>(&mut self, name: &str, values: &[T]) {
+        self.name(name);
+        self.open(b'[');
+        for value in values {
+            self.separate();
+            self.string(value.as_ref());
+        }
+        self.text.push(b']');
+    }
+
+    /// A member that is an array of objects, each with the members that
+    /// `members` writes for its value.
+    pub fn objects<T>(&mut self, name: &str, values: &[T], mut members: impl FnMut(&mut Self, &T)) {
+        self.name(name);
+        self.open(b'[');
+        for value in values {
+            self.separate();
+            self.open(b'{');
+            members(self, value);
+            self.text.push(b'}');
+        }
+        self.text.push(b']');
+    }
+
+    fn name(&mut self, name: &str) {
+        self.separate();
+        self.string(name);
+        self.text.push(b':');
+    }
+
+    fn open(&mut self, bracket: u8) {
+        self.text.push(bracket);
+    }
+
+    /// A comma, unless a bracket was just opened: no value ends in one.
+    fn separate(&mut self) {
+        if !matches!(self.text.last(), Some(b'{' | b'[')) {
+            self.text.push(b',');
+        }
+    }
+
+    /// A string, escaped. Writing one to memory cannot fail.
+    fn string(&mut self, value: &str) {
+        let text = serde_json::to_vec(value).unwrap_or_default();
+        self.text.extend_from_slice(&text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(members: impl FnOnce(&mut Object)) -> String {
+        String::from_utf8(Object::text_of(members)).unwrap()
+    }
+
+    #[test]
+    fn members_of_every_kind() {
+        let written = text(|object| {
+            object.text("a", "b");
+            object.text_if_any("none", None);
+            object.text_if_any("some", Some("c"));
+            object.text_or_null("null", None);
+            object.number("least", 0);
+            object.number("greatest", u64::MAX);
+            object.texts("no texts", &[""; 0]);
+            object.texts("texts", &["{", "["]);
+            object.objects("no objects", &[0; 0], |_, _| {});
+            object.objects("objects", &[1, 20], |object, &number| {
+                if number > 1 {
+                    object.number("n", number);
+                }
+            });
+        });
+        let expected = r#"{"a":"b","some":"c","null":null,"least":0,"greatest":18446744073709551615,"no texts":[],"texts":["{","["],"no objects":[],"objects":[{},{"n":20}]}"#;
+        assert_eq!(written, expected);
+        assert_eq!(text(|_| {}), "{}");
+    }
+
+    #[test]
+    fn strings_are_escaped_where_they_must_be_and_nowhere_else() {
+        let written = text(|object| object.text("\"", "\\ / \u{0}\u{8}\t\n\u{c}\r\u{1f}\u{7f} é\u{2028}𝄞"));
+        let expected = "{\"\\\"\":\"\\\\ / \\u0000\\b\\t\\n\\f\\r\\u001f\u{7f} é\u{2028}𝄞\"}";
+        assert_eq!(written, expected);
+    }
+}
