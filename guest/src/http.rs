@@ -1,6 +1,7 @@
 //! The export `wasi:http/incoming-handler`: reads a request whole, asks the
 //! heart, writes the answer whole.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use batchtask_notification::push_decimal;
@@ -32,7 +33,7 @@ impl Guest for Component {
     }
 }
 
-fn read(request: &IncomingRequest) -> Result<Request, Problem> {
+fn read(request: &IncomingRequest) -> Result<Request, Box<Problem>> {
     let method = method_name(request.method());
     let headers = request.headers().entries();
     let limit = receiver()?.settings.max_body_bytes;
@@ -55,12 +56,12 @@ fn read_body(
     request: &IncomingRequest,
     headers: &[(String, Vec<u8>)],
     limit: usize,
-) -> Result<Vec<u8>, Problem> {
+) -> Result<Vec<u8>, Box<Problem>> {
     let declared = header(headers, "content-length").and_then(|length| length.parse().ok());
     if declared.is_some_and(|length: usize| length > limit) {
         return Err(Refusal::BodyTooLarge.into());
     }
-    let incomplete = || Problem::from(Refusal::BodyIncomplete);
+    let incomplete = || Box::<Problem>::from(Refusal::BodyIncomplete);
     let incoming = request.consume().map_err(|()| incomplete())?;
     // Declared after the body and so dropped before it, as the host demands.
     let stream = incoming.stream().map_err(|()| incomplete())?;
@@ -93,7 +94,10 @@ fn write(answer: Response, out: ResponseOutparam) {
         .collect();
     // Exact, or hosts send chunks.
     let mut length = String::new();
-    push_decimal(&mut length, u64::try_from(answer.body.len()).unwrap_or(u64::MAX));
+    push_decimal(
+        &mut length,
+        u64::try_from(answer.body.len()).unwrap_or(u64::MAX),
+    );
     headers.push(("content-length".into(), length.into_bytes()));
     let fields = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
     let response = OutgoingResponse::new(fields);

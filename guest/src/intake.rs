@@ -1,5 +1,6 @@
 //! The export `intake`: one notification, or one buffered HTTP exchange.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use once_cell::race::OnceBox;
@@ -24,14 +25,23 @@ fn settings() -> &'static Result<Settings, Vec<String>> {
 }
 
 /// The heart, over what the host provides.
-pub(crate) fn receiver() -> Result<Receiver<'static, Imported>, Problem> {
+pub(crate) fn receiver() -> Result<Receiver<'static, Imported>, Box<Problem>> {
     let settings = settings()
         .as_ref()
-        .map_err(|wrong| Problem::from(Refusal::Misconfigured).for_operator(wrong.join("; ")))?;
+        .map_err(|wrong| Problem::from(Refusal::Misconfigured).for_operator(lines(wrong)))?;
     Ok(Receiver {
         journal: &Imported,
         settings,
         now_ms: now_ms(),
+    })
+}
+
+/// Lines as one, with a semicolon behind each.
+fn lines(lines: &[String]) -> String {
+    lines.iter().fold(String::new(), |mut all, line| {
+        all.push_str(line);
+        all.push_str("; ");
+        all
     })
 }
 

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn strings_are_escaped_where_they_must_be_and_nowhere_else() {
-        let written = text(|object| object.text("\"", "\\ / \u{0}\u{8}\t\n\u{c}\r\u{1f}\u{7f} é\u{2028}𝄞"));
+        let written =
+            text(|object| object.text("\"", "\\ / \u{0}\u{8}\t\n\u{c}\r\u{1f}\u{7f} é\u{2028}𝄞"));
         let expected = "{\"\\\"\":\"\\\\ / \\u0000\\b\\t\\n\\f\\r\\u001f\u{7f} é\u{2028}𝄞\"}";
         assert_eq!(written, expected);
     }

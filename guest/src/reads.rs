@@ -1,5 +1,6 @@
 //! The answers to GET.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use batchtask_notification::{Class, time};
 
@@ -19,7 +20,7 @@ const WAIT_MAX_S: u32 = 30;
 
 impl<J: Journal> Receiver<'_, J> {
     /// `GET /tasks`
-    pub(crate) fn tasks(&self, mut parameters: Parameters) -> Result<Response, Problem> {
+    pub(crate) fn tasks(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
         let query = task_query(&mut parameters)?;
         parameters.finish()?;
         let page = self.journal.list_tasks(&query).map_err(refused)?;
@@ -27,7 +28,11 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     /// `GET /tasks/{app_id}/{task_id}`
-    pub(crate) fn task(&self, name: TaskName, parameters: Parameters) -> Result<Response, Problem> {
+    pub(crate) fn task(
+        &self,
+        name: TaskName,
+        parameters: Parameters,
+    ) -> Result<Response, Box<Problem>> {
         parameters.finish()?;
         let task = self.journal.find_task(&name.app_id, &name.task_id);
         match task.map_err(refused)? {
@@ -41,7 +46,7 @@ impl<J: Journal> Receiver<'_, J> {
         &self,
         name: TaskName,
         mut parameters: Parameters,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, Box<Problem>> {
         let (limit, cursor) = (limit(&mut parameters)?, parameters.text("cursor"));
         parameters.finish()?;
         let page = self
@@ -56,7 +61,7 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     /// `GET /events`
-    pub(crate) fn feed(&self, mut parameters: Parameters) -> Result<Response, Problem> {
+    pub(crate) fn feed(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
         let limit = limit(&mut parameters)?;
         let after = parameters.parsed("after", "a sequence number", |text| text.parse().ok())?;
         let wait_s = parameters.parsed("wait", "a number of seconds from 0 to 30", |text| {
@@ -74,7 +79,7 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     /// `GET /quarantine`
-    pub(crate) fn quarantine(&self, mut parameters: Parameters) -> Result<Response, Problem> {
+    pub(crate) fn quarantine(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
         let (limit, cursor) = (limit(&mut parameters)?, parameters.text("cursor"));
         parameters.finish()?;
         let page = self
@@ -96,7 +101,7 @@ fn read(json: Vec<u8>) -> Response {
     )
 }
 
-fn limit(parameters: &mut Parameters) -> Result<u32, Problem> {
+fn limit(parameters: &mut Parameters) -> Result<u32, Box<Problem>> {
     let limit = parameters.parsed("limit", "a number from 1 to 500", |text| {
         text.parse()
             .ok()
@@ -105,7 +110,7 @@ fn limit(parameters: &mut Parameters) -> Result<u32, Problem> {
     Ok(limit.unwrap_or(PAGE_DEFAULT))
 }
 
-fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Problem> {
+fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
     let class = parameters.parsed("class", "`open`, `retryable` or `final`", |text| {
         [Class::Open, Class::Retryable, Class::Final]
             .into_iter()
@@ -133,7 +138,7 @@ fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Problem> {
     })
 }
 
-fn instant(parameters: &mut Parameters, name: &str) -> Result<Option<u64>, Problem> {
+fn instant(parameters: &mut Parameters, name: &str) -> Result<Option<u64>, Box<Problem>> {
     let form = "a UTC instant such as `2026-01-31T12:00:00.000Z`";
     parameters.parsed(name, form, time::parse_milliseconds)
 }

@@ -1,5 +1,6 @@
 //! The heart: one function from a buffered request to a response.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use batchtask_notification::{Notification, ParseError};
@@ -50,14 +51,17 @@ impl<J: Journal> Receiver<'_, J> {
     /// Answers a request.
     pub fn exchange(&self, request: Request) -> Response {
         let is_head = request.method == "HEAD";
-        let mut response = self.answer(request).unwrap_or_else(Problem::into_response);
+        let mut response = match self.answer(request) {
+            Ok(response) => response,
+            Err(problem) => problem.into_response(),
+        };
         if is_head {
             response.body.clear();
         }
         response
     }
 
-    fn answer(&self, request: Request) -> Result<Response, Problem> {
+    fn answer(&self, request: Request) -> Result<Response, Box<Problem>> {
         let (path, query) = match request.target.split_once('?') {
             Some((path, query)) => (path, query),
             None => (request.target.as_str(), ""),
@@ -65,10 +69,9 @@ impl<J: Journal> Receiver<'_, J> {
         let route = Route::of(path).filter(|route| self.exists(route));
         let route = route.ok_or(Refusal::NotFound)?;
         if !route.takes(&request.method) {
-            return Err(Problem {
-                allow: Some(route.methods()),
-                ..Problem::from(Refusal::MethodNotAllowed)
-            });
+            let mut problem = Problem::from(Refusal::MethodNotAllowed);
+            problem.allow = Some(route.methods());
+            return Err(problem.into());
         }
         if let Route::Notifications(_) = route {
             return self.notify(request);
@@ -96,7 +99,7 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
-    fn check_reader(&self, headers: &[(String, Vec<u8>)]) -> Result<(), Problem> {
+    fn check_reader(&self, headers: &[(String, Vec<u8>)]) -> Result<(), Box<Problem>> {
         let given = header(headers, "authorization").and_then(bearer);
         match (given, &self.settings.read_token) {
             (Some(given), Some(token)) if same_secret(given, token) => Ok(()),
@@ -105,7 +108,7 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
-    fn notify(&self, request: Request) -> Result<Response, Problem> {
+    fn notify(&self, request: Request) -> Result<Response, Box<Problem>> {
         let checked = self.settings.scheme.check(&request.headers, self.now_ms)?;
         check_media_type(&request.headers)?;
         let sender = Sender {
@@ -126,7 +129,7 @@ impl<J: Journal> Receiver<'_, J> {
 
     /// Takes one notification: the way that every channel leads to. It returns
     /// success only once the journal has.
-    pub fn take(&self, body: Vec<u8>, sender: &Sender) -> Result<Taken, Problem> {
+    pub fn take(&self, body: Vec<u8>, sender: &Sender) -> Result<Taken, Box<Problem>> {
         if body.len() > self.settings.max_body_bytes {
             return Err(Refusal::BodyTooLarge.into());
         }
@@ -142,7 +145,7 @@ impl<J: Journal> Receiver<'_, J> {
         notification: Notification,
         body: Vec<u8>,
         sender: &Sender,
-    ) -> Result<Taken, Problem> {
+    ) -> Result<Taken, Box<Problem>> {
         let mut event = wire_event(notification.into_event(self.now_ms), body);
         event.signature = sender.signature.clone();
         let appended = self.journal.append(&event, sender.nonce.as_ref());
@@ -174,7 +177,7 @@ impl<J: Journal> Receiver<'_, J> {
         error: &ParseError,
         body: Vec<u8>,
         sender: &Sender,
-    ) -> Result<Taken, Problem> {
+    ) -> Result<Taken, Box<Problem>> {
         let problem = problem_of(error);
         let reject = Reject {
             received_at_ms: self.now_ms,
@@ -196,19 +199,18 @@ impl<J: Journal> Receiver<'_, J> {
 }
 
 /// Why a body is no notification, as the sender is told.
-fn problem_of(error: &ParseError) -> Problem {
+fn problem_of(error: &ParseError) -> Box<Problem> {
     let refusal = match error {
         ParseError::NotJson { .. } => Refusal::NotJson,
         _ => Refusal::NotANotification,
     };
-    Problem {
-        pointer: error.pointer(),
-        ..Problem::new(refusal, error.detail())
-    }
+    let mut problem = Problem::new(refusal, error.detail());
+    problem.pointer = error.pointer();
+    problem.into()
 }
 
 /// Why the journal did not do it, as the caller and the operator are told.
-pub(crate) fn refused(error: Error) -> Problem {
+pub(crate) fn refused(error: Error) -> Box<Problem> {
     let refusal = match &error {
         Error::Unavailable(_) => Refusal::Unavailable,
         Error::Full(_) => Refusal::Full,
@@ -217,7 +219,9 @@ pub(crate) fn refused(error: Error) -> Problem {
             return crate::routes::bad_parameter("cursor", "`next` of the page before");
         }
     };
-    Problem::from(refusal).for_operator(error_text(error))
+    Problem::from(refusal)
+        .for_operator(error_text(error))
+        .into()
 }
 
 /// The token of an `Authorization` field, when its scheme is `Bearer`.
@@ -241,7 +245,7 @@ pub(crate) fn header<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option
 /// A notification is `application/json`, whatever its parameters: JSON is
 /// UTF-8. A request that says nothing is believed to be one, for refusing it
 /// would lose it.
-fn check_media_type(headers: &[(String, Vec<u8>)]) -> Result<(), Problem> {
+fn check_media_type(headers: &[(String, Vec<u8>)]) -> Result<(), Box<Problem>> {
     let has = |name: &str| {
         headers
             .iter()

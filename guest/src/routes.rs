@@ -1,6 +1,7 @@
 //! From a request's target to one of the things there are.
 
-use alloc::string::{String, ToString};
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use percent_encoding::percent_decode_str;
 
@@ -36,22 +37,29 @@ impl Route {
     /// The route of a path, percent-decoded segment by segment: an id may hold
     /// a `/` as `%2F`.
     pub fn of(path: &str) -> Option<Self> {
-        let segments: Vec<String> = path
-            .strip_prefix('/')?
-            .split('/')
-            .map(decode)
-            .collect::<Option<_>>()?;
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        Some(match segments.as_slice() {
-            ["notifications"] => Self::Notifications(None),
-            ["notifications", secret] => Self::Notifications(Some(secret.to_string())),
-            ["tasks"] => Self::Tasks,
-            ["tasks", app_id, task_id] => Self::Task(TaskName::new(app_id, task_id)),
-            ["tasks", app_id, task_id, "events"] => Self::History(TaskName::new(app_id, task_id)),
-            ["events"] => Self::Feed,
-            ["quarantine"] => Self::Quarantine,
-            _ => return None,
-        })
+        let decoded: Option<Vec<String>> = path.strip_prefix('/')?.split('/').map(decode).collect();
+        let mut rest = decoded?.into_iter();
+        let segments = (rest.next()?, rest.next(), rest.next(), rest.next());
+        if rest.next().is_some() {
+            return None;
+        }
+        let name = |app_id, task_id| TaskName { app_id, task_id };
+        Some(
+            match (
+                segments.0.as_str(),
+                segments.1,
+                segments.2,
+                segments.3.as_deref(),
+            ) {
+                ("notifications", secret, None, None) => Self::Notifications(secret),
+                ("tasks", None, None, None) => Self::Tasks,
+                ("tasks", Some(app), Some(task), None) => Self::Task(name(app, task)),
+                ("tasks", Some(app), Some(task), Some("events")) => Self::History(name(app, task)),
+                ("events", None, None, None) => Self::Feed,
+                ("quarantine", None, None, None) => Self::Quarantine,
+                _ => return None,
+            },
+        )
     }
 
     /// The methods it takes, as the `Allow` field has them.
@@ -64,15 +72,9 @@ impl Route {
 
     /// Whether it takes this method.
     pub fn takes(&self, method: &str) -> bool {
-        self.methods().split(", ").any(|allowed| allowed == method)
-    }
-}
-
-impl TaskName {
-    fn new(app_id: &str, task_id: &str) -> Self {
-        Self {
-            app_id: app_id.into(),
-            task_id: task_id.into(),
+        match self {
+            Self::Notifications(_) => method == "POST",
+            _ => matches!(method, "GET" | "HEAD"),
         }
     }
 }
@@ -105,7 +107,7 @@ impl Parameters {
         name: &str,
         form: &str,
         parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, Problem> {
+    ) -> Result<Option<T>, Box<Problem>> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
@@ -115,7 +117,7 @@ impl Parameters {
 
     /// Refuses what nothing asked for: a misspelt filter must not look like
     /// one that matched everything.
-    pub fn finish(self) -> Result<(), Problem> {
+    pub fn finish(self) -> Result<(), Box<Problem>> {
         match self.0.into_iter().next() {
             Some((name, _)) => Err(bad_parameter(&name, "absent, or there once only")),
             None => Ok(()),
@@ -124,15 +126,14 @@ impl Parameters {
 }
 
 /// A refusal that names a query parameter and the form its value should have.
-pub fn bad_parameter(name: &str, form: &str) -> Problem {
+pub fn bad_parameter(name: &str, form: &str) -> Box<Problem> {
     let mut detail = String::from("`");
     detail.push_str(name);
     detail.push_str("` must be ");
     detail.push_str(form);
-    Problem {
-        parameter: Some(name.into()),
-        ..Problem::new(Refusal::BadParameter, detail)
-    }
+    let mut problem = Problem::new(Refusal::BadParameter, detail);
+    problem.parameter = Some(name.into());
+    problem.into()
 }
 
 #[cfg(test)]
@@ -141,7 +142,10 @@ mod tests {
 
     #[test]
     fn ids_may_hold_any_text() {
-        let name = TaskName::new("a/b", "c d?ü");
+        let name = TaskName {
+            app_id: "a/b".into(),
+            task_id: "c d?ü".into(),
+        };
         assert_eq!(
             Route::of("/tasks/a%2Fb/c%20d%3F%C3%BC/events"),
             Some(Route::History(name))

@@ -9,6 +9,7 @@
 //! The signature does not cover the body: it proves the sender, and with the
 //! timestamp's window and the remembered nonce, that this is no replay.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use hmac::{Hmac, KeyInit, Mac};
@@ -86,18 +87,35 @@ impl Order {
     }
 
     /// The operands in this order.
-    fn arrange<'a>(self, operands: &Operands<'a>) -> Vec<(&'static str, &'a str)> {
-        let mut named = Vec::from([
-            ("token", operands.token),
-            ("timestamp", operands.timestamp),
-            ("nonce", operands.nonce),
-        ]);
+    fn arrange<'a>(self, operands: &Operands<'a>) -> Vec<Named<'a>> {
+        let token = ("token", operands.token);
+        let timestamp = ("timestamp", operands.timestamp);
+        let nonce = ("nonce", operands.nonce);
         if self.0 == "sorted" {
-            named.sort_by_key(|&(_, value)| value);
-        } else {
-            named.sort_by_key(|&(name, _)| self.0.split(',').position(|at| at == name));
+            // By hand: the code of a general sort is 4 kB.
+            let (least, greater) = ascending(token, timestamp);
+            let (middle, greatest) = ascending(greater, nonce);
+            let (least, middle) = ascending(least, middle);
+            return Vec::from([least, middle, greatest]);
         }
-        named
+        let operand = |name| match name {
+            "token" => token,
+            "timestamp" => timestamp,
+            _ => nonce,
+        };
+        self.0.split(',').map(operand).collect()
+    }
+}
+
+/// An operand, and what it is.
+type Named<'a> = (&'static str, &'a str);
+
+/// The one with the lesser text, then the other.
+fn ascending<'a>(one: Named<'a>, other: Named<'a>) -> (Named<'a>, Named<'a>) {
+    if one.1 <= other.1 {
+        (one, other)
+    } else {
+        (other, one)
     }
 }
 
@@ -160,7 +178,11 @@ struct Signed<'a> {
 
 impl Scheme {
     /// Checks the signature of a request that arrived at `now_ms`.
-    pub fn check(&self, headers: &[(String, Vec<u8>)], now_ms: u64) -> Result<Checked, Problem> {
+    pub fn check(
+        &self,
+        headers: &[(String, Vec<u8>)],
+        now_ms: u64,
+    ) -> Result<Checked, Box<Problem>> {
         match self.mode {
             Mode::Off => Ok(Checked::default()),
             Mode::Report => Ok(self.report(headers, now_ms)),
@@ -256,12 +278,19 @@ fn variant(algorithm: Algorithm, order: Order, unit: Unit) -> String {
         Unit::Seconds => "s",
         Unit::Milliseconds => "ms",
     };
-    [algorithm.name(), order.0, unit].join(" ")
+    let mut name = String::from(algorithm.name());
+    for part in [order.0, unit] {
+        name.push(' ');
+        name.push_str(part);
+    }
+    name
 }
 
 /// The refusal of an unproven sender. Which part failed is for the operator.
-pub(crate) fn unauthorized(reason: &str) -> Problem {
-    Problem::from(Refusal::Unauthorized).for_operator(reason)
+pub(crate) fn unauthorized(reason: &str) -> Box<Problem> {
+    Problem::from(Refusal::Unauthorized)
+        .for_operator(reason)
+        .into()
 }
 
 fn matches(signed: &Signed<'_>, token: &str, algorithm: Algorithm, order: Order) -> bool {
@@ -279,7 +308,7 @@ fn matches(signed: &Signed<'_>, token: &str, algorithm: Algorithm, order: Order)
     expected.as_bytes().ct_eq(given.as_bytes()).into()
 }
 
-fn digest<D: Digest>(operands: &[(&str, &str)]) -> String {
+fn digest<D: Digest>(operands: &[Named<'_>]) -> String {
     let mut digest = D::new();
     for (_, value) in operands {
         digest.update(value);
@@ -287,7 +316,7 @@ fn digest<D: Digest>(operands: &[(&str, &str)]) -> String {
     crate::views::hex(&digest.finalize())
 }
 
-fn hmac(token: &str, operands: &[(&str, &str)]) -> String {
+fn hmac(token: &str, operands: &[Named<'_>]) -> String {
     // HMAC takes a key of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(token.as_bytes()) else {
         return String::new();

@@ -2,8 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64ct::{Base64, Encoding};
 use batchtask_notification::{Class, Flags, Status, Step, step, time};
 
 use crate::journal::{
@@ -109,7 +108,7 @@ fn event_members(json: &mut Object, stored: &StoredEvent, step: Option<&'static 
     flags.extend(step);
     json.texts("flags", &flags);
     json.texts("request_ids", &stored.request_ids);
-    json.text("body", &String::from_utf8_lossy(&event.body));
+    body(json, &event.body);
 }
 
 /// A page of the quarantine.
@@ -128,10 +127,18 @@ fn reject_members(json: &mut Object, quarantined: &Quarantined) {
     json.text("reason", &reject.reason);
     json.text("detail", &reject.detail);
     json.text_if_any("pointer", reject.pointer.as_deref());
-    json.number("bytes", u64::try_from(reject.body.len()).unwrap_or(u64::MAX));
-    match core::str::from_utf8(&reject.body) {
-        Ok(body) => json.text("body", body),
-        Err(_) => json.text("body_base64", &STANDARD.encode(&reject.body)),
+    json.number(
+        "bytes",
+        u64::try_from(reject.body.len()).unwrap_or(u64::MAX),
+    );
+    body(json, &reject.body);
+}
+
+/// A body as it arrived: `body`, or `body_base64` when it is not UTF-8.
+fn body(json: &mut Object, bytes: &[u8]) {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => json.text("body", text),
+        Err(_) => json.text("body_base64", &Base64::encode_string(bytes)),
     }
 }
 

@@ -9,9 +9,7 @@ use crate::{Flags, Status, time};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64ct::{Base64Unpadded, Encoding as _};
 
 /// The task types that the platform documents: the first two for the push, the
 /// others for the batch-task API, and whether it pushes those it does not say.
@@ -289,11 +287,14 @@ fn open(message: &[u8]) -> Result<Notification, ParseError> {
 /// The bytes of the message inside a dead letter, in the standard alphabet of
 /// base64. Padding may be missing; the platform does not document it.
 fn decode(payload: Member<'_>) -> Result<Vec<u8>, ParseError> {
-    const BASE64: GeneralPurpose = GeneralPurpose::new(
-        &alphabet::STANDARD,
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-    );
-    BASE64
-        .decode(payload.string()?)
-        .map_err(|_| payload.expected("base64 (RFC 4648, section 4)"))
+    unpadded(&payload.string()?)
+        .and_then(|text| Base64Unpadded::decode_vec(text).ok())
+        .ok_or_else(|| payload.expected("base64 (RFC 4648, section 4)"))
+}
+
+/// The text without its padding; none when it has more of it than would fill
+/// the last four characters.
+fn unpadded(text: &str) -> Option<&str> {
+    let unpadded = text.trim_end_matches('=');
+    (text.len() <= unpadded.len().next_multiple_of(4)).then_some(unpadded)
 }

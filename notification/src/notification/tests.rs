@@ -34,7 +34,7 @@ fn legacy() -> Value {
 }
 
 fn dead_letter(message: impl ToString) -> Value {
-    let payload = base64::prelude::BASE64_STANDARD.encode(message.to_string());
+    let payload = base64ct::Base64::encode_string(message.to_string().as_bytes());
     json!({"request_id": "r", "rule_id": "u", "channel": "HTTP_FORWARDING", "base64_original_payload": payload})
 }
 
