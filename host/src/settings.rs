@@ -51,6 +51,11 @@ impl Settings {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The names of what is set.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Sets a setting, whatever it was before.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use batchtask_guest::settings::SETTINGS;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -150,10 +151,15 @@ impl Serve {
         Ok(())
     }
 
-    /// The settings of the file, and over them those of the environment.
+    /// The settings of the file, and over them those of the environment. A
+    /// name that nothing reads is misspelt: what it meant to turn on is off.
     fn settings(&self) -> anyhow::Result<Settings> {
+        let environment = Settings::from_env();
+        for name in environment.names().filter(|name| !super::is_known(name)) {
+            tracing::warn!("`{name}` is set, but is no setting");
+        }
         let Some(path) = &self.settings else {
-            return Ok(Settings::from_env());
+            return Ok(environment);
         };
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the settings `{}`", path.display()))?;
@@ -163,7 +169,10 @@ impl Serve {
                 path.display()
             )
         })?;
-        Ok(settings.overridden_by(Settings::from_env()))
+        if let Some(name) = settings.names().find(|name| !SETTINGS.iter().any(|known| known.name == *name)) {
+            bail!("`{}`: `{name}` is no setting of the receiver", path.display());
+        }
+        Ok(settings.overridden_by(environment))
     }
 
     fn tls(&self) -> anyhow::Result<Option<Tls>> {

@@ -161,7 +161,7 @@ async fn the_log_is_copied_while_it_is_written() {
     let journal = Fixture::new();
     let size = || std::fs::metadata(journal.path()).unwrap().len();
     let before = size();
-    for at in 0..8 {
+    for at in 0..20 {
         let large = Event {
             body: vec![b' '; 1_000_000],
             ..event("task", "a", at)
