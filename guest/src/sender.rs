@@ -25,9 +25,10 @@ use crate::receiver::header;
 const NONCE_BYTES_MAX: usize = 256;
 
 /// What is done about signatures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// They are not looked at.
+    #[default]
     Off,
     /// Every known variant is tried and the one that matches is reported; no
     /// request is refused.
@@ -37,9 +38,10 @@ pub enum Mode {
 }
 
 /// How a signature is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
     /// SHA-256 of the three operands.
+    #[default]
     Sha256,
     /// SHA-1 of the three operands.
     Sha1,
@@ -66,7 +68,7 @@ impl Algorithm {
 }
 
 /// In which order the operands are joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Order(&'static str);
 
 impl Order {
@@ -120,9 +122,10 @@ fn ascending<'a>(one: Named<'a>, other: Named<'a>) -> (Named<'a>, Named<'a>) {
 }
 
 /// The unit of the timestamp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
     /// Seconds since 1970.
+    #[default]
     Seconds,
     /// Milliseconds since 1970.
     Milliseconds,

@@ -81,9 +81,10 @@ settings! {
 }
 
 /// What becomes of a body that is no batch-task notification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unprocessable {
     /// Quarantined when the sender is proven, else refused.
+    #[default]
     Auto,
     /// Quarantined.
     Accept,
@@ -115,9 +116,9 @@ impl Settings {
             wrong: Vec::new(),
         };
         let settings = reader.settings();
-        match settings {
-            Some(settings) if reader.wrong.is_empty() => Ok(settings),
-            _ => Err(reader.wrong),
+        match reader.wrong.is_empty() {
+            true => Ok(settings),
+            false => Err(reader.wrong),
         }
     }
 }
@@ -129,81 +130,71 @@ struct Reader<F> {
 }
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
-    fn settings(&mut self) -> Option<Settings> {
-        // All are read before the first missing one ends it.
-        let scheme = self.scheme();
-        let path_secret = self.value(&PATH_SECRET, |text| {
-            secret(text, 128, |byte| {
-                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
-            })
-        });
-        let read_token = self.value(&READ_TOKEN, |text| {
-            secret(text, 256, |byte| byte.is_ascii_graphic())
-        });
-        let max_body_bytes = self.value(&MAX_BODY_BYTES, |text| {
-            number(text, 1024, 16 << 20).and_then(|bytes| usize::try_from(bytes).ok())
-        });
-        let unprocessable = self.value(&UNPROCESSABLE, |text| match text {
-            "auto" => Some(Unprocessable::Auto),
-            "accept" => Some(Unprocessable::Accept),
-            "reject" => Some(Unprocessable::Reject),
-            _ => None,
-        });
-        Some(Settings {
-            max_body_bytes: max_body_bytes?,
-            unprocessable: unprocessable?,
-            path_secret: path_secret?,
-            read_token: read_token?,
-            scheme: scheme?,
-        })
+    fn settings(&mut self) -> Settings {
+        Settings {
+            scheme: self.scheme(),
+            path_secret: self.value(&PATH_SECRET, |text| {
+                secret(text, 128, |byte| {
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+                })
+            }),
+            read_token: self.value(&READ_TOKEN, |text| {
+                secret(text, 256, |byte| byte.is_ascii_graphic())
+            }),
+            max_body_bytes: self.value(&MAX_BODY_BYTES, |text| {
+                number(text, 1024, 16 << 20).and_then(|bytes| usize::try_from(bytes).ok())
+            }),
+            unprocessable: self.value(&UNPROCESSABLE, |text| match text {
+                "auto" => Some(Unprocessable::Auto),
+                "accept" => Some(Unprocessable::Accept),
+                "reject" => Some(Unprocessable::Reject),
+                _ => None,
+            }),
+        }
     }
 
-    fn scheme(&mut self) -> Option<Scheme> {
-        let mode = self.value(&SIGNATURE, |text| match text {
-            "off" => Some(Mode::Off),
-            "report" => Some(Mode::Report),
-            "enforce" => Some(Mode::Enforce),
-            _ => None,
-        });
-        let tokens = self.value(&TOKEN, tokens);
-        let algorithm = self.value(&SIGNATURE_DIGEST, Algorithm::of);
-        let order = self.value(&SIGNATURE_ORDER, Order::of);
-        let signature_header = self.value(&SIGNATURE_HEADER, field_name);
-        let timestamp_header = self.value(&TIMESTAMP_HEADER, field_name);
-        let nonce_header = self.value(&NONCE_HEADER, field_name);
-        let unit = self.value(&TIMESTAMP_UNIT, |text| match text {
-            "s" => Some(Unit::Seconds),
-            "ms" => Some(Unit::Milliseconds),
-            _ => None,
-        });
-        let window_s = self.value(&TIMESTAMP_WINDOW_S, |text| number(text, 1, 86_400));
+    fn scheme(&mut self) -> Scheme {
         let scheme = Scheme {
-            mode: mode?,
-            tokens: tokens?,
-            algorithm: algorithm?,
-            order: order?,
-            signature_header: signature_header?,
-            timestamp_header: timestamp_header?,
-            nonce_header: nonce_header?,
-            unit: unit?,
-            window_ms: window_s?.saturating_mul(1000),
+            mode: self.value(&SIGNATURE, |text| match text {
+                "off" => Some(Mode::Off),
+                "report" => Some(Mode::Report),
+                "enforce" => Some(Mode::Enforce),
+                _ => None,
+            }),
+            tokens: self.value(&TOKEN, tokens),
+            algorithm: self.value(&SIGNATURE_DIGEST, Algorithm::of),
+            order: self.value(&SIGNATURE_ORDER, Order::of),
+            signature_header: self.value(&SIGNATURE_HEADER, field_name),
+            timestamp_header: self.value(&TIMESTAMP_HEADER, field_name),
+            nonce_header: self.value(&NONCE_HEADER, field_name),
+            unit: self.value(&TIMESTAMP_UNIT, |text| match text {
+                "s" => Some(Unit::Seconds),
+                "ms" => Some(Unit::Milliseconds),
+                _ => None,
+            }),
+            window_ms: self.value(&TIMESTAMP_WINDOW_S, |text| {
+                number(text, 1, 86_400).map(|seconds| seconds.saturating_mul(1000))
+            }),
         };
-        if scheme.mode != Mode::Off && scheme.tokens.is_empty() {
+        if self.wrong.is_empty() && scheme.mode != Mode::Off && scheme.tokens.is_empty() {
             let line = "`BATCHTASK_TOKEN` must be set, for `BATCHTASK_SIGNATURE` is not `off`";
             self.wrong.push(line.into());
         }
-        Some(scheme)
+        scheme
     }
 
-    /// The value of one setting, or none and a line about what is wrong.
-    fn value<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let given = (self.look_up)(setting.name);
-        let text = given.as_deref().unwrap_or(setting.default).trim();
-        let value = parse(text);
-        if value.is_none() {
-            self.wrong.push(complaint(setting, text));
-        }
-        value
+    /// The value of one setting, or a stand-in and a line about what is wrong,
+    /// with which nothing that was read is used.
+    fn value<T: Default>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Option<T>) -> T {
+        let text = self.text(setting);
+        parse(text.trim()).unwrap_or_else(|| {
+            self.wrong.push(complaint(setting, text.trim()));
+            T::default()
+        })
+    }
+
+    fn text(&self, setting: &Setting) -> String {
+        (self.look_up)(setting.name).unwrap_or_else(|| setting.default.into())
     }
 }
 

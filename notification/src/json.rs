@@ -14,6 +14,7 @@ mod tests;
 mod walk;
 
 use crate::error::{Found, ParseError};
+use alloc::boxed::Box;
 use alloc::string::String;
 use scan::{Refusal, scan};
 use serde::de::IgnoredAny;
@@ -27,35 +28,49 @@ pub const MAX_DEPTH: usize = 64;
 /// For the same reason: a reader may build a tree of them.
 pub const MAX_VALUES: usize = 100_000;
 
+/// An error on its way out: it is large and rare, and boxed it is cheap to
+/// hand on.
+pub(crate) type Error = Box<ParseError>;
+
+fn invalid(pointer: &'static str, expected: &'static str, found: Found) -> Error {
+    Box::new(ParseError::Invalid {
+        pointer,
+        expected,
+        found,
+    })
+}
+
 /// The value that a body consists of: one JSON text in UTF-8, which may begin
 /// with one byte order mark.
 ///
 /// # Errors
 /// [`ParseError::NotJson`] and [`ParseError::TooComplex`].
-pub(crate) fn document(body: &[u8]) -> Result<Value<'_>, ParseError> {
+pub(crate) fn document(body: &[u8]) -> Result<Value<'_>, Error> {
     const BOM: &[u8] = "\u{feff}".as_bytes();
     let (skipped, bytes) = match body.strip_prefix(BOM) {
         Some(rest) => (BOM.len(), rest),
         None => (0, body),
     };
     let in_body = |offset: usize| offset.saturating_add(skipped);
-    let not_json = |offset, reason| ParseError::NotJson {
-        offset: in_body(offset),
-        reason,
+    let not_json = |offset, reason| {
+        Box::new(ParseError::NotJson {
+            offset: in_body(offset),
+            reason,
+        })
+    };
+    let too_complex = |offset, reason| {
+        Box::new(ParseError::TooComplex {
+            offset: in_body(offset),
+            reason,
+        })
     };
 
     let text = core::str::from_utf8(bytes)
         .map_err(|error| not_json(error.valid_up_to(), "a byte that is not UTF-8"))?;
     scan(bytes).map_err(|refusal| match refusal {
         Refusal::HalfPair(offset) => not_json(offset, "half of a surrogate pair"),
-        Refusal::Depth(offset) => ParseError::TooComplex {
-            offset: in_body(offset),
-            reason: "more than 64 levels of arrays and objects",
-        },
-        Refusal::Values(offset) => ParseError::TooComplex {
-            offset: in_body(offset),
-            reason: "more than 100000 values",
-        },
+        Refusal::Depth(offset) => too_complex(offset, "more than 64 levels of arrays and objects"),
+        Refusal::Values(offset) => too_complex(offset, "more than 100000 values"),
     })?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| {
         let reason = if error.is_eof() {
@@ -123,19 +138,21 @@ impl<'a> Value<'a> {
         self,
         pointer: &'static str,
         pointers: [&'static str; N],
-    ) -> Result<([Member<'a>; N], bool), ParseError> {
-        let inside = self
-            .0
-            .strip_prefix('{')
-            .ok_or_else(|| ParseError::Invalid {
-                pointer,
-                expected: "an object",
-                found: self.found(),
-            })?;
+    ) -> Result<([Member<'a>; N], bool), Error> {
         let mut wanted = pointers.map(|pointer| Member {
             pointer,
             value: None,
         });
+        let others = self.find(pointer, &mut wanted)?;
+        Ok((wanted, others))
+    }
+
+    /// [`members`](Self::members) for any number of them: code that is there
+    /// once only.
+    fn find(self, pointer: &'static str, wanted: &mut [Member<'a>]) -> Result<bool, Error> {
+        let Some(inside) = self.0.strip_prefix('{') else {
+            return Err(invalid(pointer, "an object", self.found()));
+        };
         let mut others = false;
         for (name, value) in Members(inside) {
             let Some(member) = wanted.iter_mut().find(|member| member.is_named(&name)) else {
@@ -143,14 +160,11 @@ impl<'a> Value<'a> {
                 continue;
             };
             if member.value.replace(value).is_some() {
-                return Err(ParseError::Invalid {
-                    pointer: member.pointer,
-                    expected: "one member of this name",
-                    found: Found::Duplicate,
-                });
+                let expected = "one member of this name";
+                return Err(invalid(member.pointer, expected, Found::Duplicate));
             }
         }
-        Ok((wanted, others))
+        Ok(others)
     }
 }
 
@@ -179,23 +193,20 @@ impl<'a> Member<'a> {
     }
 
     /// The error that something else was expected here.
-    pub(crate) fn expected(self, expected: &'static str) -> ParseError {
-        ParseError::Invalid {
-            pointer: self.pointer,
-            expected,
-            found: self.value.map_or(Found::Nothing, Value::found),
-        }
+    pub(crate) fn expected(self, expected: &'static str) -> Error {
+        let found = self.value.map_or(Found::Nothing, Value::found);
+        invalid(self.pointer, expected, found)
     }
 
     /// The text of a string.
-    pub(crate) fn string(self) -> Result<String, ParseError> {
+    pub(crate) fn string(self) -> Result<String, Error> {
         self.value
             .and_then(Value::text)
             .ok_or_else(|| self.expected("a string"))
     }
 
     /// The text of a string that is not empty.
-    pub(crate) fn non_empty_string(self) -> Result<String, ParseError> {
+    pub(crate) fn non_empty_string(self) -> Result<String, Error> {
         const EXPECTED: &str = "a string that is not empty";
         self.value
             .and_then(Value::text)
@@ -204,7 +215,7 @@ impl<'a> Member<'a> {
     }
 
     /// The text of a string; none when the member is missing or null.
-    pub(crate) fn optional_string(self) -> Result<Option<String>, ParseError> {
+    pub(crate) fn optional_string(self) -> Result<Option<String>, Error> {
         self.is_some().then(|| self.string()).transpose()
     }
 
@@ -212,7 +223,7 @@ impl<'a> Member<'a> {
     pub(crate) fn members<const N: usize>(
         self,
         pointers: [&'static str; N],
-    ) -> Result<([Member<'a>; N], bool), ParseError> {
+    ) -> Result<([Member<'a>; N], bool), Error> {
         self.value
             .ok_or_else(|| self.expected("an object"))?
             .members(self.pointer, pointers)

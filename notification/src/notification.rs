@@ -4,9 +4,8 @@
 mod tests;
 
 use crate::error::{PAYLOAD, ParseError};
-use crate::json::{self, Member};
+use crate::json::{self, Error, Member};
 use crate::{Flags, Status, time};
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64Unpadded, Encoding as _};
@@ -78,10 +77,11 @@ impl Notification {
     /// # Errors
     /// See [`ParseError`].
     pub fn parse(body: &[u8]) -> Result<Self, ParseError> {
-        match Message::read(body)? {
+        match Message::read(body).map_err(|error| *error)? {
             Message::Notification(notification) => Ok(notification),
             Message::DeadLetter(payload) => {
-                open(&decode(payload)?).map_err(|error| ParseError::DeadLetter(Box::new(error)))
+                let message = decode(payload).map_err(|error| *error)?;
+                open(&message).map_err(ParseError::DeadLetter)
             }
         }
     }
@@ -143,7 +143,7 @@ enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn read(body: &'a [u8]) -> Result<Self, ParseError> {
+    fn read(body: &'a [u8]) -> Result<Self, Error> {
         let (members, others) = json::document(body)?.members(
             "",
             [
@@ -211,7 +211,7 @@ enum Form {
 impl Form {
     /// The form that `resource` and `event` name. Other resources and events
     /// share the envelope; they come when a rule points to the wrong place.
-    fn of(resource: Member<'_>, event: Member<'_>) -> Result<Self, ParseError> {
+    fn of(resource: Member<'_>, event: Member<'_>) -> Result<Self, Error> {
         match resource.string()?.as_str() {
             "batchtask" if event.string()? == "update" => Ok(Self::Current),
             "batchtask" => Err(event.expected("`update`")),
@@ -223,7 +223,7 @@ impl Form {
 
     /// The task, and whether there were unknown members beside its fields or
     /// on the way to them.
-    fn task(self, notify_data: Member<'_>) -> Result<(Task, bool), ParseError> {
+    fn task(self, notify_data: Member<'_>) -> Result<(Task, bool), Error> {
         let (fields, others) = match self {
             Self::Current => {
                 let ([body], others) = notify_data.members(["/notify_data/body"])?;
@@ -264,7 +264,7 @@ fn timestamp(
     member: Member<'_>,
     parse: fn(&str) -> Option<u64>,
     expected: &'static str,
-) -> Result<Option<Timestamp>, ParseError> {
+) -> Result<Option<Timestamp>, Error> {
     let Some(text) = member.optional_string()? else {
         return Ok(None);
     };
@@ -275,7 +275,7 @@ fn timestamp(
 }
 
 /// Reads the message inside a dead letter.
-fn open(message: &[u8]) -> Result<Notification, ParseError> {
+fn open(message: &[u8]) -> Result<Notification, Error> {
     match Message::read(message)? {
         Message::Notification(notification) => Ok(notification),
         Message::DeadLetter(payload) => {
@@ -286,7 +286,7 @@ fn open(message: &[u8]) -> Result<Notification, ParseError> {
 
 /// The bytes of the message inside a dead letter, in the standard alphabet of
 /// base64. Padding may be missing; the platform does not document it.
-fn decode(payload: Member<'_>) -> Result<Vec<u8>, ParseError> {
+fn decode(payload: Member<'_>) -> Result<Vec<u8>, Error> {
     unpadded(&payload.string()?)
         .and_then(|text| Base64Unpadded::decode_vec(text).ok())
         .ok_or_else(|| payload.expected("base64 (RFC 4648, section 4)"))
