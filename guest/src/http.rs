@@ -24,12 +24,13 @@ const READ_BYTES: u64 = 64 << 10;
 
 impl Guest for Component {
     fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
+        let is_head = matches!(request.method(), Method::Head);
         let response = match read(&request) {
             Ok(request) => exchange(request),
             Err(problem) => problem.into_response(),
         };
         drop(request);
-        write(response, response_out);
+        write(response, is_head, response_out);
     }
 }
 
@@ -86,19 +87,22 @@ fn read_body(
 
 /// Writes the answer. What fails here fails because the caller has gone: there
 /// is nobody left to tell.
-fn write(answer: Response, out: ResponseOutparam) {
+fn write(answer: Response, is_head: bool, out: ResponseOutparam) {
     let mut headers: Vec<(String, Vec<u8>)> = answer
         .headers
         .into_iter()
         .map(|(name, value)| (name, value.into_bytes()))
         .collect();
-    // Exact, or hosts send chunks.
-    let mut length = String::new();
-    push_decimal(
-        &mut length,
-        u64::try_from(answer.body.len()).unwrap_or(u64::MAX),
-    );
-    headers.push(("content-length".into(), length.into_bytes()));
+    // Exact, or hosts send chunks. In answer to HEAD it would be that of GET's
+    // body, which is not here any more.
+    if !is_head {
+        let mut length = String::new();
+        push_decimal(
+            &mut length,
+            u64::try_from(answer.body.len()).unwrap_or(u64::MAX),
+        );
+        headers.push(("content-length".into(), length.into_bytes()));
+    }
     let fields = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
     let response = OutgoingResponse::new(fields);
     let _ = response.set_status_code(answer.status);

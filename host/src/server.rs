@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use batchtask_guest::outcomes::Refusal;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -33,6 +33,13 @@ const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
 
 /// A pause when no connection can be taken for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a request is refused with whose body was not read to its end.
+const UNREAD: [Refusal; 3] = [
+    Refusal::BodyTooLarge,
+    Refusal::BodyIncomplete,
+    Refusal::BodyTimeout,
+];
 
 /// Serves a receiver over HTTP.
 pub struct Server {
@@ -191,6 +198,7 @@ impl Server {
     async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
         let started = Instant::now();
         let method = request.method().clone();
+        let version = request.version();
         self.metrics.in_flight.inc();
         let response = match self.in_flight.try_acquire() {
             Ok(_permit) => self.exchange(request).await,
@@ -200,7 +208,16 @@ impl Server {
         let elapsed = started.elapsed();
         self.metrics.answered(&method, &response.report, elapsed);
         log(&method, &response, elapsed);
-        http_response(response)
+        let label = response.report.outcome.as_str();
+        let unread = UNREAD.iter().any(|refusal| refusal.label() == label);
+        let mut answer = http_response(response);
+        if unread && version < Version::HTTP_2 {
+            // The rest of the body cannot be told from a next request: the
+            // connection ends here, and a sender must know that it does.
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+        }
+        answer
     }
 
     async fn exchange(&self, request: http::Request<Incoming>) -> Response {
