@@ -1,0 +1,25 @@
+//! End-to-end tests: the program `batchtask` as a process of its own, asked
+//! over HTTP, killed, stopped, and put on disks that fail.
+//!
+//! | room | what holds there |
+//! |---|---|
+//! | `example` | the documented example, from HTTP to disk and back, by both ways into a component |
+//! | `outcomes` | every kind of request has one outcome, and every row of the table of outcomes is seen |
+//! | `kills` | what was acknowledged survives `kill -9` |
+//! | `stops` | a graceful stop loses nothing and breaks no answer |
+//! | `disks` | a journal that cannot be had, is full, or is locked: never a 200 |
+//! | `settings` | a bad setting stops the start, by name |
+//! | `pushes` | all of that under the platform's own rules for pushing |
+//! | `support` | the host under test, a client, a ledger, and the platform's simulator |
+//!
+//! Nothing here has a fixed port, and nothing sleeps: tests wait for a line or
+//! a state. Two variables make the long ones longer: see [`support::scale`].
+
+mod disks;
+mod example;
+mod kills;
+mod outcomes;
+mod pushes;
+mod settings;
+mod stops;
+mod support;

@@ -1,0 +1,754 @@
+//! Every kind of request has one outcome, and what is kept of it is known.
+//!
+//! Each row of a table here is a case of its own: what arrives, what it is
+//! answered with, and what is kept.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use batchtask::Receiver;
+use batchtask::journal::{
+    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
+};
+use batchtask::receiver::{Request, Response};
+use batchtask::settings::Settings;
+use batchtask_guest::outcomes::{Refusal, Success};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::disks::lock;
+use crate::example::without_intake;
+use crate::support::client::Client;
+use crate::support::host::{Host, Setup};
+use crate::support::ledger::{all_events, all_pages};
+use crate::support::notifications::Notification;
+use crate::support::{EXAMPLE, EXAMPLE_TASK};
+
+/// What is kept of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kept {
+    Event,
+    Count,
+    Quarantine,
+    Nothing,
+}
+
+/// A kind of request, and what it comes to.
+struct Row {
+    what_arrives: &'static str,
+    method: &'static str,
+    target: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    body: Vec<u8>,
+    status: u16,
+    outcome: &'static str,
+    flags: &'static [&'static str],
+    kept: Kept,
+}
+
+const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+const SECRET: &str = "a-secret-path-segment";
+const SECRET_PATH: &str = "/notifications/a-secret-path-segment";
+
+fn post(what_arrives: &'static str, body: impl Into<Vec<u8>>) -> Row {
+    Row {
+        what_arrives,
+        method: "POST",
+        target: "/notifications",
+        headers: JSON,
+        body: body.into(),
+        status: 200,
+        outcome: "recorded",
+        flags: &[],
+        kept: Kept::Event,
+    }
+}
+
+impl Row {
+    fn to(self, method: &'static str, target: &'static str) -> Self {
+        Self {
+            method,
+            target,
+            ..self
+        }
+    }
+
+    fn with(self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        Self { headers, ..self }
+    }
+
+    fn flagged(self, flags: &'static [&'static str]) -> Self {
+        Self { flags, ..self }
+    }
+
+    fn comes_to(self, status: u16, outcome: &'static str, kept: Kept) -> Self {
+        Self {
+            status,
+            outcome,
+            kept,
+            ..self
+        }
+    }
+
+    fn quarantined(self) -> Self {
+        self.comes_to(200, "quarantined", Kept::Quarantine)
+    }
+
+    fn refused(self, status: u16, outcome: &'static str) -> Self {
+        self.comes_to(status, outcome, Kept::Nothing)
+    }
+}
+
+/// Sends each row's request, and looks at the answer and at what is kept.
+async fn check(host: &Host, rows: Vec<Row>) {
+    let mut client = host.client();
+    for row in rows {
+        eprintln!("row: {}", row.what_arrives);
+        let before = kept(&mut client).await;
+        let Row {
+            method,
+            target,
+            headers,
+            ref body,
+            ..
+        } = row;
+        let answer = client.exchange(method, target, headers, body).await;
+        let answer = answer.expect("an answer");
+        answer.expect(row.status, row.outcome);
+        let after = kept(&mut client).await;
+        let kept: Vec<usize> = before.iter().zip(&after).map(|(b, a)| a - b).collect();
+        let expected = match row.kept {
+            Kept::Event => [1, 0, 0],
+            Kept::Count => [0, 1, 0],
+            Kept::Quarantine => [0, 0, 1],
+            Kept::Nothing => [0, 0, 0],
+        };
+        assert_eq!(kept, expected, "events, duplicates, quarantine");
+        if row.kept == Kept::Event {
+            assert_eq!(flags(&answer.json()), row.flags);
+            let stored = all_events(&mut client).await.pop().expect("an event");
+            assert_eq!(stored["body"].as_str().unwrap().as_bytes(), body);
+            // The journal also knows what was there before.
+            let odd: Vec<_> = flags(&stored)
+                .into_iter()
+                .filter(|flag| *flag != "late")
+                .collect();
+            assert_eq!(odd, row.flags);
+        }
+    }
+}
+
+/// How many events, duplicates and rejects there are.
+async fn kept(client: &mut Client) -> [usize; 3] {
+    let events = all_events(client).await;
+    let duplicates = events.iter().filter_map(|e| e["duplicates"].as_u64());
+    let rejects = all_pages(client, "/quarantine?limit=500", "rejects").await;
+    [
+        events.len(),
+        duplicates.sum::<u64>() as usize,
+        rejects.len(),
+    ]
+}
+
+fn flags(value: &Value) -> Vec<&str> {
+    let flags = value["flags"].as_array().map(Vec::as_slice);
+    let flags = flags.unwrap_or_default().iter();
+    flags.map(|flag| flag.as_str().unwrap()).collect()
+}
+
+fn setup() -> (tempfile::TempDir, Setup) {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path());
+    (folder, setup)
+}
+
+/// The example's value with another `status_desc`, so that it is another event.
+fn example(status_desc: &str) -> Value {
+    let mut value: Value = serde_json::from_str(EXAMPLE).unwrap();
+    value["notify_data"]["body"]["status_desc"] = json!(status_desc);
+    value
+}
+
+fn legacy(status_desc: &str) -> Value {
+    let value = example(status_desc);
+    let fields = value["notify_data"]["body"].clone();
+    json!({"resource": "batchtask.status", "event": "update", "notify_data": fields})
+}
+
+fn dead_letter(message: &Value) -> String {
+    let payload = BASE64_STANDARD.encode(message.to_string());
+    json!({"request_id": "r", "rule_id": "u", "action_id": "a", "channel": "HTTP_FORWARDING",
+        "base64_original_payload": payload})
+    .to_string()
+}
+
+fn changed(status_desc: &str, change: impl FnOnce(&mut Value)) -> String {
+    let mut value = example(status_desc);
+    change(&mut value);
+    value.to_string()
+}
+
+fn without_task_id() -> String {
+    changed("", |value| {
+        value["notify_data"]["body"]
+            .as_object_mut()
+            .unwrap()
+            .remove("task_id");
+    })
+}
+
+#[tokio::test]
+async fn a_batch_task_notification_is_recorded_in_each_of_its_forms() {
+    let (_folder, setup) = setup();
+    let host = setup.start();
+    let rows = vec![
+        post("today's form", EXAMPLE),
+        post("the same again", EXAMPLE).comes_to(200, "duplicate", Kept::Count),
+        post("the form of 2020", legacy("2").to_string())
+            .flagged(&["legacy_form", "no_event_time"]),
+        post("a dead letter", dead_letter(&example("3"))),
+        post("what was in a dead letter", example("3").to_string()).comes_to(
+            200,
+            "duplicate",
+            Kept::Count,
+        ),
+        post(
+            "a dead letter around the form of 2020",
+            dead_letter(&legacy("4")),
+        )
+        .flagged(&["legacy_form", "no_event_time"]),
+        post(
+            "another trace id",
+            changed("status_desc", |value| {
+                value["request_id"] = json!("another");
+            }),
+        )
+        .comes_to(200, "duplicate", Kept::Count),
+        post("no media type", example("5").to_string()).with(&[]),
+        post("a media type with a parameter", example("6").to_string())
+            .with(&[("content-type", "Application/JSON; charset=utf-8")]),
+    ];
+    check(&host, rows).await;
+    let task = host.client().read(EXAMPLE_TASK).await;
+    assert_eq!(
+        task["request_ids"],
+        json!(["3fe58d5e-8697-4849-a165-7db128f7e776", "another"])
+    );
+}
+
+#[tokio::test]
+async fn what_is_odd_about_a_notification_is_flagged_and_kept_word_for_word() {
+    let (_folder, setup) = setup();
+    let set = |status_desc: &str, pointer: &str, value: Value| {
+        changed(status_desc, |example| {
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            let parent = example.pointer_mut(parent).unwrap().as_object_mut();
+            parent.unwrap().insert(name.into(), value);
+        })
+    };
+    let unset = |status_desc: &str, member: &str| {
+        changed(status_desc, |example| {
+            example.as_object_mut().unwrap().remove(member);
+        })
+    };
+    let rows = vec![
+        post(
+            "an unknown status",
+            set("1", "/notify_data/body/status", json!("Pausé ✗")),
+        )
+        .flagged(&["unknown_status"]),
+        post(
+            "an unknown type",
+            set("2", "/notify_data/body/task_type", json!("x\u{0}y")),
+        )
+        .flagged(&["unknown_type"]),
+        post(
+            "extra fields",
+            set("3", "/notify_data/body/devices", json!([{"id": 7}])),
+        )
+        .flagged(&["extra_fields"]),
+        post("a null trace id", set("4", "/request_id", json!(null))),
+        post(
+            "a null `event_time_ms`",
+            set("5", "/event_time_ms", json!(null)),
+        ),
+        post("a null `event_time`", set("6", "/event_time", json!(null)))
+            .flagged(&["no_event_time"]),
+        post("a BOM", "\u{feff}".to_owned() + &example("7").to_string()),
+        post("no `event_time`", unset("8", "event_time")).flagged(&["no_event_time"]),
+        post("no `event_time_ms`", unset("9", "event_time_ms")),
+        post(
+            "times that disagree",
+            set("10", "/event_time_ms", json!("2015-12-12T12:12:14.000Z")),
+        )
+        .flagged(&["time_mismatch"]),
+        post(
+            "a date in the future",
+            changed("11", |example| {
+                example["event_time"] = json!("29990101T000000Z");
+                example["event_time_ms"] = json!("2999-01-01T00:00:00.000Z");
+            }),
+        )
+        .flagged(&["clock_skew"]),
+    ];
+    check(&setup.start(), rows).await;
+}
+
+fn unprocessable() -> Vec<Row> {
+    let sibling = json!({"resource": "device.status", "event": "update",
+        "event_time": "20151212T121212Z", "notify_data": {"header": {}, "body": {}}});
+    vec![
+        post("a sibling event", sibling.to_string()).refused(422, "not-a-notification"),
+        post("a connectivity test", r#"{"hello":"world"}"#).refused(422, "not-a-notification"),
+        post("a missing field", without_task_id()).refused(422, "not-a-notification"),
+        post(
+            "a field of the wrong type",
+            EXAMPLE.replace("\"Waitting\"", "7"),
+        )
+        .refused(422, "not-a-notification"),
+        post(
+            "a dead letter with something else inside",
+            dead_letter(&sibling),
+        )
+        .refused(422, "not-a-notification"),
+        post("JSON of too many levels", "[".repeat(65) + &"]".repeat(65))
+            .refused(422, "not-a-notification"),
+        post("half a JSON text", "{").refused(400, "not-json"),
+        post("an empty body", "").refused(400, "not-json"),
+        post("no UTF-8", b"\"\xff\"").refused(400, "not-json"),
+    ]
+}
+
+fn unprocessable_at_the_secret_path() -> Vec<Row> {
+    let rows = unprocessable().into_iter();
+    rows.map(|row| row.to("POST", SECRET_PATH)).collect()
+}
+
+fn all_quarantined(rows: Vec<Row>) -> Vec<Row> {
+    rows.into_iter().map(Row::quarantined).collect()
+}
+
+#[tokio::test]
+async fn auto_refuses_what_is_no_notification_when_the_sender_is_not_proven() {
+    let (_folder, setup) = setup();
+    check(&setup.start(), unprocessable()).await;
+}
+
+#[tokio::test]
+async fn auto_quarantines_what_is_no_notification_when_the_sender_is_proven() {
+    let (_folder, setup) = setup();
+    let host = setup.variable(("BATCHTASK_PATH_SECRET", SECRET)).start();
+    check(&host, all_quarantined(unprocessable_at_the_secret_path())).await;
+    let rows = vec![
+        post("no secret", EXAMPLE).refused(404, "not-found"),
+        post("a wrong secret", EXAMPLE)
+            .to("POST", "/notifications/a-secret-path-segmenT")
+            .refused(404, "not-found"),
+        post("the secret", EXAMPLE).to("POST", SECRET_PATH),
+    ];
+    check(&host, rows).await;
+}
+
+#[tokio::test]
+async fn accept_quarantines_what_is_no_notification_whoever_sent_it() {
+    let (_folder, setup) = setup();
+    let host = setup
+        .variable(("BATCHTASK_UNPROCESSABLE", "accept"))
+        .start();
+    check(&host, all_quarantined(unprocessable())).await;
+}
+
+#[tokio::test]
+async fn reject_refuses_what_is_no_notification_even_from_a_proven_sender() {
+    let (_folder, setup) = setup();
+    let setup = setup.variable(("BATCHTASK_UNPROCESSABLE", "reject"));
+    let host = setup.variable(("BATCHTASK_PATH_SECRET", SECRET)).start();
+    check(&host, unprocessable_at_the_secret_path()).await;
+}
+
+#[tokio::test]
+async fn the_quarantine_shows_the_reason_and_the_body() {
+    let (_folder, setup) = setup();
+    let host = setup
+        .variable(("BATCHTASK_UNPROCESSABLE", "accept"))
+        .start();
+    let mut client = host.client();
+    let incomplete = without_task_id();
+    client.post(&incomplete).await.expect(200, "quarantined");
+    client.post(b"\"\xff\"").await.expect(200, "quarantined");
+    let rejects = all_pages(&mut client, "/quarantine?limit=1", "rejects").await;
+    let [binary, text] = rejects.as_slice() else {
+        panic!("two rejects: {rejects:?}");
+    };
+    assert_eq!(text["reason"], "not-a-notification");
+    assert_eq!(text["pointer"], "/notify_data/body/task_id");
+    assert_eq!(text["body"], incomplete);
+    assert_eq!(text["bytes"], incomplete.len());
+    assert_eq!(binary["reason"], "not-json");
+    assert_eq!(binary["body_base64"], "Iv8i");
+    assert_eq!(binary["bytes"], 3);
+}
+
+#[tokio::test]
+async fn an_enforced_sender_check_that_fails_is_401() {
+    let (_folder, setup) = setup();
+    let setup = setup.variable(("BATCHTASK_SIGNATURE", "enforce"));
+    let host = setup.variable(("BATCHTASK_TOKEN", "token123")).start();
+    let signed: &[_] = &[
+        ("content-type", "application/json"),
+        ("timestamp", "1604458421"),
+        ("nonce", "IkOaKMDalrAzUTxC"),
+        ("signature", "00"),
+    ];
+    let rows = vec![
+        post("no signature", EXAMPLE).refused(401, "unauthorized"),
+        post("a wrong signature", EXAMPLE)
+            .with(signed)
+            .refused(401, "unauthorized"),
+        post("no signature on what is no JSON", "{").refused(401, "unauthorized"),
+    ];
+    check(&host, rows).await;
+}
+
+#[tokio::test]
+async fn what_is_no_notification_request_is_refused_and_nothing_of_it_kept() {
+    let (_folder, setup) = setup();
+    let host = setup.start();
+    let large = " ".repeat(2 << 20) + EXAMPLE;
+    let rows = vec![
+        post("an unknown path", EXAMPLE)
+            .to("POST", "/notification")
+            .refused(404, "not-found"),
+        post("another method", EXAMPLE)
+            .to("PUT", "/notifications")
+            .refused(405, "method-not-allowed"),
+        post("another media type", EXAMPLE)
+            .with(&[("content-type", "text/plain")])
+            .refused(415, "unsupported-media-type"),
+        post("a content coding", EXAMPLE)
+            .with(&[
+                ("content-type", "application/json"),
+                ("content-encoding", "gzip"),
+            ])
+            .refused(415, "unsupported-media-type"),
+        post("a body over the limit", large).refused(413, "body-too-large"),
+        post("a read without a token", "")
+            .to("GET", "/tasks")
+            .refused(401, "unauthorized"),
+    ];
+    check(&host, rows).await;
+    let mut client = host.client();
+    for (method, target, allow) in [
+        ("PUT", "/notifications", "POST"),
+        ("GET", "/notifications", "POST"),
+        ("POST", "/tasks", "GET, HEAD"),
+        ("DELETE", EXAMPLE_TASK, "GET, HEAD"),
+    ] {
+        let answer = client.request(method, target, &[], b"").await;
+        answer.expect(405, "method-not-allowed");
+        assert_eq!(answer.header("allow"), Some(allow), "{method} {target}");
+    }
+    for target in ["/tasks/a/b", "/tasks/a/b/events", "/nothing", "/tasks/a"] {
+        client.get(target).await.expect(404, "not-found");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_field_is_named_by_its_pointer() {
+    let (_folder, setup) = setup();
+    let host = setup.start();
+    let answer = host.client().post(without_task_id()).await;
+    answer.expect(422, "not-a-notification");
+    assert_eq!(answer.json()["pointer"], "/notify_data/body/task_id");
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_too_large_is_refused_before_it_is_sent() {
+    let (_folder, setup) = setup();
+    let host = setup.start();
+    let head = "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: 2097152\r\n\r\n";
+    let answer = host.client().exchange_bytes(head.as_bytes(), false).await;
+    let answer = answer.expect("an answer");
+    answer.expect(413, "body-too-large");
+    assert_eq!(answer.header("connection"), Some("close"));
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_read_to_the_limit_and_no_further() {
+    let (_folder, setup) = setup();
+    let setup = setup.variable(("BATCHTASK_MAX_BODY_BYTES", "1024"));
+    let host = setup.start();
+    let chunked = |length: usize| {
+        let body = EXAMPLE.to_owned() + &" ".repeat(length - EXAMPLE.len());
+        let head = "POST /notifications HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
+        format!("{head}{length:x}\r\n{body}\r\n0\r\n\r\n")
+    };
+    for (length, status) in [(1024, 200), (1025, 413)] {
+        let request = chunked(length);
+        let answer = host
+            .client()
+            .exchange_bytes(request.as_bytes(), false)
+            .await;
+        assert_eq!(answer.expect("an answer").status, status, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_is_no_notification() {
+    let (_folder, setup) = setup();
+    let host = setup.start();
+    // What arrived is a whole notification; what was announced is not.
+    let length = EXAMPLE.len() + 1;
+    let head =
+        format!("POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n");
+    // An answer or a closed connection: the sender has said that it is gone.
+    if let Ok(answer) = host.client().break_off((head + EXAMPLE).as_bytes()).await {
+        answer.expect(400, "body-incomplete");
+    }
+    assert_eq!(kept(&mut host.client()).await, [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_refused_in_time() {
+    let (_folder, setup) = setup();
+    let host = setup.argument("--body-seconds").argument("1").start();
+    let head = "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\n{";
+    let answer = host.client().exchange_bytes(head.as_bytes(), false).await;
+    let answer = answer.expect("an answer within the platform's time");
+    answer.expect(408, "body-timeout");
+    assert_eq!(answer.header("connection"), Some("close"));
+}
+
+#[tokio::test]
+async fn a_parameter_without_a_valid_value_is_named() {
+    let (_folder, setup) = setup();
+    let host = setup.start();
+    let mut client = host.client();
+    client.post(EXAMPLE).await;
+    for (target, parameter) in [
+        ("/tasks?limit=0", "limit"),
+        ("/tasks?limit=501", "limit"),
+        ("/tasks?class=done", "class"),
+        ("/tasks?cursor=x", "cursor"),
+        ("/tasks?since=yesterday", "since"),
+        ("/tasks?statsu=Fail", "statsu"),
+        ("/tasks?q=a&q=b", "q"),
+        ("/events?after=-1", "after"),
+        ("/events?wait=31", "wait"),
+        ("/quarantine?cursor=x", "cursor"),
+    ] {
+        let answer = client.get(target).await;
+        answer.expect(400, "bad-parameter");
+        assert_eq!(answer.json()["parameter"], parameter, "{target}");
+    }
+    let history = format!("{EXAMPLE_TASK}/events?cursor=x");
+    client.get(&history).await.expect(400, "bad-parameter");
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let (folder, setup) = setup();
+    let component = folder.path().join("component.wasm");
+    std::fs::write(&component, without_intake()).unwrap();
+    let over_wasi_http = setup.clone().argument("--component").argument(component);
+    for setup in [setup, over_wasi_http] {
+        let host = setup.start();
+        let mut client = host.client();
+        client.post(EXAMPLE).await;
+        for (target, status) in [(EXAMPLE_TASK, 200), ("/tasks/a/b", 404)] {
+            let whole = client.get(target).await;
+            let head = client.request("HEAD", target, &[], b"").await;
+            assert_eq!((head.status, head.body.len()), (status, 0));
+            assert_eq!(head.header("content-type"), whole.header("content-type"));
+            // The length, if it is told, is that of the body which GET has.
+            let length = head.header("content-length");
+            assert!(length.is_none() || length == whole.header("content-length"));
+        }
+    }
+}
+
+/// More requests than the host takes at once, all held up by a locked journal.
+#[tokio::test]
+async fn too_much_at_once_is_refused_at_once() {
+    let (_folder, setup) = setup();
+    let setup = setup.argument("--max-in-flight").argument("8");
+    let host = setup.start();
+    let address = host.address();
+    let locked = lock(setup.journal());
+    let mut requests = JoinSet::new();
+    for serial in 0..9 {
+        let body = Notification::numbered(serial).body();
+        requests.spawn(async move { Client::new(address).post(body).await });
+    }
+    let refused = requests.join_next().await.expect("the ninth").unwrap();
+    refused.expect(503, "overloaded");
+    assert!(refused.header("retry-after").is_some());
+    drop(locked);
+    let statuses = requests
+        .join_all()
+        .await
+        .into_iter()
+        .map(|answer| answer.status);
+    let recorded = statuses.filter(|status| *status == 200).count();
+    let stored = all_events(&mut host.client()).await.len();
+    assert!(stored >= recorded && stored <= 8, "{stored} of {recorded}");
+}
+
+/// A journal that does one thing in answer to everything.
+struct Stub(fn() -> Option<Error>);
+
+impl Stub {
+    /// The error, or nothing ever.
+    async fn answer<T>(&self) -> Result<T, Error> {
+        match (self.0)() {
+            Some(error) => Err(error),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Journal for Stub {
+    async fn append(&self, _: Event, _: Option<Nonce>) -> Result<Appended, Error> {
+        self.answer().await
+    }
+    async fn quarantine(&self, _: Reject, _: Option<Nonce>) -> Result<Appended, Error> {
+        self.answer().await
+    }
+    async fn find_task(&self, _: String, _: String) -> Result<Option<Task>, Error> {
+        self.answer().await
+    }
+    async fn list_tasks(&self, _: TaskQuery) -> Result<TaskPage, Error> {
+        self.answer().await
+    }
+    async fn list_history(
+        &self,
+        _: String,
+        _: String,
+        _: Option<String>,
+        _: u32,
+    ) -> Result<HistoryPage, Error> {
+        self.answer().await
+    }
+    async fn follow(&self, _: u64, _: u32, _: u32) -> Result<Vec<StoredEvent>, Error> {
+        self.answer().await
+    }
+    async fn list_quarantine(&self, _: Option<String>, _: u32) -> Result<QuarantinePage, Error> {
+        self.answer().await
+    }
+    async fn summarize(&self) -> Result<Summary, Error> {
+        self.answer().await
+    }
+}
+
+fn example_request() -> Request {
+    Request {
+        method: "POST".into(),
+        target: "/notifications".into(),
+        headers: Vec::new(),
+        body: EXAMPLE.into(),
+    }
+}
+
+fn outcome_of(response: &Response) -> (u16, &str) {
+    (response.status, &response.report.outcome)
+}
+
+#[tokio::test]
+async fn the_error_of_a_journal_decides_the_refusal() {
+    for (error, status, outcome) in [
+        (
+            (|| Some(Error::Unavailable(String::new()))) as fn() -> _,
+            503,
+            "journal-unavailable",
+        ),
+        (|| Some(Error::Full(String::new())), 503, "journal-full"),
+        (
+            || Some(Error::Unsupported(String::new())),
+            501,
+            "journal-unsupported",
+        ),
+    ] {
+        let receiver = Receiver::builder(Arc::new(Stub(error)))
+            .build()
+            .await
+            .unwrap();
+        let response = receiver.exchange(example_request()).await;
+        assert_eq!(outcome_of(&response), (status, outcome));
+        let refusal = receiver.accept(EXAMPLE.as_bytes()).await.unwrap_err();
+        assert_eq!(refusal.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_never_answers_is_refused_in_time() {
+    let receiver = Receiver::builder(Arc::new(Stub(|| None)))
+        .build()
+        .await
+        .unwrap();
+    let started = std::time::Instant::now();
+    let (response, refusal) = tokio::join!(
+        receiver.exchange(example_request()),
+        receiver.accept(EXAMPLE.as_bytes())
+    );
+    assert_eq!(outcome_of(&response), (503, "too-slow"));
+    assert_eq!(refusal.unwrap_err().status, 503);
+    assert!(started.elapsed().as_secs() < 10);
+}
+
+/// A component with `intake` checks its settings when it is built; one without
+/// says so with each answer.
+#[tokio::test]
+async fn a_component_that_cannot_check_its_settings_answers_nothing_with_bad_ones() {
+    let mut settings = Settings::default();
+    settings.set("BATCHTASK_UNPROCESSABLE", "maybe");
+    let receiver = Receiver::builder(Arc::new(Stub(|| panic!("it is not asked"))))
+        .component(without_intake())
+        .settings(settings);
+    let receiver = receiver.build().await.unwrap();
+    let response = receiver.exchange(example_request()).await;
+    let body: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(response.status, 500);
+    assert_eq!(body["type"], "urn:batchtask:problem:misconfigured");
+}
+
+/// The rows of the table of outcomes that a test here, or in `disks`, asks for
+/// by name.
+const SEEN: [&str; 20] = [
+    "recorded",
+    "duplicate",
+    "quarantined",
+    "read",
+    "not-found",
+    "method-not-allowed",
+    "unauthorized",
+    "unsupported-media-type",
+    "body-too-large",
+    "body-incomplete",
+    "not-json",
+    "not-a-notification",
+    "bad-parameter",
+    "misconfigured",
+    "journal-unavailable",
+    "journal-full",
+    "too-slow",
+    "overloaded",
+    "body-timeout",
+    "journal-unsupported",
+];
+
+/// No input is known that makes the component trap.
+const NEVER_SEEN: [&str; 1] = ["failed"];
+
+#[test]
+fn every_row_of_the_table_of_outcomes_is_seen() {
+    let rows = Success::ALL.iter().map(|row| row.label());
+    let rows: BTreeSet<_> = rows
+        .chain(Refusal::ALL.iter().map(|row| row.label()))
+        .collect();
+    let seen: BTreeSet<_> = SEEN.into_iter().chain(NEVER_SEEN).collect();
+    assert_eq!(rows, seen);
+}

@@ -1,0 +1,83 @@
+//! A bad setting stops the start, by name.
+
+use crate::support::host::Setup;
+
+/// Starts the host without its arguments, so that variables count instead.
+const ARGUMENTS_DROPPED: [&str; 4] = ["sh", "-c", r#"exec "$1" serve --admin off"#, "sh"];
+
+#[test]
+fn a_bad_setting_stops_the_start_and_is_named() {
+    for (name, value, says) in [
+        ("BATCHTASK_UNPROCESSABLE", "maybe", "found `maybe`"),
+        ("BATCHTASK_MAX_BODY_BYTES", "12 kB", "found `12 kB`"),
+        ("BATCHTASK_MAX_BODY_BYTES", "1", "from 1024"),
+        ("BATCHTASK_SIGNATURE", "yes", "found `yes`"),
+        ("BATCHTASK_SIGNATURE", "enforce", "`BATCHTASK_TOKEN`"),
+        ("BATCHTASK_READ_TOKEN", "short", "not shown"),
+        ("BATCHTASK_PATH_SECRET", "a/b/c/d/e/f/g/h/i/j", "not shown"),
+        ("BATCHTASK_INSTANCE_REUSE", "0", "--instance-reuse"),
+        ("BATCHTASK_LOG_FORMAT", "xml", "--log-format"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup::in_folder(folder.path()).variable((name, value));
+        let (code, said) = setup.fail();
+        assert!(matches!(code, Some(1 | 2)), "{name}={value}: {code:?}");
+        assert!(said.contains(says), "{name}={value}: {said}");
+        // What is an option too is named as one.
+        let is_named = says.starts_with("--") || said.contains(name);
+        assert!(is_named, "{name}: {said}");
+    }
+}
+
+#[test]
+fn every_bad_setting_is_named_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path())
+        .variable(("BATCHTASK_UNPROCESSABLE", "maybe"))
+        .variable(("BATCHTASK_MAX_BODY_BYTES", "much"));
+    let (_, said) = setup.fail();
+    for name in ["BATCHTASK_UNPROCESSABLE", "BATCHTASK_MAX_BODY_BYTES"] {
+        assert!(said.contains(name), "{said}");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_had_stops_the_start_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for address in ["nowhere", &taken] {
+        let setup = Setup::in_folder(folder.path()).variable(("BATCHTASK_LISTEN", address));
+        let (code, said) = setup.under(ARGUMENTS_DROPPED).fail();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(&format!("`{address}`")), "{said}");
+    }
+}
+
+#[test]
+fn a_journal_that_is_no_sqlite_url_stops_the_start() {
+    for journal in ["batchtask.db", "sqlite:", "postgres://localhost"] {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup::in_folder(folder.path()).variable(("BATCHTASK_JOURNAL", journal));
+        let setup = setup.variable(("BATCHTASK_LISTEN", "127.0.0.1:0"));
+        let (code, said) = setup.under(ARGUMENTS_DROPPED).fail();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("`sqlite:PATH`"), "{said}");
+    }
+}
+
+#[test]
+fn a_component_that_cannot_be_run_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path()).argument("--component");
+    let missing = folder.path().join("missing.wasm");
+    let (code, said) = setup.clone().argument(&missing).fail();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("missing.wasm"), "{said}");
+
+    let empty = folder.path().join("empty.wasm");
+    std::fs::write(&empty, b"\0asm\x0d\0\x01\0").unwrap();
+    let (code, said) = setup.argument(&empty).fail();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("wasi:http/incoming-handler"), "{said}");
+}

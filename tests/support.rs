@@ -1,0 +1,44 @@
+//! What the tests share.
+//!
+//! - [`host`]: the program under test.
+//! - [`client`]: one keep-alive connection to it.
+//! - [`notifications`]: bodies, and [`random`], which chooses among them.
+//! - [`ledger`]: what was acknowledged, and whether the journal has it.
+//! - [`load`]: connections that post without pause.
+//! - [`mounts`]: small disks.
+//! - [`platform`]: the sender, with its rules for pushing.
+
+pub(crate) mod client;
+pub(crate) mod host;
+pub(crate) mod ledger;
+pub(crate) mod load;
+pub(crate) mod mounts;
+pub(crate) mod notifications;
+pub(crate) mod platform;
+pub(crate) mod random;
+
+use std::time::Duration;
+
+/// How long anything may take that is waited for. Passing it is a failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How large a test is: the variable, or the default that keeps the whole
+/// binary within minutes.
+///
+/// - `BATCHTASK_TEST_KILLS`: how often the host is killed under load.
+/// - `BATCHTASK_TEST_EVENTS`: how many events are shuffled.
+pub(crate) fn scale(variable: &str, default: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("`{variable}` must be a number, found `{text}`")),
+        Err(_) => default,
+    }
+}
+
+/// The documented example, word for word.
+pub(crate) const EXAMPLE: &str = include_str!("samples/seed-example.json");
+
+/// Where the example's task is.
+pub(crate) const EXAMPLE_TASK: &str =
+    "/tasks/1a7ffc5c-d89c-44dd-8265-b1653d951ce0/1a7ffc5c-d89c-44dd-8265";

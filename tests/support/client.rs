@@ -1,0 +1,275 @@
+//! One keep-alive connection. It takes nothing but a whole, well-formed
+//! answer, and tells an answer that broke off from none at all.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::host::READ_TOKEN;
+use super::platform::ANSWER_TIME;
+
+/// A connection, opened when it is needed.
+pub(crate) struct Client {
+    address: SocketAddr,
+    stream: Option<TcpStream>,
+    patience: Duration,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// No connection, or it ended before the first byte of an answer.
+    NotAnswered(#[expect(dead_code, reason = "read by `Debug`")] std::io::Error),
+    /// Nothing, or not all of it, in time.
+    Late,
+    /// An answer began and was none, or broke off.
+    Broken(#[expect(dead_code, reason = "read by `Debug`")] String),
+}
+
+type Head = (u16, HeaderMap);
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            stream: None,
+            patience: ANSWER_TIME,
+        }
+    }
+
+    /// The same, but an answer must come within this time.
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Posts a notification, and must be answered.
+    pub(crate) async fn post(&mut self, body: impl AsRef<[u8]>) -> Answer {
+        self.try_post(body).await.expect("an answer")
+    }
+
+    pub(crate) async fn try_post(&mut self, body: impl AsRef<[u8]>) -> Result<Answer, Failure> {
+        let json = [("content-type", "application/json")];
+        self.exchange("POST", "/notifications", &json, body.as_ref())
+            .await
+    }
+
+    /// Reads with the token, and must be answered.
+    pub(crate) async fn get(&mut self, target: &str) -> Answer {
+        self.request("GET", target, &[], b"").await
+    }
+
+    /// Reads a resource that must be there.
+    pub(crate) async fn read(&mut self, target: &str) -> Value {
+        let answer = self.get(target).await;
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        answer.json()
+    }
+
+    /// Any request; a read token is with it. It must be answered.
+    pub(crate) async fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let token = format!("Bearer {READ_TOKEN}");
+        let headers = [headers, &[("authorization", &token)]].concat();
+        self.exchange(method, target, &headers, body)
+            .await
+            .expect("an answer")
+    }
+
+    /// One exchange, on the connection of the one before if that is left.
+    pub(crate) async fn exchange(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, Failure> {
+        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\n", self.address);
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if method != "GET" && method != "HEAD" {
+            request += &format!("content-length: {}\r\n", body.len());
+        }
+        request += "\r\n";
+        let request = [request.as_bytes(), body].concat();
+        self.exchange_bytes(&request, method == "HEAD").await
+    }
+
+    /// Sends these bytes, which are one request or a part of one, and reads an
+    /// answer.
+    pub(crate) async fn exchange_bytes(
+        &mut self,
+        request: &[u8],
+        is_head: bool,
+    ) -> Result<Answer, Failure> {
+        let stream = self.stream.take();
+        let exchanged = async {
+            let mut stream = match stream {
+                Some(stream) => stream,
+                None => connect(self.address).await.map_err(Failure::NotAnswered)?,
+            };
+            // A host may answer, and close, before it has read the whole: what
+            // it answered counts, not that nobody took the rest.
+            let (mut reading, mut writing) = stream.split();
+            let (written, read) = tokio::join!(
+                writing.write_all(request),
+                read_answer(&mut reading, is_head)
+            );
+            let answer = read?;
+            let last = answer.header("connection") == Some("close");
+            if written.is_ok() && !last {
+                self.stream = Some(stream);
+            }
+            Ok(answer)
+        };
+        tokio::time::timeout(self.patience, exchanged)
+            .await
+            .unwrap_or(Err(Failure::Late))
+    }
+
+    /// Sends the beginning of a request and says that nothing follows.
+    pub(crate) async fn break_off(&mut self, request: &[u8]) -> Result<Answer, Failure> {
+        let mut stream = connect(self.address).await.map_err(Failure::NotAnswered)?;
+        stream
+            .write_all(request)
+            .await
+            .map_err(Failure::NotAnswered)?;
+        stream.shutdown().await.map_err(Failure::NotAnswered)?;
+        read_answer(&mut stream, false).await
+    }
+}
+
+async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn read_answer(
+    stream: &mut (impl AsyncReadExt + Unpin),
+    is_head: bool,
+) -> Result<Answer, Failure> {
+    let mut bytes = Vec::with_capacity(2048);
+    let (head_end, (status, headers)) = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = parse_head(&bytes[..end]);
+            break (end + 4, head.ok_or_else(|| broken(&bytes))?);
+        }
+        read_more(stream, &mut bytes).await?;
+    };
+    let length = match headers.get("content-length") {
+        _ if is_head => Some(0),
+        Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()),
+        None => None,
+    };
+    let length: usize = length.ok_or_else(|| broken(&bytes))?;
+    while bytes.len() < head_end + length {
+        read_more(stream, &mut bytes).await?;
+    }
+    if bytes.len() > head_end + length {
+        return Err(broken(&bytes));
+    }
+    Ok(Answer {
+        status,
+        headers,
+        body: bytes.split_off(head_end),
+    })
+}
+
+/// Reads at least a byte.
+async fn read_more(
+    stream: &mut (impl AsyncReadExt + Unpin),
+    bytes: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    match stream.read_buf(bytes).await {
+        Ok(1..) => Ok(()),
+        Ok(0) if bytes.is_empty() => Err(Failure::NotAnswered(
+            std::io::ErrorKind::UnexpectedEof.into(),
+        )),
+        Err(error) if bytes.is_empty() => Err(Failure::NotAnswered(error)),
+        _ => Err(broken(bytes)),
+    }
+}
+
+fn parse_head(head: &[u8]) -> Option<Head> {
+    let mut lines = str::from_utf8(head).ok()?.split("\r\n");
+    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?;
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':')?;
+        headers.append(
+            HeaderName::try_from(name).ok()?,
+            HeaderValue::try_from(value.trim()).ok()?,
+        );
+    }
+    Some((status.parse().ok()?, headers))
+}
+
+fn broken(bytes: &[u8]) -> Failure {
+    Failure::Broken(String::from_utf8_lossy(bytes).into_owned())
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("JSON: {}", self.text()))
+    }
+
+    /// What it came to: the outcome of a 200, or the label of a problem, which
+    /// must have the shape of RFC 9457.
+    #[track_caller]
+    pub(crate) fn outcome(&self) -> String {
+        let json = self.json();
+        if self.status == 200 {
+            return json["outcome"].as_str().unwrap_or("read").to_owned();
+        }
+        let text = self.text();
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
+        assert_eq!(json["status"], self.status, "{text}");
+        assert!(json["title"].is_string(), "{text}");
+        let uri = json["type"].as_str().expect("a type URI");
+        uri.strip_prefix("urn:batchtask:problem:")
+            .expect("a type of ours")
+            .to_owned()
+    }
+
+    /// Checks the status, and the outcome or the label of the problem.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16, outcome: &str) -> &Self {
+        assert_eq!(
+            (self.status, self.outcome().as_str()),
+            (status, outcome),
+            "{}",
+            self.text()
+        );
+        self
+    }
+}

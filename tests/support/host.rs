@@ -1,0 +1,291 @@
+//! The program under test, as a process of its own.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::PATIENCE;
+use super::client::Client;
+
+/// What readers show the host.
+pub(crate) const READ_TOKEN: &str = "e2eReadToken0123456789abcdefghij";
+
+/// No line a request: for tests that make very many.
+pub(crate) const QUIET: (&str, &str) = ("BATCHTASK_LOG", "info,batchtask::server=warn");
+
+/// How many of its last lines are kept, for when a test fails.
+const LINES_KEPT: usize = 200;
+
+/// How a host is started.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    journal: PathBuf,
+    wrapper: Vec<OsString>,
+    arguments: Vec<OsString>,
+    variables: Vec<(String, String)>,
+}
+
+/// A host that listens. Dropping it kills it.
+pub(crate) struct Host {
+    setup: Setup,
+    process: Process,
+    address: SocketAddr,
+}
+
+struct Process {
+    child: Child,
+    lines: Arc<Mutex<VecDeque<String>>>,
+    /// The address, once; closed when the process has ended.
+    address: mpsc::Receiver<SocketAddr>,
+}
+
+impl Setup {
+    /// A journal in this folder.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self {
+            journal: folder.join("batchtask.db"),
+            wrapper: Vec::new(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// A journal in this file.
+    pub(crate) fn on_journal(path: impl Into<PathBuf>) -> Self {
+        Self {
+            journal: path.into(),
+            ..Self::in_folder(Path::new(""))
+        }
+    }
+
+    pub(crate) fn variable(mut self, (name, value): (&str, &str)) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn argument(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Another program that ends in becoming the host: it takes these
+    /// arguments, and after them the host's command line.
+    pub(crate) fn under<S: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
+        self.wrapper = wrapper.into_iter().map(Into::into).collect();
+        self
+    }
+
+    pub(crate) fn journal(&self) -> &Path {
+        &self.journal
+    }
+
+    /// Starts a host and waits until it listens.
+    pub(crate) fn start(&self) -> Host {
+        let process = self.spawn();
+        match process.address.recv_timeout(PATIENCE) {
+            Ok(address) => Host {
+                setup: self.clone(),
+                process,
+                address,
+            },
+            Err(_) => panic!("the host does not listen:\n{}", process.said()),
+        }
+    }
+
+    /// Starts a host and kills it, wherever it has come to.
+    pub(crate) fn start_and_kill_at_once(&self) {
+        drop(self.spawn());
+    }
+
+    /// Starts a host that must end by itself, and returns its exit code and
+    /// what it said.
+    pub(crate) fn fail(&self) -> (Option<i32>, String) {
+        let mut process = self.spawn();
+        let listening = process.address.recv_timeout(PATIENCE);
+        assert_eq!(
+            listening,
+            Err(mpsc::RecvTimeoutError::Disconnected),
+            "{}",
+            process.said()
+        );
+        let status = process.child.wait().expect("it can be waited for");
+        (status.code(), process.said())
+    }
+
+    fn spawn(&self) -> Process {
+        let binary = OsStr::new(env!("CARGO_BIN_EXE_batchtask"));
+        let mut line = self.wrapper.iter().map(OsString::as_os_str).chain([binary]);
+        let mut journal = OsString::from("sqlite:");
+        journal.push(&self.journal);
+        let mut command = Command::new(line.next().expect("the binary at least"));
+        command
+            .args(line)
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off"])
+            .arg("--journal")
+            .arg(journal)
+            // Compiled code outlives a run of the tests: it is the same.
+            .args(["--cache-dir", concat!(env!("CARGO_TARGET_TMPDIR"), "/code")])
+            .args(&self.arguments);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("BATCHTASK_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("BATCHTASK_READ_TOKEN", READ_TOKEN)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be started");
+        let stderr = child.stderr.take().expect("it is piped");
+        let lines = Arc::default();
+        let (found, address) = mpsc::channel();
+        let reader = (Arc::clone(&lines), found);
+        std::thread::spawn(move || read_lines(stderr, &reader.0, &reader.1));
+        Process {
+            child,
+            lines,
+            address,
+        }
+    }
+}
+
+/// Keeps the last lines and finds the address among them.
+fn read_lines(
+    stderr: ChildStderr,
+    lines: &Mutex<VecDeque<String>>,
+    found: &mpsc::Sender<SocketAddr>,
+) {
+    for line in BufReader::new(stderr).lines() {
+        let Ok(line) = line else { return };
+        if let Some(address) = listening_address(&line) {
+            // Nobody waits for it when the host was killed at once.
+            let _ = found.send(address);
+        }
+        let mut lines = lines.lock().unwrap();
+        if lines.len() == LINES_KEPT {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on http://")?;
+    let is_address = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']');
+    let end = rest.find(|c| !is_address(c)).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
+impl Process {
+    fn said(&self) -> String {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().map(|line| line.clone() + "\n").collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is a child of ours");
+    }
+
+    /// Waits until it has closed its stderr, which it does by ending.
+    fn wait(&mut self) -> ExitStatus {
+        match self.address.recv_timeout(PATIENCE) {
+            Err(mpsc::RecvTimeoutError::Disconnected) => {}
+            _ => panic!("the host does not end:\n{}", self.said()),
+        }
+        self.child.wait().expect("it can be waited for")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the host said:\n{}", self.said());
+        }
+    }
+}
+
+impl Host {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// `kill -9`
+    pub(crate) fn kill(mut self) {
+        self.process.signal(Signal::KILL);
+        let status = self.process.wait();
+        assert_eq!(status.signal(), Some(9), "it was alive until then");
+    }
+
+    /// `kill -9`, and a new start on the same journal.
+    pub(crate) fn kill_and_restart(self) -> Self {
+        let setup = self.setup.clone();
+        self.kill();
+        setup.start()
+    }
+
+    /// SIGTERM, which it must obey with an exit code of 0.
+    pub(crate) fn stop(mut self) {
+        self.ask_to_stop();
+        let status = self.process.wait();
+        assert_eq!(status.code(), Some(0), "{}", self.process.said());
+    }
+
+    /// SIGTERM, and on with the test.
+    pub(crate) fn ask_to_stop(&self) {
+        self.process.signal(Signal::TERM);
+    }
+
+    /// A graceful stop, and a new start on the same journal.
+    pub(crate) fn stop_and_restart(self) -> Self {
+        let setup = self.setup.clone();
+        self.stop();
+        setup.start()
+    }
+
+    /// SIGSTOP: it is there, and does nothing.
+    pub(crate) fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// SIGCONT
+    pub(crate) fn thaw(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
+    /// Its memory in use, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.child.id());
+        let status = fs::read_to_string(path).expect("it is alive");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    /// A path as this process sees it, which may be on a disk of its own.
+    pub(crate) fn path_inside(&self, path: &Path) -> PathBuf {
+        let root = format!("/proc/{}/root", self.process.child.id());
+        let inside = path.strip_prefix("/").expect("an absolute path");
+        Path::new(&root).join(inside)
+    }
+}

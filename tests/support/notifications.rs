@@ -1,0 +1,87 @@
+//! Bodies that the platform could have sent.
+
+use batchtask_notification::{TASK_TYPES, time};
+use serde_json::{Value, json};
+
+use super::random::Random;
+
+/// 2026-01-31T12:00:00Z, in milliseconds since 1970: in the past for good.
+pub(crate) const BASE_MS: u64 = 1_769_860_800_000;
+
+const STATUSES: [&str; 9] = [
+    "Initializing",
+    "Waitting",
+    "Processing",
+    "Stopping",
+    "PartialSuccess",
+    "Fail",
+    "Success",
+    "Stopped",
+    "Paused",
+];
+
+/// What a notification says.
+#[derive(Clone, Debug)]
+pub(crate) struct Notification {
+    pub(crate) app_id: String,
+    pub(crate) task_id: String,
+    pub(crate) task_type: String,
+    pub(crate) status: String,
+    pub(crate) status_desc: String,
+    pub(crate) at_ms: u64,
+    pub(crate) request_id: Option<String>,
+}
+
+impl Notification {
+    /// The change `serial` of some task. No two serials make the same event.
+    pub(crate) fn numbered(serial: u64) -> Self {
+        Self {
+            app_id: "app".into(),
+            task_id: format!("task-{}", serial % 50),
+            task_type: "softwareUpgrade".into(),
+            status: "Processing".into(),
+            status_desc: format!("change {serial}"),
+            at_ms: BASE_MS + serial,
+            request_id: Some(format!("request-{serial}")),
+        }
+    }
+
+    /// The change `serial` of one of `tasks` tasks, random but for its number.
+    /// Many changes of a task fall on one instant.
+    pub(crate) fn random(serial: u64, tasks: usize, random: &mut Random) -> Self {
+        let task = random.below(tasks);
+        Self {
+            app_id: format!("app-{}", task % 3),
+            task_id: format!("task-{task}"),
+            task_type: random.one_of(&TASK_TYPES).into(),
+            status: random.one_of(&STATUSES).into(),
+            status_desc: format!("change {serial} ✓"),
+            at_ms: BASE_MS + random.below(200) as u64 * 500,
+            request_id: (random.below(4) > 0).then(|| format!("request-{}", random.below(9))),
+        }
+    }
+
+    /// As JSON, in today's form.
+    pub(crate) fn value(&self) -> Value {
+        let at = time::rfc3339(self.at_ms).expect("years have four digits here");
+        let (seconds, _) = at.split_once('.').expect("it has milliseconds");
+        json!({
+            "resource": "batchtask",
+            "event": "update",
+            "event_time": seconds.replace(['-', ':'], "") + "Z",
+            "event_time_ms": at,
+            "request_id": self.request_id,
+            "notify_data": {"body": {
+                "app_id": self.app_id,
+                "task_id": self.task_id,
+                "task_type": self.task_type,
+                "status": self.status,
+                "status_desc": self.status_desc,
+            }},
+        })
+    }
+
+    pub(crate) fn body(&self) -> String {
+        self.value().to_string()
+    }
+}
