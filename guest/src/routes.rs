@@ -79,20 +79,26 @@ impl Route {
     }
 }
 
-/// A path segment without its percent-encoding; none when it is not UTF-8.
-fn decode(segment: &str) -> Option<String> {
-    let text = percent_decode_str(segment).decode_utf8().ok()?;
-    Some(text.into_owned())
+/// A text without its percent-encoding; none when it is not UTF-8.
+fn decode(encoded: &str) -> Option<String> {
+    String::from_utf8(percent_decode_str(encoded).collect()).ok()
 }
 
 /// The parameters of a query string, each taken at most once, none left over.
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Splits a query string; `+` is a space.
+    /// Splits a query string; `+` is a space. A text that is not UTF-8 stays
+    /// encoded, and so is like nothing there is.
     pub fn of(query: &str) -> Self {
-        let pairs = form_urlencoded::parse(query.as_bytes());
-        Self(pairs.into_owned().collect())
+        let query = query.replace('+', " ");
+        let text = |encoded: &str| decode(encoded).unwrap_or_else(|| encoded.into());
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| match pair.split_once('=') {
+            Some((name, value)) => (text(name), text(value)),
+            None => (text(pair), String::new()),
+        });
+        Self(pairs.collect())
     }
 
     /// A parameter as text, and out of the way.
@@ -175,6 +181,17 @@ mod tests {
         assert_eq!(parameters.text("q").as_deref(), Some("a b&"));
         let problem = parameters.parsed("limit", "a number", |text| text.parse::<u32>().ok());
         assert_eq!(problem.unwrap_err().parameter.as_deref(), Some("limit"));
+        let mut odd = Parameters::of("&a%3Db=c=d&&%2B&x=%zz%4&y=%FF&=z");
+        for (name, value) in [
+            ("a=b", "c=d"),
+            ("+", ""),
+            ("x", "%zz%4"),
+            ("y", "%FF"),
+            ("", "z"),
+        ] {
+            assert_eq!(odd.text(name).as_deref(), Some(value), "{name}");
+        }
+        assert!(odd.finish().is_ok());
         let twice = Parameters::of("q=1").finish().unwrap_err();
         assert_eq!(twice.parameter.as_deref(), Some("q"));
     }
