@@ -81,6 +81,12 @@ pub enum OpenError {
         /// The greatest version known.
         known: usize,
     },
+    /// Since the journal was opened, another file took the place of its own.
+    #[error("journal `{}` was replaced while it was in use", path.display())]
+    Replaced {
+        /// The journal's path.
+        path: PathBuf,
+    },
     /// The tables could not be brought to the current version. The file is
     /// as it was.
     #[error("journal `{}` could not be migrated to schema version {version}: {source}", path.display())]
@@ -185,10 +191,8 @@ pub(super) fn reopen(path: &Path) -> Result<Connection, OpenError> {
         connect(path, OpenFlags::empty()).map_err(|source| OpenError::sqlite(path, source))?;
     let version = identify(&connection, path)?;
     if version != MIGRATIONS.len() {
-        return Err(OpenError::OtherProgram {
-            path: path.to_owned(),
-            found: 0,
-        });
+        let path = path.to_owned();
+        return Err(OpenError::Replaced { path });
     }
     configure_writer(&connection).map_err(|source| OpenError::sqlite(path, source))?;
     Ok(connection)

@@ -14,6 +14,9 @@ const MAX_TRAIL_STEPS: i64 = 64;
 /// A trail ends with the step that reaches this, for a status may be any text.
 const MAX_TRAIL_BYTES: usize = 16 * 1024;
 
+/// Longer texts are not looked for; SQLite takes patterns of 50,000 bytes.
+const MAX_TEXT_BYTES: usize = 4096;
+
 const COLUMNS: &str = "SELECT id, app_id, task_id, task_type, status, status_desc, \
      occurred_at_ms, rank, first_occurred_at_ms, last_received_at_ms, events, duplicates, oddities \
      FROM tasks";
@@ -62,6 +65,15 @@ impl Listing {
         let after = cursor
             .map(|text| TaskKey::decode(text, query.order))
             .transpose()?;
+        if query
+            .text
+            .as_ref()
+            .is_some_and(|text| text.len() > MAX_TEXT_BYTES)
+        {
+            return Err(Error::Unsupported(format!(
+                "a text to look for has at most {MAX_TEXT_BYTES} bytes"
+            )));
+        }
         listing.filter(query);
         if let Some(key) = after {
             listing.after(key);
@@ -94,12 +106,11 @@ impl Listing {
             self.and("occurred_at_ms < ?", [saturated(until_ms)]);
         }
         if let Some(text) = query.text {
-            // `instr` knows no wildcards; `lower` folds ASCII only.
-            let text = text.to_ascii_lowercase();
+            let pattern = containing(&text);
             self.and(
-                "(instr(lower(task_id), ?) OR instr(lower(app_id), ?) \
-                 OR instr(lower(task_type), ?) OR instr(lower(status_desc), ?))",
-                [text.clone(), text.clone(), text.clone(), text],
+                "(task_id LIKE ? ESCAPE '\\' OR app_id LIKE ? ESCAPE '\\' \
+                 OR task_type LIKE ? ESCAPE '\\' OR status_desc LIKE ? ESCAPE '\\')",
+                [pattern.clone(), pattern.clone(), pattern.clone(), pattern],
             );
         }
     }
@@ -152,8 +163,8 @@ impl Listing {
 
 /// The journal at a glance.
 pub(super) fn summarize(connection: &Connection) -> rusqlite::Result<Summary> {
-    let sql = "SELECT status, rank, count(*) FROM tasks INDEXED BY tasks_by_status \
-               GROUP BY status, rank ORDER BY rank, status";
+    let sql = "SELECT status, rank, count(*) FROM tasks INDEXED BY tasks_by_rank \
+               GROUP BY rank, status ORDER BY rank, status";
     let statuses = connection
         .prepare_cached(sql)?
         .query_map([], |row| {
@@ -172,6 +183,20 @@ pub(super) fn summarize(connection: &Connection) -> rusqlite::Result<Summary> {
         statuses,
         last_received_at_ms: last.map(unsigned),
     })
+}
+
+/// The pattern of `LIKE`, which folds ASCII letters only, for all that
+/// contains `text`.
+fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Task> {

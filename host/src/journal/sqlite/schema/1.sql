@@ -24,6 +24,8 @@ CREATE INDEX tasks_by_time ON tasks
     (occurred_at_ms DESC, app_id, task_id, rank, status, task_type);
 CREATE INDEX tasks_by_status ON tasks
     (status, occurred_at_ms DESC, app_id, task_id, rank, task_type);
+-- Counts by status, in the order in which they are told.
+CREATE INDEX tasks_by_rank ON tasks (rank, status);
 
 -- Rows are never deleted, so `seq` is never used twice.
 CREATE TABLE events (

@@ -155,7 +155,6 @@ async fn of_too_many_nonces_those_that_expire_next_are_forgotten() {
     assert_eq!(latest.unwrap(), Appended::Replayed);
 }
 
-/// The log is as short as it can be once the checkpointer has caught up.
 #[tokio::test]
 async fn the_log_is_copied_while_it_is_written() {
     let journal = Fixture::new();

@@ -133,6 +133,12 @@ async fn a_file_that_is_gone_is_not_made_anew() {
     let gone = journal.append(event("task", "Success", 2), None).await;
     assert!(matches!(gone, Err(Error::Unavailable(_))), "{gone:?}");
     assert!(!journal.path().exists());
+    fs::write(journal.path(), "").unwrap();
+    let replaced = journal.append(event("task", "Success", 2), None).await;
+    assert!(
+        matches!(replaced, Err(Error::Unavailable(_))),
+        "{replaced:?}"
+    );
     fs::rename(&elsewhere, journal.path()).unwrap();
     journal.record(event("task", "Success", 2)).await;
     assert_eq!(journal.task("task").await.events, 2);

@@ -272,6 +272,18 @@ async fn text_is_found_letter_for_letter() {
 }
 
 #[tokio::test]
+async fn a_text_too_long_to_look_for_is_refused() {
+    let journal = Fixture::new();
+    let look_for = |bytes| TaskQuery {
+        text: Some("_".repeat(bytes)),
+        ..all_tasks()
+    };
+    assert!(journal.list_tasks(look_for(4096)).await.is_ok());
+    let refused = journal.list_tasks(look_for(4097)).await;
+    assert!(matches!(refused, Err(Error::Unsupported(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn pages_stay_near_a_mebibyte() {
     let journal = Fixture::new();
     for at in 0..6 {
