@@ -121,6 +121,10 @@ fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
         "oldest" => Some(TaskOrder::Oldest),
         _ => None,
     })?;
+    let since_ms = instant(parameters, "since")?;
+    let until_ms = instant(parameters, "until")?;
+    let limit = limit(parameters)?;
+    // What cannot fail comes last: nothing is there to be dropped by a `?`.
     Ok(TaskQuery {
         status: parameters.text("status"),
         ranks: class.map_or((0, u8::MAX), |class| {
@@ -130,11 +134,11 @@ fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
         task_type: parameters.text("task_type"),
         app_id: parameters.text("app_id"),
         text: parameters.text("q"),
-        since_ms: instant(parameters, "since")?,
-        until_ms: instant(parameters, "until")?,
+        since_ms,
+        until_ms,
         order: order.unwrap_or(TaskOrder::Newest),
         cursor: parameters.text("cursor"),
-        limit: limit(parameters)?,
+        limit,
     })
 }
 

@@ -227,7 +227,9 @@ pub(crate) fn refused(error: Error) -> Box<Problem> {
 /// The token of an `Authorization` field, when its scheme is `Bearer`.
 fn bearer(field: &str) -> Option<&str> {
     let (scheme, token) = field.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_ascii())
 }
 
 /// The value of a header field, when it is there once and is text.
@@ -253,9 +255,13 @@ fn check_media_type(headers: &[(String, Vec<u8>)]) -> Result<(), Box<Problem>> {
     };
     let is_json = header(headers, "content-type")
         .and_then(|value| value.split(';').next())
-        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"));
+        .is_some_and(|media_type| {
+            media_type
+                .trim_ascii()
+                .eq_ignore_ascii_case("application/json")
+        });
     let is_plain = header(headers, "content-encoding")
-        .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("identity"));
+        .is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case("identity"));
     if (has("content-type") && !is_json) || (has("content-encoding") && !is_plain) {
         return Err(Refusal::MediaType.into());
     }

@@ -188,8 +188,8 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     /// with which nothing that was read is used.
     fn value<T: Default>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Option<T>) -> T {
         let text = self.text(setting);
-        parse(text.trim()).unwrap_or_else(|| {
-            self.wrong.push(complaint(setting, text.trim()));
+        parse(text.trim_ascii()).unwrap_or_else(|| {
+            self.wrong.push(complaint(setting, text.trim_ascii()));
             T::default()
         })
     }
@@ -213,7 +213,10 @@ fn tokens(text: &str) -> Option<Vec<String>> {
     if text.is_empty() {
         return Some(Vec::new());
     }
-    let tokens: Vec<String> = text.split(',').map(|token| token.trim().into()).collect();
+    let tokens: Vec<String> = text
+        .split(',')
+        .map(|token| token.trim_ascii().into())
+        .collect();
     let valid = |token: &String| {
         (3..=32).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
