@@ -50,7 +50,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    const ALL: [Self; 3] = [Self::Sha256, Self::Sha1, Self::HmacSha256];
+    const ALL: &[Self] = &[Self::Sha256, Self::Sha1, Self::HmacSha256];
 
     /// The name in settings and reports.
     pub const fn name(self) -> &'static str {
@@ -63,7 +63,7 @@ impl Algorithm {
 
     /// The algorithm of a name.
     pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
+        Self::ALL.iter().copied().find(|known| known.name() == name)
     }
 }
 
@@ -73,7 +73,7 @@ pub struct Order(&'static str);
 
 impl Order {
     /// As text, the least first; then every fixed order.
-    const ALL: [Self; 7] = [
+    const ALL: &[Self] = &[
         Self("sorted"),
         Self("token,timestamp,nonce"),
         Self("token,nonce,timestamp"),
@@ -85,7 +85,7 @@ impl Order {
 
     /// The order of a name.
     pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.0 == name)
+        Self::ALL.iter().copied().find(|known| known.0 == name)
     }
 
     /// The operands in this order.
@@ -234,8 +234,8 @@ impl Scheme {
             Ok(signed) => signed,
             Err(reason) => return finding(reason.into()),
         };
-        let found = Algorithm::ALL.into_iter().find_map(|algorithm| {
-            let order = Order::ALL.into_iter().find(|&order| {
+        let found = Algorithm::ALL.iter().copied().find_map(|algorithm| {
+            let order = Order::ALL.iter().copied().find(|&order| {
                 let mut tokens = self.tokens.iter();
                 tokens.any(|token| matches(&signed, token, algorithm, order))
             });
@@ -406,8 +406,8 @@ mod tests {
             assert!(checked.proven);
             assert!(checked.nonce.is_none());
         }
-        for order in Order::ALL {
-            for algorithm in Algorithm::ALL {
+        for &order in Order::ALL {
+            for &algorithm in Algorithm::ALL {
                 let signed = Signed {
                     signature: "",
                     timestamp: TIMESTAMP,

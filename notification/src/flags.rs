@@ -75,7 +75,7 @@ impl Flags {
     /// The names of the oddities in the set, such as `time_mismatch`, by bit.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         (0u32..)
-            .zip(NAMES)
+            .zip(NAMES.iter().copied())
             .filter(move |&(bit, _)| self.0 >> bit & 1 == 1)
             .map(|(_, name)| name)
     }
