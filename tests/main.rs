@@ -5,6 +5,9 @@
 //! |---|---|
 //! | `example` | the documented example, from HTTP to disk and back, by both ways into a component |
 //! | `outcomes` | every kind of request has one outcome, and every row of the table of outcomes is seen |
+//! | `bodies` | odd bodies, each with its outcome, the same over HTTP and through `Receiver` |
+//! | `json_suite` | a public suite of JSON texts: none is mistaken for what it is not |
+//! | `order` | tasks and histories do not depend on order and repetition |
 //! | `kills` | what was acknowledged survives `kill -9` |
 //! | `stops` | a graceful stop loses nothing and breaks no answer |
 //! | `disks` | a journal that cannot be had, is full, or is locked: never a 200 |
@@ -15,9 +18,12 @@
 //! Nothing here has a fixed port, and nothing sleeps: tests wait for a line or
 //! a state. Two variables make the long ones longer: see [`support::scale`].
 
+mod bodies;
 mod disks;
 mod example;
+mod json_suite;
 mod kills;
+mod order;
 mod outcomes;
 mod pushes;
 mod settings;

@@ -1,0 +1,224 @@
+//! Odd bodies, each with its outcome: over HTTP, and through `Receiver`, which
+//! must agree in what they answer and in what they keep.
+//!
+//! The bodies are in `bodies/`, byte for byte, and what they come to is in
+//! `bodies/expected.tsv`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use batchtask::Receiver;
+use batchtask::journal::sqlite::{Options, SqliteJournal};
+use batchtask::receiver::{AcceptRefusal, Outcome, Request};
+use batchtask::settings::Settings;
+use serde_json::Value;
+
+use crate::support::client::Answer;
+use crate::support::host::{READ_TOKEN, Setup};
+use crate::support::ledger::{all_events, all_pages};
+
+/// Where the bodies are.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/bodies");
+
+/// A body, and what it comes to when its sender is not proven.
+struct Case {
+    name: String,
+    body: Vec<u8>,
+    outcome: String,
+    flags: Vec<String>,
+    pointer: Option<String>,
+}
+
+fn cases() -> Vec<Case> {
+    let expected = fs::read_to_string(Path::new(FOLDER).join("expected.tsv")).unwrap();
+    let lines = expected.lines().filter(|line| !line.starts_with('#'));
+    lines.map(case).collect()
+}
+
+fn case(line: &str) -> Case {
+    let columns: Vec<&str> = line.split('\t').collect();
+    let &[name, outcome, flags, pointer] = columns.as_slice() else {
+        panic!("four columns: {line}");
+    };
+    let body = fs::read(Path::new(FOLDER).join(name).with_added_extension("json"));
+    let flags = flags.split(',').filter(|flag| *flag != "-");
+    let pointer = Some(pointer).filter(|pointer| *pointer != "-");
+    Case {
+        name: name.into(),
+        body: body.unwrap_or_else(|error| panic!("{name}: {error}")),
+        outcome: outcome.into(),
+        flags: flags.map(String::from).collect(),
+        pointer: pointer.map(|pointer| pointer.replace("\"\"", "")),
+    }
+}
+
+impl Case {
+    fn is_recorded(&self) -> bool {
+        self.outcome == "recorded"
+    }
+
+    /// Checks an answer to a sender that is not proven.
+    fn check(&self, answer: &Answer) {
+        let status = match self.outcome.as_str() {
+            "not-json" => 400,
+            "not-a-notification" => 422,
+            _ => 200,
+        };
+        answer.expect(status, &self.outcome);
+        let answer = answer.json();
+        assert_eq!(answer["pointer"].as_str(), self.pointer.as_deref());
+        let flags = answer["flags"].as_array().cloned().unwrap_or_default();
+        assert_eq!(flags, self.flags);
+    }
+}
+
+#[test]
+fn every_body_has_its_outcome_written_down() {
+    let written: Vec<_> = cases().into_iter().map(|case| case.name).collect();
+    let mut found: Vec<_> = fs::read_dir(FOLDER)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()))
+        .collect();
+    found.sort();
+    assert_eq!(written, found, "sorted, each once");
+}
+
+/// A receiver in this process, over a journal in this folder.
+async fn receiver(folder: &Path, unprocessable: &str) -> Receiver {
+    let journal = SqliteJournal::open(folder.join("embedded.db"), Options::default()).unwrap();
+    let mut settings = Settings::default();
+    settings.set("BATCHTASK_READ_TOKEN", READ_TOKEN);
+    settings.set("BATCHTASK_UNPROCESSABLE", unprocessable);
+    let receiver = Receiver::builder(Arc::new(journal)).settings(settings);
+    receiver.build().await.unwrap()
+}
+
+/// A page of a list, from a receiver in this process.
+async fn list(receiver: &Receiver, target: &str, member: &str) -> Vec<Value> {
+    let token = format!("Bearer {READ_TOKEN}");
+    let request = Request {
+        method: "GET".into(),
+        target: target.into(),
+        headers: vec![("authorization".into(), token.into_bytes())],
+        body: Vec::new(),
+    };
+    let answer = receiver.exchange(request).await;
+    assert_eq!(answer.status, 200);
+    let page: Value = serde_json::from_slice(&answer.body).unwrap();
+    page[member].as_array().unwrap().clone()
+}
+
+/// What was kept, but for the time of its arrival, by what came first in it.
+fn but_for_arrival(items: Vec<Value>) -> Vec<Value> {
+    let strip = |mut item: Value| {
+        let members = item.as_object_mut().unwrap();
+        members.remove("received_at");
+        let odd = members.get("flags").map(Value::to_string);
+        let odd = odd.unwrap_or_default();
+        // Then the arrival stands in for the occurrence.
+        if odd.contains("clock_skew") || odd.contains("legacy_form") {
+            members.remove("occurred_at");
+        }
+        item
+    };
+    items.into_iter().map(strip).collect()
+}
+
+#[tokio::test]
+async fn every_body_comes_to_its_outcome_over_http_and_through_accept() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Setup::in_folder(folder.path()).start();
+    let mut client = host.client();
+    let receiver = receiver(folder.path(), "reject").await;
+    for case in cases() {
+        eprintln!("body: {}", case.name);
+        let answer = client.post(&case.body).await;
+        case.check(&answer);
+        match receiver.accept(&case.body).await {
+            Ok(outcome) => {
+                assert_eq!(outcome, Outcome::Recorded);
+                assert!(case.is_recorded());
+            }
+            Err(refusal) => assert_eq!(told(&refusal), told_by(&answer)),
+        }
+    }
+    let events = all_events(&mut client).await;
+    let bodies: Vec<_> = events.iter().map(|event| event["body"].as_str()).collect();
+    let recorded = cases().into_iter().filter(Case::is_recorded);
+    let sent: Vec<_> = recorded
+        .map(|case| String::from_utf8(case.body).unwrap())
+        .collect();
+    let sent: Vec<_> = sent.iter().map(|body| Some(body.as_str())).collect();
+    assert_eq!(bodies, sent, "word for word, and nothing else");
+    let embedded = list(&receiver, "/events?limit=500", "events").await;
+    assert_eq!(but_for_arrival(embedded), but_for_arrival(events));
+    let rejects = all_pages(&mut client, "/quarantine?limit=500", "rejects").await;
+    assert!(rejects.is_empty());
+}
+
+/// Status, type, detail and pointer of a refusal.
+type Told = (u16, String, String, Option<String>);
+
+fn told(refusal: &AcceptRefusal) -> Told {
+    (
+        refusal.status,
+        refusal.type_uri.clone(),
+        refusal.detail.clone(),
+        refusal.pointer.clone(),
+    )
+}
+
+fn told_by(answer: &Answer) -> Told {
+    let problem = answer.json();
+    let text = |member: &str| problem[member].as_str().map(String::from);
+    (
+        answer.status,
+        text("type").unwrap(),
+        text("detail").unwrap(),
+        text("pointer"),
+    )
+}
+
+#[tokio::test]
+async fn every_body_that_is_no_notification_is_quarantined_over_http_and_through_accept() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path());
+    let host = setup
+        .variable(("BATCHTASK_UNPROCESSABLE", "accept"))
+        .start();
+    let mut client = host.client();
+    // Whoever calls `accept` vouches for the sender.
+    let receiver = receiver(folder.path(), "auto").await;
+    let mut expected = BTreeMap::new();
+    for case in cases() {
+        eprintln!("body: {}", case.name);
+        let outcome = receiver.accept(&case.body).await.unwrap();
+        let answer = client.post(&case.body).await;
+        if case.is_recorded() {
+            answer.expect(200, "recorded");
+            assert_eq!(outcome, Outcome::Recorded);
+        } else {
+            answer.expect(200, "quarantined");
+            assert_eq!(outcome, Outcome::Quarantined);
+            assert_eq!(answer.json()["reason"], case.outcome);
+            expected.insert(expected.len() as u64 + 1, case);
+        }
+    }
+    let rejects = all_pages(&mut client, "/quarantine?limit=500", "rejects").await;
+    assert_eq!(rejects.len(), expected.len());
+    for reject in &rejects {
+        let case = &expected[&reject["seq"].as_u64().unwrap()];
+        assert_eq!(reject["reason"], case.outcome);
+        assert_eq!(reject["pointer"].as_str(), case.pointer.as_deref());
+        assert_eq!(reject["bytes"], case.body.len());
+        match str::from_utf8(&case.body) {
+            Ok(text) => assert_eq!(reject["body"], text),
+            Err(_) => assert!(reject["body_base64"].is_string()),
+        }
+    }
+    let embedded = list(&receiver, "/quarantine?limit=500", "rejects").await;
+    assert_eq!(but_for_arrival(embedded), but_for_arrival(rejects));
+}
