@@ -67,6 +67,14 @@ impl Object {
         self.text.push(b']');
     }
 
+    /// A member that is an object with the members that `members` writes.
+    pub fn object(&mut self, name: &str, members: impl FnOnce(&mut Self)) {
+        self.name(name);
+        self.open(b'{');
+        members(self);
+        self.text.push(b'}');
+    }
+
     /// A member that is an array of objects, each with the members that
     /// `members` writes for its value.
     pub fn objects<T>(&mut self, name: &str, values: &[T], mut members: impl FnMut(&mut Self, &T)) {

@@ -1,24 +1,22 @@
 //! `cargo xtask dist`: builds what is handed out.
+//!
+//! - `artifact`: the table of it: what each is made of, imports and exports.
+//! - `component`: builds a crate as a component; shared with the host.
+//! - `compose`: plugs an adapter into the receiver.
+//! - `binary`: reads what a component imports, and leaves out names.
 
+mod artifact;
+mod binary;
 mod component;
+mod compose;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use wasm_encoder::{Component, RawSection};
-use wasmparser::{Parser, Payload};
-
-/// What a component may import: the version is left out, for the linker may
-/// raise that of `wasi:io` and `wasi:clocks`.
-const RECEIVER_IMPORTS: &[&str] = &[
-    "batchtask:receiver/journal",
-    "batchtask:receiver/settings",
-    "wasi:clocks/wall-clock",
-    "wasi:http/types",
-    "wasi:io/error",
-    "wasi:io/streams",
-];
+use artifact::{ARTIFACTS, Artifact};
+use sha2::{Digest, Sha256};
 
 fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
@@ -29,74 +27,47 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Writes `dist/receiver.wasm`, and says how large it is and what it imports.
+/// Writes every artifact and their checksums to `dist/`, and says how large
+/// each is and what it imports.
 fn dist(root: &Path) -> anyhow::Result<()> {
-    let target_dir = root.join("target/components");
-    let built = component::build(root, "batchtask-guest", &target_dir).map_err(|e| anyhow!(e))?;
-    let wasm = without_names(&fs::read(&built)?)?;
-    let imports = imports(&wasm)?;
+    let receiver = build(root, "batchtask-guest")?;
     let dist = root.join("dist");
     fs::create_dir_all(&dist)?;
-    let path = dist.join("receiver.wasm");
-    fs::write(&path, &wasm)?;
-    println!("{}: {} bytes, imports", path.display(), wasm.len());
-    for import in &imports {
-        println!("  {import}");
+    let mut checksums = String::new();
+    for artifact in ARTIFACTS {
+        let wasm = match artifact.adapter {
+            None => receiver.clone(),
+            Some(adapter) => compose::plug(&receiver, &build(root, adapter)?)?,
+        };
+        let wasm = binary::without_names(&wasm)?;
+        report(artifact, &wasm)?;
+        let path = dist.join(artifact.file);
+        fs::write(&path, &wasm).with_context(|| path.display().to_string())?;
+        writeln!(checksums, "{}  {}", hex(&Sha256::digest(&wasm)), artifact.file)?;
     }
-    for import in &imports {
-        let name = import.split('@').next().unwrap_or(import);
-        if !RECEIVER_IMPORTS.contains(&name) {
-            bail!("`{import}` is not on the list of imports");
-        }
-    }
+    fs::write(dist.join("SHA256SUMS"), checksums)?;
     Ok(())
 }
 
-/// The names of what a component imports.
-fn imports(wasm: &[u8]) -> anyhow::Result<Vec<String>> {
-    let mut names = Vec::new();
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(wasm) {
-        match payload? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    names.push(import?.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(names)
+fn build(root: &Path, package: &str) -> anyhow::Result<Vec<u8>> {
+    let target_dir = root.join("target/components");
+    let path = component::build(root, package, &target_dir).map_err(|error| anyhow!(error))?;
+    fs::read(&path).with_context(|| path.display().to_string())
 }
 
-/// A component without the sections that only debuggers read. Those of its
-/// modules the compiler has stripped already.
-fn without_names(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut stripped = Component::new();
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(wasm) {
-        let payload = payload?;
-        let section = payload.as_section();
-        match payload {
-            Payload::CustomSection(_) => {}
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            _ if depth > 0 => {}
-            _ => {
-                if let Some((id, range)) = section {
-                    let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
-                    let data = wasm.get(range).context("a section beyond the end")?;
-                    stripped.section(&RawSection { id, data });
-                }
-            }
-        }
-        if matches!(
-            payload,
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. }
-        ) {
-            depth += 1;
-        }
+/// Says what an artifact is like, and fails when that is not what it must be.
+fn report(artifact: &Artifact, wasm: &[u8]) -> anyhow::Result<()> {
+    println!("dist/{}: {} bytes", artifact.file, wasm.len());
+    let shape = binary::shape(wasm)?;
+    for import in &shape.imports {
+        println!("  imports {import}");
     }
-    Ok(stripped.finish())
+    for export in &shape.exports {
+        println!("  exports {export}");
+    }
+    artifact.check(&shape)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,121 @@
+//! Where to, and signed with what.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::signature::Key;
+
+/// The setting that names the URL.
+pub const URL: &str = "BATCHTASK_FORWARD_URL";
+/// The setting that holds the secret.
+pub const SECRET: &str = "BATCHTASK_FORWARD_SECRET";
+
+/// The other side.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `https`, not `http`.
+    pub is_tls: bool,
+    /// Host and port.
+    pub authority: String,
+    /// Path and query.
+    pub target: String,
+    /// What messages are signed with: nothing, a key, or two while one replaces
+    /// the other.
+    pub keys: Vec<Key>,
+}
+
+impl Endpoint {
+    /// Reads the settings. The error says what is wrong, and shows no secret.
+    pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, &'static str> {
+        let url = look_up(URL).unwrap_or_default();
+        let wrong_url = "`BATCHTASK_FORWARD_URL` must be an `http` or `https` URL without a user";
+        let (is_tls, authority, target) = split(url.trim()).ok_or(wrong_url)?;
+        let secrets = look_up(SECRET).unwrap_or_default();
+        Ok(Self {
+            is_tls,
+            authority: authority.into(),
+            target,
+            keys: keys(secrets.trim()).ok_or(
+                "`BATCHTASK_FORWARD_SECRET` must be `whsec_` and 24 to 64 bytes as base64, \
+                 or two of them with a comma between",
+            )?,
+        })
+    }
+}
+
+/// Scheme, authority, and path with query.
+fn split(url: &str) -> Option<(bool, &str, String)> {
+    let (is_tls, rest) = match url.split_once("://")? {
+        ("https", rest) => (true, rest),
+        ("http", rest) => (false, rest),
+        _ => return None,
+    };
+    // A fragment is for the reader of a page.
+    let rest = rest.split('#').next()?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at_checked(end)?;
+    let is_visible = rest.bytes().all(|byte| byte.is_ascii_graphic());
+    if authority.is_empty() || authority.contains('@') || !is_visible {
+        return None;
+    }
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    let mut path = String::from(slash);
+    path.push_str(target);
+    Some((is_tls, authority, path))
+}
+
+fn keys(secrets: &str) -> Option<Vec<Key>> {
+    match secrets {
+        "" => Some(Vec::new()),
+        _ => secrets.split(',').map(|secret| Key::of(secret.trim())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn read(url: &str, secret: &str) -> Result<Endpoint, &'static str> {
+        let values = [(URL, url), (SECRET, secret)];
+        Endpoint::read(|name| {
+            let found = values.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).into())
+        })
+    }
+
+    #[test]
+    fn a_url_has_three_parts() {
+        for (url, is_tls, authority, target) in [
+            ("http://localhost:9/in", false, "localhost:9", "/in"),
+            ("https://example.com", true, "example.com", "/"),
+            ("https://example.com?a=b", true, "example.com", "/?a=b"),
+            ("https://[::1]:8443/a/b?c#d", true, "[::1]:8443", "/a/b?c"),
+        ] {
+            let endpoint = read(url, "").unwrap();
+            assert_eq!(endpoint.is_tls, is_tls, "{url}");
+            assert_eq!(endpoint.authority, authority, "{url}");
+            assert_eq!(endpoint.target, target, "{url}");
+            assert!(endpoint.keys.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for url in ["", "example.com", "ftp://a/", "http://", "http:///a", "http://u:p@a/", "http://a /"] {
+            assert!(read(url, "").unwrap_err().contains(URL), "{url}");
+        }
+    }
+
+    #[test]
+    fn one_secret_or_two() {
+        assert_eq!(read("http://a", GOOD).unwrap().keys.len(), 1);
+        let two = [GOOD, ", ", GOOD].concat();
+        assert_eq!(read("http://a", &two).unwrap().keys.len(), 2);
+        for secret in ["whsec_c2hvcnQ=", "hush hush", "a,b", GOOD.trim_start_matches("whsec_")] {
+            let error = read("http://a", secret).unwrap_err();
+            assert!(error.contains(SECRET) && !error.contains(secret), "{secret}");
+        }
+    }
+}

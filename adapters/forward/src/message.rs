@@ -1,0 +1,212 @@
+//! What is posted: CloudEvents 1.0, JSON, in structured mode.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use base64ct::{Base64, Encoding};
+use batchtask_notification::{Class, Flags, time};
+use sha2::{Digest, Sha256};
+
+use crate::bindings::exports::batchtask::receiver::journal::{Event, Reject};
+use crate::json::Object;
+
+/// The media type of a message.
+pub const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
+
+/// The types of messages.
+const EVENT_TYPE: &str = "batchtask.update";
+const REJECT_TYPE: &str = "batchtask.reject";
+
+/// A message, and what the fields of the request say about it.
+pub struct Message {
+    /// The same for the same event, however often it arrives.
+    pub id: String,
+    /// When it arrived, in seconds since 1970.
+    pub timestamp_s: u64,
+    /// The message.
+    pub body: Vec<u8>,
+}
+
+/// An event as a message.
+pub fn of_event(event: &Event) -> Message {
+    let id = hex(&event.digest);
+    let mut source = String::from("/apps/");
+    push_encoded(&mut source, &event.app_id);
+    let body = Object::text_of(|json| {
+        attributes(json, &id, &source, EVENT_TYPE, event.occurred_at_ms);
+        json.text("subject", &event.task_id);
+        json.object("data", |json| {
+            json.text("app_id", &event.app_id);
+            json.text("task_id", &event.task_id);
+            json.text("task_type", &event.task_type);
+            json.text("status", &event.status);
+            json.text("status_desc", &event.status_desc);
+            json.text("class", Class::of_rank(event.rank).name());
+            json.text_or_null("event_time", event.event_time.as_deref());
+            json.text_or_null("event_time_ms", event.event_time_ms.as_deref());
+            json.text_or_null("request_id", event.request_id.as_deref());
+            json.text("occurred_at", &instant(event.occurred_at_ms));
+            json.text("received_at", &instant(event.received_at_ms));
+            json.text_or_null("signature", event.signature.as_deref());
+            let flags = Flags::from_bits_truncate(event.oddities.bits().into());
+            json.texts("flags", &flags.names().collect::<Vec<_>>());
+            json.text("body", &String::from_utf8_lossy(&event.body));
+        });
+    });
+    Message {
+        id,
+        timestamp_s: seconds(event.received_at_ms),
+        body,
+    }
+}
+
+/// A reject as a message.
+pub fn of_reject(reject: &Reject) -> Message {
+    let id = hex(&Sha256::digest(&reject.body));
+    let body = Object::text_of(|json| {
+        attributes(json, &id, "/quarantine", REJECT_TYPE, reject.received_at_ms);
+        json.object("data", |json| {
+            json.text("reason", &reject.reason);
+            json.text("detail", &reject.detail);
+            json.text_or_null("pointer", reject.pointer.as_deref());
+            json.text("received_at", &instant(reject.received_at_ms));
+            match core::str::from_utf8(&reject.body) {
+                Ok(text) => json.text("body", text),
+                Err(_) => json.text("body_base64", &Base64::encode_string(&reject.body)),
+            }
+        });
+    });
+    Message {
+        id,
+        timestamp_s: seconds(reject.received_at_ms),
+        body,
+    }
+}
+
+fn attributes(json: &mut Object, id: &str, source: &str, r#type: &str, at_ms: u64) {
+    json.text("specversion", "1.0");
+    json.text("id", id);
+    json.text("source", source);
+    json.text("type", r#type);
+    json.text("time", &instant(at_ms));
+    json.text("datacontenttype", "application/json");
+}
+
+fn seconds(ms: u64) -> u64 {
+    ms.checked_div(1000).unwrap_or(0)
+}
+
+/// Milliseconds since 1970 as RFC 3339; past the year 9999, its last instant.
+fn instant(at_ms: u64) -> String {
+    time::rfc3339(at_ms).unwrap_or_else(|| "9999-12-31T23:59:59.999Z".into())
+}
+
+/// A segment of a URI's path (RFC 3986, 3.3).
+fn push_encoded(uri: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            uri.push(byte.into());
+        } else {
+            uri.push('%');
+            uri.push_str(&hex(&[byte]).to_ascii_uppercase());
+        }
+    }
+}
+
+/// Bytes in lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::exports::batchtask::receiver::journal::EventFlags;
+    use serde_json::{Value, json};
+
+    fn event() -> Event {
+        Event {
+            app_id: "a/b ü".into(),
+            task_id: "t".into(),
+            task_type: "softwareUpgrade".into(),
+            status: "Fail".into(),
+            status_desc: "\"quoted\"\n".into(),
+            event_time: Some("20151212T121212Z".into()),
+            event_time_ms: None,
+            request_id: None,
+            digest: vec![0xab; 32],
+            occurred_at_ms: 1_449_922_332_000,
+            rank: 4,
+            received_at_ms: 1_449_922_333_999,
+            signature: None,
+            oddities: EventFlags::LEGACY_FORM,
+            body: b"{}".into(),
+        }
+    }
+
+    #[test]
+    fn an_event() {
+        let message = of_event(&event());
+        assert_eq!(message.id, "ab".repeat(32));
+        assert_eq!(message.timestamp_s, 1_449_922_333);
+        let body: Value = serde_json::from_slice(&message.body).unwrap();
+        let expected = json!({
+            "specversion": "1.0",
+            "id": "ab".repeat(32),
+            "source": "/apps/a%2Fb%20%C3%BC",
+            "type": "batchtask.update",
+            "time": "2015-12-12T12:12:12.000Z",
+            "datacontenttype": "application/json",
+            "subject": "t",
+            "data": {
+                "app_id": "a/b ü",
+                "task_id": "t",
+                "task_type": "softwareUpgrade",
+                "status": "Fail",
+                "status_desc": "\"quoted\"\n",
+                "class": "retryable",
+                "event_time": "20151212T121212Z",
+                "event_time_ms": null,
+                "request_id": null,
+                "occurred_at": "2015-12-12T12:12:12.000Z",
+                "received_at": "2015-12-12T12:12:13.999Z",
+                "signature": null,
+                "flags": ["legacy_form"],
+                "body": "{}",
+            },
+        });
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn the_id_does_not_depend_on_the_arrival() {
+        let again = Event {
+            received_at_ms: 1,
+            request_id: Some("r".into()),
+            ..event()
+        };
+        assert_eq!(of_event(&again).id, of_event(&event()).id);
+    }
+
+    #[test]
+    fn a_reject_is_text_or_base64() {
+        for (bytes, member, expected) in [
+            (&b"not json"[..], "body", "not json"),
+            (&[0xff][..], "body_base64", "/w=="),
+        ] {
+            let reject = Reject {
+                received_at_ms: 0,
+                reason: "not-json".into(),
+                detail: "d".into(),
+                pointer: None,
+                body: bytes.into(),
+            };
+            let body: Value = serde_json::from_slice(&of_reject(&reject).body).unwrap();
+            assert_eq!(body["type"], "batchtask.reject");
+            assert_eq!(body["data"][member], expected);
+        }
+    }
+}

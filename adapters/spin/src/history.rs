@@ -1,0 +1,125 @@
+//! Reading the events of a task.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::bucket::Bucket;
+use crate::journal::{Error, HistoryPage, Journal, StoredEvent};
+use crate::key::{self, EVENT, EventKey, REPEAT};
+use crate::limits::{MAX_REQUEST_IDS, PAGE_BYTES};
+use crate::tasks::{listed, repeated_ids};
+use crate::timeline::{Entry, Keys};
+
+/// How many events are read at once: each may be 400 kB.
+const EVENTS_AT_ONCE: usize = 16;
+
+impl<B: Bucket> Journal<B> {
+    /// A page of a task's events, in order of occurrence.
+    pub fn list_history(
+        &self,
+        app_id: &str,
+        task_id: &str,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<HistoryPage, Error> {
+        let task = key::task(app_id, task_id);
+        let after = cursor.map(|cursor| key_of(cursor, &task)).transpose()?;
+        let keys = self.scan_task(&task)?;
+        let timeline = keys.timeline(&task);
+        let entries = timeline.as_ref().map_or(&[][..], |timeline| &timeline.events);
+        let start = match &after {
+            Some(after) => entries.partition_point(|entry| entry.key <= after),
+            None => 0,
+        };
+        let (before, rest) = entries.split_at_checked(start).unwrap_or_default();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut events = self.read(&keys, rest, limit)?;
+        let next = rest.get(events.len());
+        self.mark_late(&mut events, next)?;
+        let last = events.len().checked_sub(1).and_then(|last| rest.get(last));
+        Ok(HistoryPage {
+            events,
+            previous_status: before.last().map(|entry| self.status(entry)).transpose()?,
+            next: last.filter(|_| next.is_some()).map(|entry| cursor_at(entry.key, &task)),
+        })
+    }
+
+    /// As many of these as a page holds.
+    fn read(
+        &self,
+        keys: &Keys,
+        entries: &[Entry<'_>],
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let (mut events, mut bytes) = (Vec::new(), 0_usize);
+        for some in entries.chunks(EVENTS_AT_ONCE) {
+            let repeats = |entry: &Entry<'_>| {
+                let mut prefix = key::task_prefix(REPEAT, entry.event.task);
+                prefix.push_str(entry.event.digest);
+                keys.with_prefix(&prefix)
+            };
+            let wanted = some.iter().flat_map(|entry| {
+                let repeats = repeats(entry).iter().take(MAX_REQUEST_IDS);
+                core::iter::once(entry.key).chain(repeats)
+            });
+            let values = self.values(wanted)?;
+            for entry in some {
+                if events.len() >= limit || bytes >= PAGE_BYTES {
+                    return Ok(events);
+                }
+                let event = values.expect_event(entry.key)?;
+                let repeats = repeats(entry);
+                let mut request_ids = repeated_ids(repeats, &values);
+                request_ids.extend(event.request_id.clone());
+                bytes = bytes.saturating_add(values.get(entry.key).map_or(0, <[u8]>::len));
+                events.push(StoredEvent {
+                    seq: event.received_at_ms,
+                    duplicates: u64::try_from(repeats.len()).unwrap_or(u64::MAX),
+                    request_ids: listed(request_ids),
+                    late: false,
+                    event,
+                });
+            }
+        }
+        Ok(events)
+    }
+
+    /// Marks events that arrived after one that sorts after them; `next` is
+    /// the one that follows the page.
+    fn mark_late(&self, events: &mut [StoredEvent], next: Option<&Entry<'_>>) -> Result<(), Error> {
+        let mut earliest_ms = match next {
+            Some(entry) => self.values([entry.key])?.expect_event(entry.key)?.received_at_ms,
+            None => u64::MAX,
+        };
+        for stored in events.iter_mut().rev() {
+            stored.late = stored.event.received_at_ms > earliest_ms;
+            earliest_ms = earliest_ms.min(stored.event.received_at_ms);
+        }
+        Ok(())
+    }
+
+    fn status(&self, entry: &Entry<'_>) -> Result<String, Error> {
+        match entry.event.status {
+            Some(status) => Ok(status.into()),
+            None => Ok(self.values([entry.key])?.expect_event(entry.key)?.status),
+        }
+    }
+}
+
+/// The cursor of a page that ends with this event: its key without the task.
+fn cursor_at(key: &str, task: &str) -> String {
+    let rest = key.strip_prefix(&key::task_prefix(EVENT, task));
+    rest.unwrap_or_default().into()
+}
+
+/// The reverse of [`cursor_at`].
+fn key_of(cursor: &str, task: &str) -> Result<String, Error> {
+    let mut key = key::task_prefix(EVENT, task);
+    key.push_str(cursor);
+    match EventKey::parse(&key) {
+        Some(_) => Ok(key),
+        None => Err(Error::InvalidCursor(
+            "the cursor is none of this list of events".into(),
+        )),
+    }
+}

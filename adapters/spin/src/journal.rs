@@ -1,0 +1,76 @@
+//! The interface `journal` over a bucket.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::bucket::{Bucket, Found};
+use crate::limits::{MAX_KEYS, VALUES_AT_ONCE};
+use crate::timeline::Keys;
+use crate::value::decode_event;
+
+pub use crate::bindings::exports::batchtask::receiver::journal::{
+    Appended, Error, Event, EventFlags, HistoryPage, Nonce, QuarantinePage, Quarantined, Reject,
+    StatusCount, Step, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
+};
+
+/// The journal in a bucket.
+pub struct Journal<B> {
+    /// Where everything is kept.
+    pub bucket: B,
+}
+
+impl<B: Bucket> Journal<B> {
+    /// Every key that begins with one of these, in order.
+    pub(crate) fn scan(&self, prefixes: &[&str]) -> Result<Keys, Error> {
+        let mut keys = self.bucket.keys()?;
+        keys.retain(|key| prefixes.iter().any(|prefix| key.starts_with(prefix)));
+        if keys.len() > MAX_KEYS {
+            let text = "the bucket holds more keys than a read can go through";
+            return Err(Error::Unsupported(text.into()));
+        }
+        keys.sort_unstable();
+        Ok(Keys(keys))
+    }
+
+    /// The values of some keys.
+    pub(crate) fn values<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Values, Error> {
+        let keys: Vec<String> = keys.into_iter().cloned().collect();
+        let mut found = Vec::new();
+        for some in keys.chunks(VALUES_AT_ONCE) {
+            found.append(&mut self.bucket.get_many(some)?);
+        }
+        Ok(Values(found))
+    }
+}
+
+/// Values that were read.
+pub(crate) struct Values(Found);
+
+impl Values {
+    /// The bytes of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
+        let found = self.0.iter().find(|(found, _)| found == key);
+        found.map(|(_, value)| value.as_slice())
+    }
+
+    /// The event of a key, when it was read.
+    pub(crate) fn event(&self, key: &str) -> Option<Event> {
+        decode_event(self.get(key)?)
+    }
+
+    /// The event of a key that was read.
+    pub(crate) fn expect_event(&self, key: &str) -> Result<Event, Error> {
+        self.event(key).ok_or_else(|| damaged(key))
+    }
+}
+
+/// A key without its value.
+pub(crate) fn damaged(key: &str) -> Error {
+    let mut text = String::from("the value of the key `");
+    text.push_str(key);
+    text.push_str("` is gone, or none of this journal");
+    Error::Unavailable(text)
+}

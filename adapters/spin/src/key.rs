@@ -1,0 +1,249 @@
+//! The names of things in the bucket.
+//!
+//! | key | what it says | value |
+//! |---|---|---|
+//! | `e.TASK.TIME.RANK.DIGEST.S` | an event of a task; `S` is a letter for its status | the event |
+//! | `s.DIGEST` | an event that is ordered by its arrival was seen | empty |
+//! | `r.TASK.DIGEST.REQUEST` | an event arrived again, with this request id | the request id |
+//! | `n.NONCE` | a nonce was used | until when it counts |
+//! | `q.TIME.BYTES.BODY` | a reject in the quarantine | the reject |
+//! | `d.COUNT` | how many rejects were dropped | empty |
+//!
+//! The keys of events sort as the events of a task do: by time, rank and
+//! digest. All numbers are hexadecimal and of a fixed width; a task is the hash
+//! of its two ids. Nothing but lower-case letters, digits and dots occurs, and
+//! no key is longer than 200 bytes, so that every backend takes them, and they
+//! stay apart where case does not count.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use sha2::{Digest as _, Sha256};
+
+/// What the keys of events begin with.
+pub(crate) const EVENT: &str = "e.";
+/// What the keys of repetitions begin with.
+pub(crate) const REPEAT: &str = "r.";
+/// What the keys of nonces begin with.
+pub(crate) const NONCE: &str = "n.";
+/// What the keys of rejects begin with.
+pub(crate) const REJECT: &str = "q.";
+/// What the keys of the count of dropped rejects begin with.
+pub(crate) const DROPPED: &str = "d.";
+/// What the keys of digests begin with.
+const SEEN: &str = "s.";
+
+const TASK_DIGITS: usize = 32;
+const TIME_DIGITS: usize = 16;
+const RANK_DIGITS: usize = 2;
+const DIGEST_DIGITS: usize = 64;
+
+/// The letter of each documented status, and of all others.
+const STATUS_LETTERS: [(&str, &str); 8] = [
+    ("Initializing", "i"),
+    ("Waitting", "w"),
+    ("Processing", "p"),
+    ("Stopping", "g"),
+    ("PartialSuccess", "a"),
+    ("Fail", "f"),
+    ("Success", "s"),
+    ("Stopped", "x"),
+];
+const OTHER_STATUS: &str = "o";
+
+/// Added to the letter of an event that is ordered by its arrival.
+const BY_ARRIVAL: &str = "t";
+
+/// What the key of an event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventKey<'a> {
+    /// The hash of the task.
+    pub task: &'a str,
+    /// When it happened, in milliseconds since 1970.
+    pub occurred_at_ms: u64,
+    /// Its rank.
+    pub rank: u8,
+    /// Its digest, in hexadecimal.
+    pub digest: &'a str,
+    /// Its status; none when that is not documented, and in the value only.
+    pub status: Option<&'static str>,
+    /// It is ordered by its arrival: the same event may be there once more,
+    /// with another time.
+    pub by_arrival: bool,
+}
+
+impl<'a> EventKey<'a> {
+    /// Reads a key; none when it is no event's.
+    pub fn parse(key: &'a str) -> Option<Self> {
+        let mut parts = key.strip_prefix(EVENT)?.split('.');
+        let task = digits(parts.next()?, TASK_DIGITS)?;
+        let time = digits(parts.next()?, TIME_DIGITS)?;
+        let rank = digits(parts.next()?, RANK_DIGITS)?;
+        let digest = digits(parts.next()?, DIGEST_DIGITS)?;
+        let letter = parts.next()?;
+        let known = letter.strip_suffix(BY_ARRIVAL);
+        Some(Self {
+            task,
+            occurred_at_ms: u64::from_str_radix(time, 16).ok()?,
+            rank: u8::from_str_radix(rank, 16).ok()?,
+            digest,
+            status: status_of(known.unwrap_or(letter)),
+            by_arrival: known.is_some(),
+        })
+    }
+}
+
+/// The key of an event.
+pub fn event(
+    task: &str,
+    occurred_at_ms: u64,
+    rank: u8,
+    digest: &[u8],
+    status: &str,
+    by_arrival: bool,
+) -> String {
+    let mut key = task_prefix(EVENT, task);
+    push_hex(&mut key, &occurred_at_ms.to_be_bytes());
+    key.push('.');
+    push_hex(&mut key, &[rank]);
+    key.push('.');
+    push_hex(&mut key, digest);
+    key.push('.');
+    key.push_str(letter_of(status));
+    if by_arrival {
+        key.push_str(BY_ARRIVAL);
+    }
+    key
+}
+
+/// The key that tells that an event was seen whose place its content does not
+/// tell.
+pub(crate) fn seen(digest: &[u8]) -> String {
+    let mut key = String::from(SEEN);
+    push_hex(&mut key, digest);
+    key
+}
+
+/// The key of a repetition.
+pub(crate) fn repeat(task: &str, digest: &[u8], request_id: Option<&str>) -> String {
+    let mut key = task_prefix(REPEAT, task);
+    push_hex(&mut key, digest);
+    key.push('.');
+    push_hex(&mut key, &hash(&[request_id.unwrap_or_default()], 8));
+    key
+}
+
+/// What the keys of one task's events or repetitions begin with.
+pub(crate) fn task_prefix(kind: &str, task: &str) -> String {
+    let mut key = String::from(kind);
+    key.push_str(task);
+    key.push('.');
+    key
+}
+
+/// The task in the key of an event or a repetition.
+pub(crate) fn task_in(key: &str) -> Option<&str> {
+    digits(key.split('.').nth(1)?, TASK_DIGITS)
+}
+
+/// The key of a nonce.
+pub(crate) fn nonce(value: &str) -> String {
+    let mut key = String::from(NONCE);
+    push_hex(&mut key, &hash(&[value], 16));
+    key
+}
+
+/// The key of a reject, which is kept in `bytes` bytes.
+pub(crate) fn reject(received_at_ms: u64, bytes: usize, body: &[u8]) -> String {
+    let mut key = String::from(REJECT);
+    push_hex(&mut key, &received_at_ms.to_be_bytes());
+    key.push('.');
+    push_number(&mut key, bytes);
+    key.push('.');
+    let digest = Sha256::digest(body);
+    push_hex(&mut key, digest.get(..16).unwrap_or_default());
+    key
+}
+
+/// How many bytes a reject is kept in.
+pub(crate) fn reject_bytes(key: &str) -> u64 {
+    let bytes = key.split('.').nth(2);
+    bytes.map_or(0, |digits| u64::from_str_radix(digits, 16).unwrap_or(0))
+}
+
+/// The key that counts rejects that were dropped.
+pub(crate) fn dropped(count: u64) -> String {
+    let mut key = String::from(DROPPED);
+    push_hex(&mut key, &count.to_be_bytes());
+    key
+}
+
+/// What [`dropped`] counts.
+pub(crate) fn dropped_count(key: &str) -> u64 {
+    let count = key.strip_prefix(DROPPED);
+    count.map_or(0, |digits| u64::from_str_radix(digits, 16).unwrap_or(0))
+}
+
+/// Where a task stands in a list: by time, then by hash.
+pub(crate) fn place(occurred_at_ms: u64, task: &str) -> String {
+    let mut place = String::new();
+    push_hex(&mut place, &occurred_at_ms.to_be_bytes());
+    place.push('.');
+    place.push_str(task);
+    place
+}
+
+/// The task of a [`place`]; none when it is none.
+pub(crate) fn task_at(place: &str) -> Option<&str> {
+    let (time, task) = place.split_once('.')?;
+    digits(time, TIME_DIGITS)?;
+    digits(task, TASK_DIGITS)
+}
+
+/// The hash of a task's two ids.
+pub fn task(app_id: &str, task_id: &str) -> String {
+    let mut digits = String::new();
+    push_hex(&mut digits, &hash(&[app_id, task_id], TASK_DIGITS / 2));
+    digits
+}
+
+/// The first bytes of the SHA-256 over texts, each with its length before it.
+fn hash(texts: &[&str], bytes: usize) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for text in texts {
+        // No text is as long as 4 GiB.
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        hash.update(length.to_be_bytes());
+        hash.update(text);
+    }
+    hash.finalize().into_iter().take(bytes).collect()
+}
+
+fn letter_of(status: &str) -> &'static str {
+    let found = STATUS_LETTERS.iter().find(|(name, _)| *name == status);
+    found.map_or(OTHER_STATUS, |(_, letter)| letter)
+}
+
+fn status_of(letter: &str) -> Option<&'static str> {
+    let found = STATUS_LETTERS.iter().find(|(_, known)| *known == letter);
+    found.map(|(name, _)| *name)
+}
+
+/// So many hexadecimal digits, or none.
+fn digits(text: &str, count: usize) -> Option<&str> {
+    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    (text.len() == count && text.bytes().all(is_digit)).then_some(text)
+}
+
+fn push_number(text: &mut String, number: usize) {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    push_hex(text, &number.to_be_bytes());
+}
+
+/// Adds bytes in lower-case hexadecimal.
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The quarantine: a bounded number of rejects, the oldest go first.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::append::{fitting, is_chosen};
+use crate::bucket::Bucket;
+use crate::journal::{
+    Appended, Error, Journal, Nonce, QuarantinePage, Quarantined, Reject, damaged,
+};
+use crate::key::{self, DROPPED, REJECT};
+use crate::limits::{
+    MAX_QUARANTINE_BYTES, MAX_REJECTS, PAGE_BYTES, QUARANTINE_PRUNED_EVERY,
+};
+use crate::timeline::Keys;
+use crate::value::{decode_reject, encode_reject};
+
+/// How many rejects are read at once: each may be 400 kB.
+const REJECTS_AT_ONCE: usize = 16;
+
+impl<B: Bucket> Journal<B> {
+    /// Keeps what could not be understood.
+    pub fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error> {
+        if self.is_replayed(nonce, reject.received_at_ms)? {
+            return Ok(Appended::Replayed);
+        }
+        let value = fitting(encode_reject(reject))?;
+        let key = key::reject(reject.received_at_ms, value.len(), &reject.body);
+        self.bucket.set(&key, &value)?;
+        self.remember(nonce, reject.received_at_ms)?;
+        if is_chosen(&key, QUARANTINE_PRUNED_EVERY) {
+            // What remains is removed another time.
+            let _ = self.prune_quarantine();
+        }
+        Ok(Appended::Recorded)
+    }
+
+    /// Removes the oldest rejects beyond the bounds. Two that do this at once
+    /// count the same: the count is a key, the greatest counts.
+    pub fn prune_quarantine(&self) -> Result<(), Error> {
+        let keys = self.scan(&[REJECT, DROPPED])?;
+        let rejects = keys.with_prefix(REJECT);
+        let mut bytes = 0_u64;
+        let fits = |(count, key): &(usize, &String)| {
+            bytes = bytes.saturating_add(key::reject_bytes(key));
+            *count < MAX_REJECTS && bytes <= MAX_QUARANTINE_BYTES
+        };
+        let kept = rejects.iter().rev().enumerate().take_while(fits).count();
+        let excess = rejects.len().saturating_sub(kept);
+        let Some((surplus, _)) = rejects.split_at_checked(excess).filter(|_| excess > 0) else {
+            return Ok(());
+        };
+        let more = u64::try_from(surplus.len()).unwrap_or(0);
+        let total = key::dropped(dropped(&keys).saturating_add(more));
+        self.bucket.set(&total, &[])?;
+        let counts = keys.with_prefix(DROPPED).iter().filter(|key| **key != total);
+        let gone: Vec<String> = surplus.iter().chain(counts).cloned().collect();
+        self.bucket.delete_many(&gone)
+    }
+
+    /// A page of the quarantine, newest first.
+    pub fn list_quarantine(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<QuarantinePage, Error> {
+        let before = cursor.map(key_of).transpose()?;
+        let keys = self.scan(&[REJECT, DROPPED])?;
+        let rejects = keys.with_prefix(REJECT);
+        let end = match &before {
+            Some(before) => rejects.partition_point(|key| key < before),
+            None => rejects.len(),
+        };
+        let rest = rejects.get(..end).unwrap_or_default();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut page, mut bytes, mut next) = (Vec::new(), 0_usize, None);
+        'page: for some in rest.rchunks(REJECTS_AT_ONCE) {
+            let values = self.values(some)?;
+            for key in some.iter().rev() {
+                if page.len() >= limit || bytes >= PAGE_BYTES {
+                    next = rest.get(rest.len().saturating_sub(page.len())..);
+                    break 'page;
+                }
+                let value = values.get(key).ok_or_else(|| damaged(key))?;
+                let reject = decode_reject(value).ok_or_else(|| damaged(key))?;
+                bytes = bytes.saturating_add(value.len());
+                page.push(Quarantined {
+                    seq: reject.received_at_ms,
+                    reject,
+                });
+            }
+        }
+        let last = next.and_then(<[String]>::first);
+        Ok(QuarantinePage {
+            rejects: page,
+            dropped: dropped(&keys),
+            next: last.and_then(|key| key.strip_prefix(REJECT)).map(String::from),
+        })
+    }
+}
+
+/// How many rejects were dropped so far.
+fn dropped(keys: &Keys) -> u64 {
+    let greatest = keys.with_prefix(DROPPED).last();
+    greatest.map_or(0, |key| key::dropped_count(key))
+}
+
+/// The reject of a cursor, which is its key without the beginning.
+fn key_of(cursor: &str) -> Result<String, Error> {
+    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'.');
+    if cursor.is_empty() || !cursor.bytes().all(is_digit) {
+        let text = "the cursor is none of this list of rejects";
+        return Err(Error::InvalidCursor(text.into()));
+    }
+    let mut key = String::from(REJECT);
+    key.push_str(cursor);
+    Ok(key)
+}

@@ -1,0 +1,286 @@
+//! Reading tasks.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::bucket::Bucket;
+use crate::journal::{
+    Error, Event, EventFlags, Journal, StatusCount, Step, Summary, Task, TaskOrder, TaskPage,
+    TaskQuery, Values,
+};
+use crate::key::{self, EVENT, REPEAT};
+use crate::limits::{
+    MAX_REQUEST_ID_BYTES, MAX_REQUEST_IDS, MAX_TASKS_READ, MAX_TRAIL, PAGE_BYTES, VALUES_AT_ONCE,
+};
+use crate::timeline::{Keys, Timeline};
+
+impl<B: Bucket> Journal<B> {
+    /// One task.
+    pub fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
+        let task = key::task(app_id, task_id);
+        let keys = self.scan_task(&task)?;
+        let Some(timeline) = keys.timeline(&task) else {
+            return Ok(None);
+        };
+        let repeats = keys.repeats(&task);
+        let trail = timeline.tail(MAX_TRAIL).iter().map(|entry| entry.key);
+        let values = self.values(trail.chain(repeats.iter().take(MAX_REQUEST_IDS)))?;
+        task_of(&timeline, repeats, &values).map(Some)
+    }
+
+    /// Everything about one task.
+    pub(crate) fn scan_task(&self, task: &str) -> Result<Keys, Error> {
+        self.scan(&[
+            &key::task_prefix(EVENT, task),
+            &key::task_prefix(REPEAT, task),
+        ])
+    }
+
+    /// A page of tasks.
+    pub fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
+        let after = query.cursor.as_deref();
+        let after = after.map(|cursor| place_of(cursor, query.order)).transpose()?;
+        let keys = self.scan(&[EVENT, REPEAT])?;
+        let mut places: Vec<String> = keys
+            .timelines()
+            .filter(|timeline| keys_match(timeline, query))
+            .map(|timeline| key::place(timeline.last.occurred_at_ms, timeline.last.task))
+            .collect();
+        places.sort_unstable();
+        if query.order == TaskOrder::Newest {
+            places.reverse();
+        }
+        if let Some(after) = after {
+            places.retain(|place| match query.order {
+                TaskOrder::Newest => place.as_str() < after,
+                TaskOrder::Oldest => place.as_str() > after,
+            });
+        }
+        self.page(query, &keys, &places)
+    }
+
+    /// The tasks at these places, as many as a page holds.
+    fn page(&self, query: &TaskQuery, keys: &Keys, places: &[String]) -> Result<TaskPage, Error> {
+        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let (mut tasks, mut bytes) = (Vec::new(), 0_usize);
+        let mut previous: Option<&String> = None;
+        for (number, some) in places.chunks(VALUES_AT_ONCE).enumerate() {
+            let is_enough = number.saturating_mul(VALUES_AT_ONCE) >= MAX_TASKS_READ;
+            let timelines: Vec<Timeline<'_>> = some
+                .iter()
+                .filter_map(|place| keys.timeline(key::task_at(place)?))
+                .collect();
+            let is_full = |tasks: &Vec<Task>, bytes| tasks.len() >= limit || bytes >= PAGE_BYTES;
+            if is_enough || is_full(&tasks, bytes) {
+                break;
+            }
+            let values = self.values(timelines.iter().flat_map(needed))?;
+            for (place, timeline) in some.iter().zip(&timelines) {
+                if is_full(&tasks, bytes) {
+                    break;
+                }
+                previous = Some(place);
+                let task = task_of(timeline, keys.repeats(timeline.last.task), &values)?;
+                if values_match(&task, query) {
+                    bytes = bytes.saturating_add(task_bytes(&task));
+                    tasks.push(task);
+                }
+            }
+        }
+        let is_end = previous == places.last();
+        let next = previous.filter(|_| !is_end);
+        Ok(TaskPage {
+            tasks,
+            next: next.map(|place| cursor_at(place, query.order)),
+        })
+    }
+
+    /// The journal at a glance.
+    pub fn summarize(&self) -> Result<Summary, Error> {
+        let keys = self.scan(&[EVENT])?;
+        let mut statuses: Vec<StatusCount> = Vec::new();
+        let mut newest: Option<(u64, &String)> = None;
+        let mut others = Vec::new();
+        for timeline in keys.timelines() {
+            let Some(last) = timeline.events.last() else {
+                continue;
+            };
+            match last.event.status {
+                Some(status) => count(&mut statuses, status, last.event.rank),
+                None => others.push(last.key),
+            }
+            newest = newest.max(Some((last.event.occurred_at_ms, last.key)));
+        }
+        if others.len() > MAX_TASKS_READ {
+            let text = "too many tasks have statuses that are not documented";
+            return Err(Error::Unsupported(text.into()));
+        }
+        let values = self.values(others.iter().copied().chain(newest.map(|(_, key)| key)))?;
+        for key in others {
+            let event = values.expect_event(key)?;
+            count(&mut statuses, &event.status, event.rank);
+        }
+        statuses.sort_unstable_by(|one, other| {
+            (one.rank, &one.status).cmp(&(other.rank, &other.status))
+        });
+        let last = newest.map(|(_, key)| values.expect_event(key)).transpose()?;
+        Ok(Summary {
+            statuses,
+            last_received_at_ms: last.map(|event| event.received_at_ms),
+        })
+    }
+}
+
+/// The keys whose values a task in a list needs: its greatest event, and steps
+/// whose status is not in the key.
+fn needed<'a>(timeline: &Timeline<'a>) -> Vec<&'a String> {
+    let trail = timeline.tail(MAX_TRAIL);
+    let newest = trail.last().map(|entry| entry.key);
+    let others = trail.iter().rev().skip(1);
+    let unknown = others.filter(|entry| entry.event.status.is_none());
+    newest
+        .into_iter()
+        .chain(unknown.map(|entry| entry.key))
+        .collect()
+}
+
+/// A task, as far as its keys and the values that were read tell.
+fn task_of(timeline: &Timeline<'_>, repeats: &[String], values: &Values) -> Result<Task, Error> {
+    let trail = timeline.tail(MAX_TRAIL);
+    let mut trail_steps = Vec::new();
+    let mut oddities = EventFlags::empty();
+    let mut last_received_at_ms = 0;
+    let mut request_ids: Vec<String> = repeated_ids(repeats, values);
+    let mut newest: Option<Event> = None;
+    for entry in trail {
+        let event = values.event(entry.key);
+        let status = match (entry.event.status, &event) {
+            (Some(status), _) => status.into(),
+            (None, Some(event)) => event.status.clone(),
+            (None, None) => return Err(crate::journal::damaged(entry.key)),
+        };
+        trail_steps.push(Step {
+            status,
+            occurred_at_ms: entry.event.occurred_at_ms,
+        });
+        if let Some(event) = &event {
+            oddities = oddities | event.oddities;
+            last_received_at_ms = last_received_at_ms.max(event.received_at_ms);
+            request_ids.extend(event.request_id.clone());
+        }
+        newest = event;
+    }
+    let first = timeline.events.first().map(|entry| entry.event);
+    let last_key = trail.last().map(|entry| entry.key.as_str());
+    let newest = newest.ok_or_else(|| crate::journal::damaged(last_key.unwrap_or_default()))?;
+    Ok(Task {
+        app_id: newest.app_id,
+        task_id: newest.task_id,
+        task_type: newest.task_type,
+        status: newest.status,
+        status_desc: newest.status_desc,
+        occurred_at_ms: newest.occurred_at_ms,
+        rank: newest.rank,
+        first_occurred_at_ms: first.map_or(0, |event| event.occurred_at_ms),
+        last_received_at_ms,
+        events: u64::try_from(timeline.events.len()).unwrap_or(u64::MAX),
+        duplicates: u64::try_from(repeats.len()).unwrap_or(u64::MAX),
+        oddities,
+        request_ids: listed(request_ids),
+        trail: trail_steps,
+    })
+}
+
+/// The request ids of repetitions, as far as they were read.
+pub(crate) fn repeated_ids(repeats: &[String], values: &Values) -> Vec<String> {
+    let text = |key: &String| String::from_utf8(values.get(key)?.into()).ok();
+    repeats.iter().filter_map(text).collect()
+}
+
+/// The request ids that are told: in order, each once, not too many.
+pub(crate) fn listed(mut request_ids: Vec<String>) -> Vec<String> {
+    request_ids.retain(|id| (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()));
+    request_ids.sort_unstable();
+    request_ids.dedup();
+    request_ids.truncate(MAX_REQUEST_IDS);
+    request_ids
+}
+
+/// Whether a task may be on the list, by its keys.
+fn keys_match(timeline: &Timeline<'_>, query: &TaskQuery) -> bool {
+    let last = &timeline.last;
+    let (least, greatest) = query.ranks;
+    let status = match (&query.status, last.status) {
+        (Some(wanted), Some(status)) => wanted == status,
+        _ => true,
+    };
+    status
+        && (least..=greatest).contains(&last.rank)
+        && query.since_ms.is_none_or(|since| last.occurred_at_ms >= since)
+        && query.until_ms.is_none_or(|until| last.occurred_at_ms < until)
+}
+
+/// Whether a task is on the list, by what only its value tells.
+fn values_match(task: &Task, query: &TaskQuery) -> bool {
+    let is = |wanted: &Option<String>, found: &str| {
+        wanted.as_ref().is_none_or(|wanted| wanted == found)
+    };
+    is(&query.status, &task.status)
+        && is(&query.task_type, &task.task_type)
+        && is(&query.app_id, &task.app_id)
+        && query.text.as_ref().is_none_or(|text| {
+            let text = text.to_ascii_lowercase();
+            [&task.task_id, &task.app_id, &task.task_type, &task.status_desc]
+                .into_iter()
+                .any(|field| field.to_ascii_lowercase().contains(&text))
+        })
+}
+
+/// About how many bytes a task takes on a page.
+fn task_bytes(task: &Task) -> usize {
+    /// Names, numbers and the trail.
+    const OVERHEAD_BYTES: usize = 512;
+    let texts = [&task.app_id, &task.task_id, &task.task_type, &task.status, &task.status_desc];
+    texts
+        .into_iter()
+        .chain(&task.request_ids)
+        .fold(OVERHEAD_BYTES, |sum, text| sum.saturating_add(text.len()))
+}
+
+fn count(statuses: &mut Vec<StatusCount>, status: &str, rank: u8) {
+    let found = statuses
+        .iter_mut()
+        .find(|count| count.status == status && count.rank == rank);
+    match found {
+        Some(count) => count.tasks = count.tasks.saturating_add(1),
+        None => statuses.push(StatusCount {
+            status: status.into(),
+            rank,
+            tasks: 1,
+        }),
+    }
+}
+
+const NEWEST: char = 'n';
+const OLDEST: char = 'o';
+
+/// The cursor of a page that ends at a place.
+fn cursor_at(place: &str, order: TaskOrder) -> String {
+    let mut cursor = String::from(match order {
+        TaskOrder::Newest => NEWEST,
+        TaskOrder::Oldest => OLDEST,
+    });
+    cursor.push_str(place);
+    cursor
+}
+
+/// The reverse of [`cursor_at`]: a cursor of the other order is none of this.
+fn place_of(cursor: &str, order: TaskOrder) -> Result<&str, Error> {
+    let place = match order {
+        TaskOrder::Newest => cursor.strip_prefix(NEWEST),
+        TaskOrder::Oldest => cursor.strip_prefix(OLDEST),
+    };
+    place
+        .filter(|place| key::task_at(place).is_some())
+        .ok_or_else(|| Error::InvalidCursor("the cursor is none of this list of tasks".into()))
+}
