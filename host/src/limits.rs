@@ -39,6 +39,10 @@ pub struct Limits {
     /// Seconds after a signal to stop for what is in flight to end
     #[arg(long, value_name = "S", env = "BATCHTASK_DRAIN_SECONDS", default_value_t = Self::DEFAULT.drain_seconds)]
     pub drain_seconds: u32,
+    /// MiB that must stay free on the journal's disk; below, notifications are
+    /// answered 503
+    #[arg(long, value_name = "N", env = "BATCHTASK_MIN_FREE_DISK_MIB", default_value_t = Self::DEFAULT.min_free_disk_mib)]
+    pub min_free_disk_mib: u32,
     /// Instances of the component alive at once; a request waits for one
     #[arg(long, value_name = "N", env = "BATCHTASK_MAX_INSTANCES", default_value_t = Self::DEFAULT.max_instances, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_instances: u32,
@@ -59,6 +63,7 @@ impl Limits {
         request_seconds: 9,
         write_seconds: 10,
         drain_seconds: 12,
+        min_free_disk_mib: 32,
         max_instances: 256,
         // A body of the default limit, what it decodes to, and an answer.
         instance_memory_mib: 32,

@@ -129,6 +129,8 @@ impl Setup {
         command
             .args(line)
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off"])
+            // The disks of tests are small.
+            .args(["--min-free-disk-mib", "0"])
             .arg("--journal")
             .arg(journal)
             // Compiled code outlives a run of the tests: it is the same.

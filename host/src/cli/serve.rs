@@ -198,6 +198,7 @@ impl Serve {
         };
         let options = Options {
             quarantine_max_bytes: u64::from(self.quarantine_mib) << 20,
+            min_free_bytes: u64::from(self.limits.min_free_disk_mib) << 20,
             observer: Some(metrics.observer()),
             ..Options::default()
         };

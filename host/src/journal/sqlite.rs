@@ -91,6 +91,9 @@ pub struct Options {
     pub readers: usize,
     /// How long a read may take, waiting included.
     pub read_timeout: Duration,
+    /// Below how many free bytes on its disk nothing more is written; 0 for
+    /// none but what the disk itself says.
+    pub min_free_bytes: u64,
     /// Hears of every commit.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -105,6 +108,7 @@ impl Default for Options {
             append_timeout: Duration::from_secs(8),
             readers: 4,
             read_timeout: Duration::from_secs(5),
+            min_free_bytes: 0,
             observer: None,
         }
     }
@@ -165,6 +169,7 @@ impl SqliteJournal {
             bounds: Bounds {
                 quarantine_max_bytes: options.quarantine_max_bytes,
                 nonces_max: options.nonces_max,
+                min_free_bytes: options.min_free_bytes,
             },
             counters: counters.clone(),
             observer: options.observer,

@@ -3,7 +3,7 @@
 //! The first write that waits starts a batch, all others that wait join it:
 //! nobody waits for a batch to fill, and a slow disk makes batches larger.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
@@ -60,6 +60,7 @@ pub(super) struct Job {
 pub(super) struct Bounds {
     pub(super) quarantine_max_bytes: u64,
     pub(super) nonces_max: u64,
+    pub(super) min_free_bytes: u64,
 }
 
 /// What the writer's thread owns.
@@ -152,6 +153,7 @@ impl Writer {
     }
 
     fn try_commit(&mut self, writes: Vec<Write>) -> Result<Batch, Error> {
+        self.ensure_room()?;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.reconnect()?,
@@ -167,6 +169,27 @@ impl Writer {
         }
         result.map_err(|error| self.unwritable(&error))?;
         Ok(batch)
+    }
+
+    /// Stops before the disk is full: what is in the log by then must still fit
+    /// into the database, and others use the disk too.
+    fn ensure_room(&self) -> Result<(), Error> {
+        let least = self.bounds.min_free_bytes;
+        if least == 0 {
+            return Ok(());
+        }
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let disk = rustix::fs::statvfs(folder).map_err(|error| {
+            Error::Unavailable(format!("the disk of `{}`: {error}", folder.display()))
+        })?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < least {
+            return Err(Error::Full(format!(
+                "`{}` has {free} bytes left, less than {least}",
+                folder.display()
+            )));
+        }
+        Ok(())
     }
 
     /// Opens the journal again, with the totals that are durable in it.

@@ -46,6 +46,19 @@ async fn a_full_disk_is_told_and_passes() {
 }
 
 #[tokio::test]
+async fn a_disk_with_little_room_left_is_full_before_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        min_free_bytes: u64::MAX,
+        ..Options::default()
+    };
+    let journal = SqliteJournal::open(folder.path().join("journal.db"), options).unwrap();
+    let full = journal.append(event("task", "Processing", 1), None).await;
+    assert!(matches!(full, Err(Error::Full(_))), "{full:?}");
+    assert_eq!(journal.stats().recorded, 0);
+}
+
+#[tokio::test]
 async fn one_failure_fails_its_whole_batch() {
     let journal = Fixture::new();
     allow_pages(&journal, 1).await;
