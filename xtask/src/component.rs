@@ -14,7 +14,10 @@ pub(crate) fn build(root: &Path, package: &str, target_dir: &Path) -> Result<Pat
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(root)
-        .args(["build", "--locked", "--profile", "component"])
+        // Only the component: cargo optimises nothing across crates when a
+        // library is also to be one for Rust.
+        .args(["rustc", "--lib", "--crate-type", "cdylib"])
+        .args(["--locked", "--profile", "component"])
         .args(["--target", TARGET, "--package", package])
         .arg("--target-dir")
         .arg(target_dir);
