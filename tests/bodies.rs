@@ -15,8 +15,9 @@ use batchtask::receiver::{AcceptRefusal, Outcome, Request};
 use batchtask::settings::Settings;
 use serde_json::Value;
 
+use crate::example::both_ways;
 use crate::support::client::Answer;
-use crate::support::host::{READ_TOKEN, Setup};
+use crate::support::host::{Host, READ_TOKEN, Setup};
 use crate::support::ledger::{all_events, all_pages};
 
 /// Where the bodies are.
@@ -130,7 +131,13 @@ fn but_for_arrival(items: Vec<Value>) -> Vec<Value> {
 #[tokio::test]
 async fn every_body_comes_to_its_outcome_over_http_and_through_accept() {
     let folder = tempfile::tempdir().unwrap();
-    let host = Setup::in_folder(folder.path()).start();
+    for setup in both_ways(Setup::in_folder(folder.path())) {
+        comes_to_its_outcome(&setup.start()).await;
+    }
+}
+
+async fn comes_to_its_outcome(host: &Host) {
+    let folder = tempfile::tempdir().unwrap();
     let mut client = host.client();
     let receiver = receiver(folder.path(), "reject").await;
     for case in cases() {
@@ -186,9 +193,13 @@ fn told_by(answer: &Answer) -> Told {
 async fn every_body_that_is_no_notification_is_quarantined_over_http_and_through_accept() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
-    let host = setup
-        .variable(("BATCHTASK_UNPROCESSABLE", "accept"))
-        .start();
+    for setup in both_ways(setup.variable(("BATCHTASK_UNPROCESSABLE", "accept"))) {
+        quarantines_or_records(&setup.start()).await;
+    }
+}
+
+async fn quarantines_or_records(host: &Host) {
+    let folder = tempfile::tempdir().unwrap();
     let mut client = host.client();
     // Whoever calls `accept` vouches for the sender.
     let receiver = receiver(folder.path(), "auto").await;

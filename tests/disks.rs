@@ -163,6 +163,23 @@ async fn a_damaged_journal_is_never_acknowledged_into() {
     }
 }
 
+/// What is written to a file without a name would be gone with the process.
+#[tokio::test]
+#[ignore = "the host does not notice"]
+async fn a_journal_whose_file_was_removed_is_never_acknowledged_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path());
+    let host = setup.start();
+    let mut client = host.client();
+    client.post(EXAMPLE).await.expect(200, "recorded");
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = setup.journal().as_os_str().to_owned();
+        path.push(suffix);
+        fs::remove_file(path).unwrap();
+    }
+    expect_unavailable(&client.post(Notification::numbered(1).body()).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_held_by_another_process_is_a_503_in_time_and_passes() {
     let folder = tempfile::tempdir().unwrap();

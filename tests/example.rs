@@ -85,6 +85,16 @@ async fn state(client: &mut Client) -> (Value, Value) {
     (task, event.clone())
 }
 
+/// The same setup by both ways into a component: `intake`, and `wasi:http`.
+pub(crate) fn both_ways(setup: Setup) -> [Setup; 2] {
+    let folder = setup.journal().parent().expect("a folder").to_owned();
+    let component = folder.join("component.wasm");
+    fs::write(&component, without_intake()).unwrap();
+    let over_wasi_http = setup.clone().with_journal(folder.join("wasi-http.db"));
+    let component = over_wasi_http.argument("--component").argument(component);
+    [setup, component]
+}
+
 /// The embedded component with its `intake` under a name that no host knows:
 /// of the same length, so that nothing else in the binary moves.
 pub(crate) fn without_intake() -> Vec<u8> {

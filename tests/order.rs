@@ -17,8 +17,12 @@ use crate::support::notifications::{BASE_MS, Notification};
 use crate::support::random::Random;
 use crate::support::scale;
 
-/// Different events; 100 000 take about ten times as long.
-const EVENTS: usize = 10_000;
+/// Different events.
+const EVENTS: usize = if cfg!(debug_assertions) {
+    10_000
+} else {
+    100_000
+};
 
 const TASKS: usize = 500;
 
@@ -26,6 +30,9 @@ const TASKS: usize = 500;
 const DUPLICATES_PERCENT: usize = 30;
 
 const CONNECTIONS: usize = 32;
+
+/// What the host may have in memory after all of it.
+const RESIDENT_KIB_MAX: u64 = 96 << 10;
 
 /// What depends on the arrival, and nothing else may.
 const ARRIVAL: [&str; 3] = ["received_at", "last_received_at", "seq"];
@@ -90,12 +97,13 @@ async fn arrive(host: &Host, mut bodies: Vec<String>, seed: u64) -> Vec<String> 
         seen.push(history.iter().map(without_arrival).collect());
     }
     assert_eq!(counted, distinct, "histories are complete");
+    let resident_kib = host.resident_kib();
     eprintln!(
-        "{requests} requests in {took:.1} s, {:.1} s with all reads; {} tasks, {} KiB resident",
+        "{requests} requests in {took:.1} s, {:.1} s with all reads; {} tasks, {resident_kib} KiB resident",
         started.elapsed().as_secs_f64(),
         tasks.len(),
-        host.resident_kib()
     );
+    assert!(resident_kib < RESIDENT_KIB_MAX, "{resident_kib} KiB");
     seen
 }
 
@@ -251,6 +259,31 @@ async fn a_task_tells_its_class_and_what_its_steps_were() {
         assert_eq!(task["class"], class, "{statuses:?}");
         assert_eq!(task["flags"], flags, "{statuses:?}");
     }
+}
+
+/// A reader of the feed that is up to date is answered when there is news, or
+/// that there is none.
+#[tokio::test]
+async fn a_reader_of_the_feed_may_wait_for_what_comes_next() {
+    let fresh = Fresh::start();
+    let mut reader = fresh.host.client();
+    let nothing = reader.read("/events?after=0&wait=1").await;
+    assert_eq!(
+        (&nothing["events"], &nothing["last_seq"]),
+        (&json!([]), &json!(0))
+    );
+    let longest = reader.get("/events?after=0&wait=5");
+    let post = async {
+        let mut client = fresh.host.client();
+        client
+            .post(change("Fail", 0).body())
+            .await
+            .expect(200, "recorded");
+        let up_to_date = client.get("/events?after=1&wait=5").await;
+        assert_eq!(up_to_date.status, 200, "{}", up_to_date.text());
+    };
+    let (news, ()) = tokio::join!(longest, post);
+    assert_eq!(news.json()["events"][0]["status"], "Fail");
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::disks::lock;
+use rustix::process::Signal;
+use tokio::net::TcpStream;
+
 use crate::support::EXAMPLE;
 use crate::support::host::{QUIET, Setup};
 use crate::support::ledger::Ledger;
@@ -33,25 +35,36 @@ async fn stops_under_load_answer_every_request_that_they_take() {
     assert_eq!(unanswered, 0, "what was stored was answered");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_waits_for_the_request_under_way() {
+#[tokio::test]
+async fn a_stop_waits_for_the_requests_under_way() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup::in_folder(folder.path());
+        let host = setup.start();
+        let mut client = host.client();
+        client.begin("/notifications", EXAMPLE.len()).await;
+        let address = host.address();
+        let stopped = tokio::task::spawn_blocking(move || host.stop_by(signal));
+        // Nobody new is taken from some moment on.
+        while TcpStream::connect(address).await.is_ok() {}
+        let answer = client.exchange_bytes(EXAMPLE.as_bytes(), false).await;
+        answer.expect("a whole answer").expect(200, "recorded");
+        stopped.await.unwrap();
+        let host = setup.start();
+        host.client().post(EXAMPLE).await.expect(200, "duplicate");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_answers_a_reader_that_waits_for_news() {
     let folder = tempfile::tempdir().unwrap();
-    let setup = Setup::in_folder(folder.path());
-    let host = setup.start();
+    let host = Setup::in_folder(folder.path()).start();
     let mut client = host.client();
-    client.read("/tasks").await;
-    let locked = lock(setup.journal());
-    let posted = tokio::spawn(async move { client.post(EXAMPLE).await });
-    // It is under way once another, which came later, was refused for the lock
-    // that holds both.
-    let refused = host
-        .client()
-        .post(EXAMPLE.replace("Waitting", "Fail"))
-        .await;
-    assert_eq!(refused.status, 503);
-    host.ask_to_stop();
-    drop(locked);
-    let answer = posted.await.unwrap();
-    assert!(matches!(answer.status, 200 | 503), "a whole answer");
-    host.stop();
+    client.read("/events").await;
+    let reading = tokio::spawn(async move { client.read("/events?wait=2").await });
+    host.client().read("/events?wait=1").await;
+    tokio::task::spawn_blocking(move || host.stop())
+        .await
+        .unwrap();
+    assert_eq!(reading.await.unwrap()["last_seq"], 0);
 }

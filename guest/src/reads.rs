@@ -15,8 +15,9 @@ use crate::views;
 const PAGE_DEFAULT: u32 = 50;
 const PAGE_MAX: u32 = 500;
 
-/// The longest a reader of the feed may ask to wait, in seconds.
-const WAIT_MAX_S: u32 = 30;
+/// The longest a reader of the feed may ask to wait, in seconds: well within
+/// the time that a host gives a request.
+const WAIT_MAX_S: u32 = 5;
 
 impl<J: Journal> Receiver<'_, J> {
     /// `GET /tasks`
@@ -64,7 +65,7 @@ impl<J: Journal> Receiver<'_, J> {
     pub(crate) fn feed(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
         let limit = limit(&mut parameters)?;
         let after = parameters.parsed("after", "a sequence number", |text| text.parse().ok())?;
-        let wait_s = parameters.parsed("wait", "a number of seconds from 0 to 30", |text| {
+        let wait_s = parameters.parsed("wait", "a number of seconds from 0 to 5", |text| {
             text.parse().ok().filter(|&seconds| seconds <= WAIT_MAX_S)
         })?;
         parameters.finish()?;

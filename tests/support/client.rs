@@ -145,6 +145,24 @@ impl Client {
             .unwrap_or(Err(Failure::Late))
     }
 
+    /// Sends the header of a request for whose body the host asks, and waits
+    /// until it does: from then on the request is under way.
+    pub(crate) async fn begin(&mut self, target: &str, length: usize) {
+        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+        );
+        let mut stream = connect(self.address).await.expect("a connection");
+        stream
+            .write_all(head.as_bytes())
+            .await
+            .expect("it is taken");
+        let mut answer = [0; CONTINUE.len()];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(answer, CONTINUE);
+        self.stream = Some(stream);
+    }
+
     /// Sends the beginning of a request and says that nothing follows.
     pub(crate) async fn break_off(&mut self, request: &[u8]) -> Result<Answer, Failure> {
         let mut stream = connect(self.address).await.map_err(Failure::NotAnswered)?;

@@ -66,6 +66,11 @@ impl Setup {
         }
     }
 
+    /// The same with a journal in another file.
+    pub(crate) fn with_journal(self, journal: PathBuf) -> Self {
+        Self { journal, ..self }
+    }
+
     pub(crate) fn variable(mut self, (name, value): (&str, &str)) -> Self {
         self.variables.push((name.into(), value.into()));
         self
@@ -247,15 +252,15 @@ impl Host {
     }
 
     /// SIGTERM, which it must obey with an exit code of 0.
-    pub(crate) fn stop(mut self) {
-        self.ask_to_stop();
-        let status = self.process.wait();
-        assert_eq!(status.code(), Some(0), "{}", self.process.said());
+    pub(crate) fn stop(self) {
+        self.stop_by(Signal::TERM);
     }
 
-    /// SIGTERM, and on with the test.
-    pub(crate) fn ask_to_stop(&self) {
-        self.process.signal(Signal::TERM);
+    /// The same by any signal.
+    pub(crate) fn stop_by(mut self, signal: Signal) {
+        self.process.signal(signal);
+        let status = self.process.wait();
+        assert_eq!(status.code(), Some(0), "{}", self.process.said());
     }
 
     /// A graceful stop, and a new start on the same journal.
