@@ -1,0 +1,94 @@
+//! Any path and query gets an answer of the table, whose body is JSON; any
+//! pair of ids comes through a path as it was.
+#![no_main]
+
+use batchtask_guest::bindings::exports::batchtask::receiver::intake::Request;
+use batchtask_guest::journal::{
+    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
+};
+use batchtask_guest::outcomes::{Refusal, Success};
+use batchtask_guest::receiver::Receiver;
+use batchtask_guest::routes::Route;
+use batchtask_guest::settings::Settings;
+use libfuzzer_sys::fuzz_target;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+const TOKEN: &str = "0123456789abcdef";
+
+fuzz_target!(|bytes: &[u8]| {
+    let text = String::from_utf8_lossy(bytes);
+    let settings = Settings::read(|name| (name == "BATCHTASK_READ_TOKEN").then(|| TOKEN.into()));
+    let settings = settings.unwrap();
+    let receiver = Receiver {
+        journal: &Empty,
+        settings: &settings,
+        now_ms: 0,
+    };
+    let response = receiver.exchange(Request {
+        method: "GET".into(),
+        target: text.clone().into_owned(),
+        headers: vec![("authorization".into(), format!("Bearer {TOKEN}").into())],
+        body: Vec::new(),
+    });
+    let successes = Success::ALL.iter().map(|row| (row.status(), row.label()));
+    let refusals = Refusal::ALL.iter().map(|row| (row.status(), row.label()));
+    let found = (response.status, response.report.outcome.as_str());
+    assert!(successes.chain(refusals).any(|row| row == found), "{found:?}");
+    let _: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+
+    if let Some((app_id, task_id)) = text.split_once('\n') {
+        let [app, task] = [app_id, task_id].map(|id| utf8_percent_encode(id, NON_ALPHANUMERIC));
+        match Route::of(&format!("/tasks/{app}/{task}")) {
+            Some(Route::Task(name)) => {
+                assert_eq!((&*name.app_id, &*name.task_id), (app_id, task_id));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+});
+
+/// A journal with nothing in it.
+struct Empty;
+
+impl Journal for Empty {
+    fn append(&self, _: &Event, _: Option<&Nonce>) -> Result<Appended, Error> {
+        unreachable!("a read appends nothing")
+    }
+    fn quarantine(&self, _: &Reject, _: Option<&Nonce>) -> Result<Appended, Error> {
+        unreachable!("a read quarantines nothing")
+    }
+    fn find_task(&self, _: &str, _: &str) -> Result<Option<Task>, Error> {
+        Ok(None)
+    }
+    fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
+        assert!((1..=500).contains(&query.limit));
+        Ok(TaskPage {
+            tasks: Vec::new(),
+            next: query.cursor.clone(),
+        })
+    }
+    fn list_history(
+        &self,
+        _: &str,
+        _: &str,
+        cursor: Option<&str>,
+        _: u32,
+    ) -> Result<HistoryPage, Error> {
+        Ok(HistoryPage {
+            events: Vec::new(),
+            previous_status: None,
+            next: cursor.map(String::from),
+        })
+    }
+    fn follow(&self, _: u64, limit: u32, _: u32) -> Result<Vec<StoredEvent>, Error> {
+        assert!((1..=500).contains(&limit));
+        Ok(Vec::new())
+    }
+    fn list_quarantine(&self, cursor: Option<&str>, _: u32) -> Result<QuarantinePage, Error> {
+        Err(Error::InvalidCursor(cursor.unwrap_or_default().into()))
+    }
+    fn summarize(&self) -> Result<Summary, Error> {
+        Err(Error::Unavailable("empty".into()))
+    }
+}
