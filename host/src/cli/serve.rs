@@ -141,7 +141,9 @@ impl Serve {
         tracing::info!("listening on {scheme}://{address}");
         if let Some(token) = made_token {
             // Not a log line: it is for whoever started the program, once.
-            eprintln!("\n  Tasks:  {scheme}://{address}/?token={token}\n");
+            eprintln!(
+                "\n  Read:  curl -H 'Authorization: Bearer {token}' {scheme}://{address}/tasks\n"
+            );
         }
         Server::new(receiver, max_body_bytes, self.limits, metrics, tls)
             .serve(listener, stop)
