@@ -114,6 +114,7 @@ impl Serve {
         let mut settings = self.settings()?;
         let made_token = made_read_token(&mut settings, address)?;
         let max_body_bytes = max_body_bytes(&settings)?;
+        self.warn_of_little_memory(max_body_bytes);
         let tls = self.tls()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
 
@@ -171,10 +172,29 @@ impl Serve {
                 path.display()
             )
         })?;
-        if let Some(name) = settings.names().find(|name| !SETTINGS.iter().any(|known| known.name == *name)) {
-            bail!("`{}`: `{name}` is no setting of the receiver", path.display());
+        if let Some(name) = settings
+            .names()
+            .find(|name| !SETTINGS.iter().any(|known| known.name == *name))
+        {
+            bail!(
+                "`{}`: `{name}` is no setting of the receiver",
+                path.display()
+            );
         }
         Ok(settings.overridden_by(environment))
+    }
+
+    /// An instance holds a body several times over: as it came, out of its
+    /// envelope, and in parts. One without the room for it answers 500.
+    fn warn_of_little_memory(&self, max_body_bytes: usize) {
+        let needed_mib = 4 + (max_body_bytes * 8).div_ceil(1 << 20);
+        let given_mib = self.limits.instance_memory_mib;
+        if needed_mib > given_mib as usize {
+            tracing::warn!(
+                "`--instance-memory-mib {given_mib}` may be too little for bodies of \
+                 {max_body_bytes} bytes: {needed_mib} is not"
+            );
+        }
     }
 
     fn tls(&self) -> anyhow::Result<Option<Tls>> {
