@@ -68,7 +68,10 @@ async fn state(client: &mut Client) -> (Value, Value) {
     assert_eq!(task["events"], 1);
 
     let list = client.read("/tasks").await;
-    assert_eq!(list["tasks"].as_array().unwrap(), &[task.clone()]);
+    assert_eq!(
+        list["tasks"].as_array().unwrap(),
+        std::slice::from_ref(&task)
+    );
     assert_eq!(list["next"], Value::Null);
 
     let history = client.read(&format!("{EXAMPLE_TASK}/events")).await;
