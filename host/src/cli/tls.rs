@@ -20,7 +20,8 @@ enum Command {
     /// Make an authority and a certificate for trials.
     ///
     /// Writes `ca.pem`, to be uploaded to the platform; `cert.pem` and
-    /// `key.pem`, for `serve`. The authority's own key is not kept.
+    /// `key.pem`, for `serve`. They are good for a year; the authority's own key
+    /// is not kept.
     SelfSigned {
         /// The folder to write to; it is made if it is missing
         dir: PathBuf,
@@ -37,6 +38,7 @@ impl Tls {
         let (authority, issuer) = authority()?;
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(host.clone())?;
+        set_validity(&mut params);
         params
             .distinguished_name
             .push(DnType::CommonName, &*host[0]);
@@ -57,10 +59,21 @@ impl Tls {
     }
 }
 
+/// How long a certificate is good for: the most that clients commonly accept.
+const VALID_DAYS: i64 = 397;
+
+/// From yesterday, for clocks differ.
+fn set_validity(params: &mut CertificateParams) {
+    let now = time::OffsetDateTime::now_utc();
+    params.not_before = now - time::Duration::DAY;
+    params.not_after = params.not_before + time::Duration::days(VALID_DAYS);
+}
+
 /// An authority, as PEM, and what signs in its name.
 fn authority() -> anyhow::Result<(String, Issuer<'static, KeyPair>)> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
+    set_validity(&mut params);
     params
         .distinguished_name
         .push(DnType::CommonName, "batchtask trial authority");
