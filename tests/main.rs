@@ -13,6 +13,7 @@
 //! | `disks` | a journal that cannot be had, is full, or is locked: never a 200 |
 //! | `settings` | a bad setting stops the start, by name |
 //! | `pushes` | all of that under the platform's own rules for pushing |
+//! | `hosts` | the components of `dist/` on other hosts |
 //! | `support` | the host under test, a client, a ledger, and the platform's simulator |
 //!
 //! Nothing here has a fixed port, and nothing sleeps: tests wait for a line or
@@ -21,6 +22,7 @@
 mod bodies;
 mod disks;
 mod example;
+mod hosts;
 mod json_suite;
 mod kills;
 mod order;

@@ -1,14 +1,17 @@
-//! `cargo xtask dist`: builds what is handed out.
+//! `cargo xtask dist`: builds what is handed out. `cargo xtask tools`: installs
+//! what only some tests need.
 //!
 //! - `artifact`: the table of it: what each is made of, imports and exports.
 //! - `component`: builds a crate as a component; shared with the host.
 //! - `compose`: plugs an adapter into the receiver.
+//! - `tools`: other people's hosts and libraries, for the tests.
 //! - `binary`: reads what a component imports, and leaves out names.
 
 mod artifact;
 mod binary;
 mod component;
 mod compose;
+mod tools;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,7 +26,8 @@ fn main() -> anyhow::Result<()> {
     let root = root.context("the workspace is above")?;
     match std::env::args().nth(1).as_deref() {
         Some("dist") => dist(root),
-        _ => bail!("usage: cargo xtask dist"),
+        Some("tools") => tools::install(&root.join("target/tools")),
+        _ => bail!("usage: cargo xtask dist | tools"),
     }
 }
 
@@ -43,7 +47,12 @@ fn dist(root: &Path) -> anyhow::Result<()> {
         report(artifact, &wasm)?;
         let path = dist.join(artifact.file);
         fs::write(&path, &wasm).with_context(|| path.display().to_string())?;
-        writeln!(checksums, "{}  {}", hex(&Sha256::digest(&wasm)), artifact.file)?;
+        writeln!(
+            checksums,
+            "{}  {}",
+            hex(&Sha256::digest(&wasm)),
+            artifact.file
+        )?;
     }
     fs::write(dist.join("SHA256SUMS"), checksums)?;
     Ok(())

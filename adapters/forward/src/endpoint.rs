@@ -67,7 +67,10 @@ fn split(url: &str) -> Option<(bool, &str, String)> {
 fn keys(secrets: &str) -> Option<Vec<Key>> {
     match secrets {
         "" => Some(Vec::new()),
-        _ => secrets.split(',').map(|secret| Key::of(secret.trim())).collect(),
+        _ => secrets
+            .split(',')
+            .map(|secret| Key::of(secret.trim()))
+            .collect(),
     }
 }
 
@@ -103,7 +106,15 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused() {
-        for url in ["", "example.com", "ftp://a/", "http://", "http:///a", "http://u:p@a/", "http://a /"] {
+        for url in [
+            "",
+            "example.com",
+            "ftp://a/",
+            "http://",
+            "http:///a",
+            "http://u:p@a/",
+            "http://a /",
+        ] {
             assert!(read(url, "").unwrap_err().contains(URL), "{url}");
         }
     }
@@ -113,9 +124,17 @@ mod tests {
         assert_eq!(read("http://a", GOOD).unwrap().keys.len(), 1);
         let two = [GOOD, ", ", GOOD].concat();
         assert_eq!(read("http://a", &two).unwrap().keys.len(), 2);
-        for secret in ["whsec_c2hvcnQ=", "hush hush", "a,b", GOOD.trim_start_matches("whsec_")] {
+        for secret in [
+            "whsec_c2hvcnQ=",
+            "hush hush",
+            "a,b",
+            GOOD.trim_start_matches("whsec_"),
+        ] {
             let error = read("http://a", secret).unwrap_err();
-            assert!(error.contains(SECRET) && !error.contains(secret), "{secret}");
+            assert!(
+                error.contains(SECRET) && !error.contains(secret),
+                "{secret}"
+            );
         }
     }
 }

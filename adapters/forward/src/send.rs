@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use crate::bindings::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::bindings::wasi::http::outgoing_handler::handle;
 use crate::bindings::wasi::http::types::{
-    Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::poll::{Pollable, poll};
 use crate::bindings::wasi::io::streams::OutputStream;
@@ -23,6 +24,8 @@ const CONNECT_NS: u64 = 3_000_000_000;
 
 /// The most that is written at once, in bytes.
 const WRITE_BYTES: usize = 4096;
+
+const TOO_LONG: &str = "it took too long";
 
 /// Posts a message. Success is an answer of 2xx; the error says what came
 /// instead.
@@ -53,7 +56,11 @@ fn request(endpoint: &Endpoint, message: &Message) -> Option<OutgoingRequest> {
         field("webhook-signature", &signatures);
     }
     let request = OutgoingRequest::new(Fields::from_list(&fields).ok()?);
-    let scheme = if endpoint.is_tls { Scheme::Https } else { Scheme::Http };
+    let scheme = if endpoint.is_tls {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
     request.set_method(&Method::Post).ok()?;
     request.set_scheme(Some(&scheme)).ok()?;
     request.set_authority(Some(&endpoint.authority)).ok()?;
@@ -78,7 +85,9 @@ fn write(body: &OutgoingBody, bytes: &[u8], deadline: &Pollable) -> Result<(), S
     let mut rest = bytes;
     while !rest.is_empty() {
         let room = stream.check_write().map_err(|_| CLOSED)?;
-        let room = usize::try_from(room).unwrap_or(WRITE_BYTES).min(WRITE_BYTES);
+        let room = usize::try_from(room)
+            .unwrap_or(WRITE_BYTES)
+            .min(WRITE_BYTES);
         let Some((piece, after)) = rest.split_at_checked(room.min(rest.len())) else {
             break;
         };
@@ -108,7 +117,30 @@ fn status(response: &FutureIncomingResponse, deadline: &Pollable) -> Result<u16,
 fn wait(ready: &Pollable, deadline: &Pollable) -> Result<(), String> {
     poll(&[ready, deadline]);
     match deadline.ready() && !ready.ready() {
-        true => Err("it took too long".into()),
+        true => Err(TOO_LONG.into()),
         false => Ok(()),
     }
+}
+
+/// What went wrong, for the operator.
+fn name(error: &ErrorCode) -> String {
+    match error {
+        ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
+            "the host's name was not found"
+        }
+        ErrorCode::ConnectionRefused => "the connection was refused",
+        ErrorCode::ConnectionTimeout
+        | ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::HttpResponseTimeout => TOO_LONG,
+        ErrorCode::TlsProtocolError
+        | ErrorCode::TlsCertificateError
+        | ErrorCode::TlsAlertReceived(_) => "TLS failed",
+        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
+            "this host does not let the component send there"
+        }
+        ErrorCode::InternalError(Some(text)) => text,
+        _ => "the request failed",
+    }
+    .into()
 }

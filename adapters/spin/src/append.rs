@@ -6,9 +6,7 @@ use alloc::vec::Vec;
 use crate::bucket::Bucket;
 use crate::journal::{Appended, Error, Event, EventFlags, Journal, Nonce};
 use crate::key::{self, NONCE};
-use crate::limits::{
-    MAX_NONCE_BYTES, MAX_VALUE_BYTES, NONCES_PRUNED_AT_ONCE, NONCES_PRUNED_EVERY,
-};
+use crate::limits::{MAX_NONCE_BYTES, MAX_VALUE_BYTES, NONCES_PRUNED_AT_ONCE, NONCES_PRUNED_EVERY};
 use crate::value::encode_event;
 
 const DIGEST_BYTES: usize = 32;

@@ -75,7 +75,9 @@ mod imported {
             let mut page = self.list_keys(None).map_err(unavailable)?;
             let mut keys = page.keys;
             while page.cursor.is_some() {
-                page = self.list_keys(page.cursor.as_deref()).map_err(unavailable)?;
+                page = self
+                    .list_keys(page.cursor.as_deref())
+                    .map_err(unavailable)?;
                 keys.append(&mut page.keys);
             }
             Ok(keys)

@@ -26,7 +26,9 @@ impl<B: Bucket> Journal<B> {
         let after = cursor.map(|cursor| key_of(cursor, &task)).transpose()?;
         let keys = self.scan_task(&task)?;
         let timeline = keys.timeline(&task);
-        let entries = timeline.as_ref().map_or(&[][..], |timeline| &timeline.events);
+        let entries = timeline
+            .as_ref()
+            .map_or(&[][..], |timeline| &timeline.events);
         let start = match &after {
             Some(after) => entries.partition_point(|entry| entry.key <= after),
             None => 0,
@@ -40,7 +42,9 @@ impl<B: Bucket> Journal<B> {
         Ok(HistoryPage {
             events,
             previous_status: before.last().map(|entry| self.status(entry)).transpose()?,
-            next: last.filter(|_| next.is_some()).map(|entry| cursor_at(entry.key, &task)),
+            next: last
+                .filter(|_| next.is_some())
+                .map(|entry| cursor_at(entry.key, &task)),
         })
     }
 
@@ -88,7 +92,11 @@ impl<B: Bucket> Journal<B> {
     /// the one that follows the page.
     fn mark_late(&self, events: &mut [StoredEvent], next: Option<&Entry<'_>>) -> Result<(), Error> {
         let mut earliest_ms = match next {
-            Some(entry) => self.values([entry.key])?.expect_event(entry.key)?.received_at_ms,
+            Some(entry) => {
+                self.values([entry.key])?
+                    .expect_event(entry.key)?
+                    .received_at_ms
+            }
             None => u64::MAX,
         };
         for stored in events.iter_mut().rev() {

@@ -9,9 +9,7 @@ use crate::journal::{
     Appended, Error, Journal, Nonce, QuarantinePage, Quarantined, Reject, damaged,
 };
 use crate::key::{self, DROPPED, REJECT};
-use crate::limits::{
-    MAX_QUARANTINE_BYTES, MAX_REJECTS, PAGE_BYTES, QUARANTINE_PRUNED_EVERY,
-};
+use crate::limits::{MAX_QUARANTINE_BYTES, MAX_REJECTS, PAGE_BYTES, QUARANTINE_PRUNED_EVERY};
 use crate::timeline::Keys;
 use crate::value::{decode_reject, encode_reject};
 
@@ -53,7 +51,10 @@ impl<B: Bucket> Journal<B> {
         let more = u64::try_from(surplus.len()).unwrap_or(0);
         let total = key::dropped(dropped(&keys).saturating_add(more));
         self.bucket.set(&total, &[])?;
-        let counts = keys.with_prefix(DROPPED).iter().filter(|key| **key != total);
+        let counts = keys
+            .with_prefix(DROPPED)
+            .iter()
+            .filter(|key| **key != total);
         let gone: Vec<String> = surplus.iter().chain(counts).cloned().collect();
         self.bucket.delete_many(&gone)
     }
@@ -94,7 +95,9 @@ impl<B: Bucket> Journal<B> {
         Ok(QuarantinePage {
             rejects: page,
             dropped: dropped(&keys),
-            next: last.and_then(|key| key.strip_prefix(REJECT)).map(String::from),
+            next: last
+                .and_then(|key| key.strip_prefix(REJECT))
+                .map(String::from),
         })
     }
 }

@@ -39,7 +39,9 @@ impl<B: Bucket> Journal<B> {
     /// A page of tasks.
     pub fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
         let after = query.cursor.as_deref();
-        let after = after.map(|cursor| place_of(cursor, query.order)).transpose()?;
+        let after = after
+            .map(|cursor| place_of(cursor, query.order))
+            .transpose()?;
         let keys = self.scan(&[EVENT, REPEAT])?;
         let mut places: Vec<String> = keys
             .timelines()
@@ -123,7 +125,9 @@ impl<B: Bucket> Journal<B> {
         statuses.sort_unstable_by(|one, other| {
             (one.rank, &one.status).cmp(&(other.rank, &other.status))
         });
-        let last = newest.map(|(_, key)| values.expect_event(key)).transpose()?;
+        let last = newest
+            .map(|(_, key)| values.expect_event(key))
+            .transpose()?;
         Ok(Summary {
             statuses,
             last_received_at_ms: last.map(|event| event.received_at_ms),
@@ -216,23 +220,31 @@ fn keys_match(timeline: &Timeline<'_>, query: &TaskQuery) -> bool {
     };
     status
         && (least..=greatest).contains(&last.rank)
-        && query.since_ms.is_none_or(|since| last.occurred_at_ms >= since)
-        && query.until_ms.is_none_or(|until| last.occurred_at_ms < until)
+        && query
+            .since_ms
+            .is_none_or(|since| last.occurred_at_ms >= since)
+        && query
+            .until_ms
+            .is_none_or(|until| last.occurred_at_ms < until)
 }
 
 /// Whether a task is on the list, by what only its value tells.
 fn values_match(task: &Task, query: &TaskQuery) -> bool {
-    let is = |wanted: &Option<String>, found: &str| {
-        wanted.as_ref().is_none_or(|wanted| wanted == found)
-    };
+    let is =
+        |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
     is(&query.status, &task.status)
         && is(&query.task_type, &task.task_type)
         && is(&query.app_id, &task.app_id)
         && query.text.as_ref().is_none_or(|text| {
             let text = text.to_ascii_lowercase();
-            [&task.task_id, &task.app_id, &task.task_type, &task.status_desc]
-                .into_iter()
-                .any(|field| field.to_ascii_lowercase().contains(&text))
+            [
+                &task.task_id,
+                &task.app_id,
+                &task.task_type,
+                &task.status_desc,
+            ]
+            .into_iter()
+            .any(|field| field.to_ascii_lowercase().contains(&text))
         })
 }
 
@@ -240,7 +252,13 @@ fn values_match(task: &Task, query: &TaskQuery) -> bool {
 fn task_bytes(task: &Task) -> usize {
     /// Names, numbers and the trail.
     const OVERHEAD_BYTES: usize = 512;
-    let texts = [&task.app_id, &task.task_id, &task.task_type, &task.status, &task.status_desc];
+    let texts = [
+        &task.app_id,
+        &task.task_id,
+        &task.task_type,
+        &task.status,
+        &task.status_desc,
+    ];
     texts
         .into_iter()
         .chain(&task.request_ids)

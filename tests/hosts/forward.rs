@@ -1,0 +1,187 @@
+//! `receiver-forward.wasm` on hosts of others, and what it posts.
+
+mod sink;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::json;
+
+use self::sink::{Answer, Sink};
+use super::artifacts::artifact;
+use super::suite::{self, Journal};
+use super::tools::{JCO, PYTHON, WASMTIME, tool};
+use crate::support::client::Client;
+use crate::support::host::READ_TOKEN;
+use crate::support::{EXAMPLE, PATIENCE};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A host of somebody else's, as a process.
+struct Host {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // With its children, for jco has one. It may have ended by itself.
+        let group = Pid::from_child(&self.child);
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl Host {
+    fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Waits until it listens, which these hosts only say of a port that they
+    /// were told.
+    fn start(mut command: Command, address: SocketAddr) -> Self {
+        let child = command
+            .process_group(0)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let mut host = Self { child, address };
+        let start = Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(
+                host.child.try_wait().expect("a child").is_none(),
+                "it ended"
+            );
+            assert!(start.elapsed() < PATIENCE, "it does not listen");
+            std::thread::yield_now();
+        }
+        host
+    }
+}
+
+/// An address that is free now.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address")
+}
+
+fn variables(sink: &Sink) -> [(&'static str, String); 3] {
+    [
+        ("BATCHTASK_FORWARD_URL", sink.url()),
+        ("BATCHTASK_FORWARD_SECRET", SECRET.into()),
+        ("BATCHTASK_READ_TOKEN", READ_TOKEN.into()),
+    ]
+}
+
+/// `wasmtime serve` with what its settings need, and nothing else.
+fn wasmtime_serve(sink: &Sink) -> Option<Host> {
+    let mut command = Command::new(tool(WASMTIME)?);
+    let address = free_address();
+    command.args(["serve", "-Scli", "--addr", &address.to_string()]);
+    for (name, value) in variables(sink) {
+        command.args(["--env", &format!("{name}={value}")]);
+    }
+    command.arg(artifact("receiver-forward.wasm"));
+    Some(Host::start(command, address))
+}
+
+fn jco_serve(sink: &Sink) -> Option<Host> {
+    let mut command = Command::new("node");
+    command.arg(tool(JCO)?).arg("serve");
+    let address = free_address();
+    command.args(["--host", "127.0.0.1", "--port", &address.port().to_string()]);
+    command.arg(artifact("receiver-forward.wasm"));
+    command.envs(variables(sink));
+    Some(Host::start(command, address))
+}
+
+#[tokio::test]
+async fn wasmtime_serve_conforms() {
+    let sink = Sink::start().await;
+    if let Some(host) = wasmtime_serve(&sink) {
+        forwards(&host, &sink).await;
+    }
+}
+
+#[tokio::test]
+async fn jco_serve_conforms() {
+    let sink = Sink::start().await;
+    if let Some(host) = jco_serve(&sink) {
+        forwards(&host, &sink).await;
+    }
+}
+
+async fn forwards(host: &Host, sink: &Sink) {
+    let mut client = host.client();
+    suite::conforms(&mut client, Journal::Forwards).await;
+    let posted = sink.posted();
+    let ids: Vec<_> = posted
+        .iter()
+        .map(|request| request.header("webhook-id"))
+        .collect();
+    assert_eq!(ids[0], ids[1], "a repetition has the id of the first");
+    assert_ne!(ids[1], ids[2]);
+    let first = posted[0].json();
+    assert_eq!(first["id"], ids[0]);
+    assert_eq!(first["data"]["body"], EXAMPLE);
+    verify(&posted[0]);
+
+    for answer in [Answer::Status(500), Answer::Status(302), Answer::Closed] {
+        sink.answer(answer);
+        suite::is_unavailable(&mut client).await;
+    }
+    sink.answer(Answer::Never);
+    let start = Instant::now();
+    suite::is_unavailable(&mut client).await;
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+/// Whether independent libraries take the message: `standardwebhooks` and
+/// `cloudevents` of the Python package index.
+fn verify(posted: &sink::Posted) {
+    const SCRIPT: &str = r#"
+import json, sys
+from datetime import datetime
+from standardwebhooks.webhooks import Webhook
+try:
+    from cloudevents.v1.http import from_http
+except ImportError:
+    from cloudevents.http import from_http
+
+secret, headers, body = json.load(sys.stdin)
+Webhook(secret).verify(body, headers)
+event = from_http(headers, body.encode())
+attributes = event.get_attributes() if hasattr(event, "get_attributes") else event
+assert attributes["specversion"] == "1.0"
+assert attributes["type"] == "batchtask.update"
+assert attributes["id"] == headers["webhook-id"]
+print(attributes["subject"])
+"#;
+    let Some(python) = tool(PYTHON) else { return };
+    let mut command = Command::new(python);
+    command
+        .args(["-c", SCRIPT])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let input = json!([SECRET, posted.headers, posted.body]).to_string();
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    drop(stdin);
+    let mut subject = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    stdout.read_line(&mut subject).expect("text");
+    assert!(
+        child.wait().expect("a child").success(),
+        "the libraries refused it"
+    );
+    assert_eq!(subject.trim(), "1a7ffc5c-d89c-44dd-8265");
+}

@@ -1,0 +1,103 @@
+//! The other side: takes what is posted, and answers as it is told.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// What a request is answered with.
+#[derive(Clone, Copy)]
+pub(crate) enum Answer {
+    Status(u16),
+    /// The connection ends.
+    Closed,
+    /// Nothing comes.
+    Never,
+}
+
+/// A request that came.
+#[derive(Clone)]
+pub(crate) struct Posted {
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+impl Posted {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).expect("a header field")
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+pub(crate) struct Sink {
+    address: SocketAddr,
+    shared: Arc<Mutex<(Answer, Vec<Posted>)>>,
+}
+
+impl Sink {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Mutex::new((Answer::Status(204), Vec::new())));
+        let state = shared.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let state = state.clone();
+                let serve = hyper::service::service_fn(move |request| take(state.clone(), request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), serve));
+            }
+        });
+        Self { address, shared }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/events?from=test", self.address)
+    }
+
+    pub(crate) fn answer(&self, answer: Answer) {
+        self.shared.lock().expect("nobody panics with it").0 = answer;
+    }
+
+    pub(crate) fn posted(&self) -> Vec<Posted> {
+        self.shared.lock().expect("nobody panics with it").1.clone()
+    }
+}
+
+async fn take(
+    shared: Arc<Mutex<(Answer, Vec<Posted>)>>,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<Empty<Bytes>>, &'static str> {
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.uri(), "/events?from=test");
+    let (head, body) = request.into_parts();
+    let text = |value: &http::HeaderValue| value.to_str().expect("text").to_owned();
+    let headers = head.headers.iter();
+    let headers = headers
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect();
+    let body = body.collect().await.map_err(|_| "it broke off")?.to_bytes();
+    let body = String::from_utf8(body.into()).expect("text");
+    let answer = {
+        let mut shared = shared.lock().expect("nobody panics with it");
+        shared.1.push(Posted { headers, body });
+        shared.0
+    };
+    match answer {
+        Answer::Status(status) => {
+            let response = hyper::Response::builder().status(status);
+            Ok(response.body(Empty::new()).expect("a response"))
+        }
+        Answer::Closed => Err("closed"),
+        Answer::Never => std::future::pending().await,
+    }
+}

@@ -1,0 +1,200 @@
+//! A host with exactly Spin's imports, and what they may do to the journal.
+
+mod host;
+mod store;
+
+use std::collections::BTreeSet;
+
+use batchtask_notification::Notification as Parsed;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use self::host::Spin;
+use self::store::{Faults, Store};
+use super::manifest::Manifest;
+use super::suite::{self, Journal, column};
+use crate::support::client::Client;
+use crate::support::notifications::{BASE_MS, Notification};
+use crate::support::random::Random;
+
+/// Spin's own store, with the component that `spin.toml` names.
+async fn spin(store: &Store) -> Spin {
+    Spin::start(&Manifest::read("spin.toml").component(), store, &[]).await
+}
+
+#[tokio::test]
+async fn spin_conforms() {
+    let store = Store::named("default");
+    let spin = spin(&store).await;
+    suite::conforms(&mut spin.client(), Journal::Keeps).await;
+}
+
+#[tokio::test]
+async fn a_failed_write_is_a_503() {
+    let store = Store::named("default");
+    let spin = spin(&store).await;
+    store.set_faults(Faults::EVERY_WRITE);
+    suite::is_unavailable(&mut spin.client()).await;
+    store.set_faults(Faults::EVERY_READ);
+    suite::is_unavailable(&mut spin.client()).await;
+    store.set_faults(Faults::NONE);
+    suite::conforms(&mut spin.client(), Journal::Keeps).await;
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_granted_is_a_503() {
+    let store = Store::named("other");
+    let spin = spin(&store).await;
+    suite::is_unavailable(&mut spin.client()).await;
+}
+
+#[tokio::test]
+async fn the_bucket_is_a_setting() {
+    let store = Store::named("other");
+    let component = Manifest::read("spin.toml").component();
+    let spin = Spin::start(&component, &store, &[("batchtask_bucket", "other")]).await;
+    suite::conforms(&mut spin.client(), Journal::Keeps).await;
+}
+
+/// An error of the variables' provider could turn a secret off.
+#[tokio::test]
+async fn settings_that_cannot_be_read_close_the_receiver() {
+    let store = Store::named("default");
+    let component = Manifest::read("spin.toml").component();
+    let spin = Spin::start(
+        &component,
+        &store,
+        &[("batchtask_path_secret", host::UNREADABLE)],
+    )
+    .await;
+    let answer = spin.client().post(Notification::numbered(1).body()).await;
+    answer.expect(500, "misconfigured");
+    assert!(store.is_empty());
+}
+
+/// There is no answer before the write has returned.
+#[tokio::test]
+async fn a_slow_write_is_waited_for() {
+    let store = Store::named("default");
+    let spin = spin(&store).await;
+    let gate = store.hold_writes();
+    let mut client = spin.client();
+    let body = Notification::numbered(1).body();
+    let answer = client.post(&body);
+    tokio::pin!(answer);
+    tokio::select! {
+        biased;
+        () = store.write_is_held() => {}
+        answer = &mut answer => panic!("answered before the write: {}", answer.text()),
+    }
+    assert!(store.is_empty());
+    drop(gate);
+    answer.await.expect(200, "recorded");
+    assert!(!store.is_empty());
+}
+
+/// Every event that was acknowledged is there, once, and the task is what its
+/// events make of it, however writers meet and whatever fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn first_writers_of_one_task_do_not_disturb_one_another() {
+    const WRITERS: u64 = 64;
+    let store = Store::named("default");
+    let spin = spin(&store).await;
+    store.set_faults(Faults::SOME);
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let mut client = spin.client();
+        writers.spawn(async move {
+            let mut random = Random::new(writer);
+            let change = Notification {
+                app_id: "app".into(),
+                task_id: "contended".into(),
+                status: (*random.one_of(&["Waitting", "Processing", "Fail", "Odd"])).into(),
+                at_ms: BASE_MS + random.below(8) as u64 * 1000,
+                ..Notification::numbered(writer)
+            };
+            let refused = post_until_acknowledged(&mut client, &change.body()).await;
+            (change.body(), refused)
+        });
+    }
+    let written = writers.join_all().await;
+    let refused: usize = written.iter().map(|(_, refused)| refused).sum();
+    assert!(refused > 0, "some writes failed");
+    store.set_faults(Faults::NONE);
+
+    let events = written.iter().map(|(body, _)| {
+        let parsed = Parsed::parse(body.as_bytes()).expect("a notification");
+        let event = parsed.into_event(u64::MAX);
+        (event.key(), event.status, event.status_desc)
+    });
+    let expected: BTreeSet<_> = events.collect();
+    let mut client = spin.client();
+    let history = client.read("/tasks/app/contended/events?limit=500").await;
+    let descriptions: Vec<_> = expected.iter().map(|event| event.2.clone()).collect();
+    assert_eq!(
+        column(&history["events"], "status_desc"),
+        Value::from(descriptions)
+    );
+    let task = client.read("/tasks/app/contended").await;
+    let (_, status, description) = expected.last().expect("events");
+    assert_eq!(task["status"], *status);
+    assert_eq!(task["status_desc"], *description);
+    assert_eq!(task["events"], WRITERS);
+    let list = client.read("/tasks").await;
+    for member in ["status", "status_desc", "events", "first_occurred_at"] {
+        assert_eq!(
+            column(&list["tasks"], member),
+            Value::from(vec![task[member].clone()])
+        );
+    }
+}
+
+/// How many answers were 503 before the 200.
+async fn post_until_acknowledged(client: &mut Client, body: &str) -> usize {
+    let mut refused = 0;
+    loop {
+        let answer = client.post(body).await;
+        if answer.status == 200 {
+            return refused;
+        }
+        answer.expect(503, "journal-unavailable");
+        refused += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_tasks_has_pages() {
+    let store = Store::named("default");
+    let spin = spin(&store).await;
+    let mut client = spin.client();
+    for serial in 0..60 {
+        client
+            .post(Notification::numbered(serial).body())
+            .await
+            .expect(200, "recorded");
+    }
+    let (mut seen, mut target) = (Vec::new(), "/tasks?limit=7".to_owned());
+    loop {
+        let page = client.read(&target).await;
+        seen.extend(
+            column(&page["tasks"], "task_id")
+                .as_array()
+                .expect("a list")
+                .clone(),
+        );
+        match page["next"].as_str() {
+            Some(cursor) => target = format!("/tasks?limit=7&cursor={cursor}"),
+            None => break,
+        }
+    }
+    // Of 50 tasks, the first ten changed last.
+    let newest_first = (0..10).rev().chain((10..50).rev());
+    let expected: Vec<Value> = newest_first
+        .map(|task| format!("task-{task}").into())
+        .collect();
+    assert_eq!(seen, expected);
+    client
+        .get("/tasks?cursor=nonsense")
+        .await
+        .expect(400, "bad-parameter");
+}

@@ -1,0 +1,163 @@
+//! A key-value store as Spin's may be: keys in no order, only all at once;
+//! reads and writes that fail, are slow, or fail after they were done.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use crate::support::random::Random;
+
+/// How often operations fail, in percent.
+#[derive(Clone, Copy)]
+pub(crate) struct Faults {
+    pub(crate) reads: usize,
+    pub(crate) writes: usize,
+    /// Of the writes that fail, how many are done nonetheless.
+    pub(crate) done: usize,
+}
+
+impl Faults {
+    pub(crate) const NONE: Self = Self {
+        reads: 0,
+        writes: 0,
+        done: 0,
+    };
+    pub(crate) const EVERY_READ: Self = Self {
+        reads: 100,
+        ..Self::NONE
+    };
+    pub(crate) const EVERY_WRITE: Self = Self {
+        writes: 100,
+        ..Self::NONE
+    };
+    pub(crate) const SOME: Self = Self {
+        reads: 10,
+        writes: 30,
+        done: 30,
+    };
+}
+
+/// A store, and the name of its one bucket.
+#[derive(Clone)]
+pub(crate) struct Store(Arc<Shared>);
+
+struct Shared {
+    bucket: &'static str,
+    inside: Mutex<Inside>,
+    /// Whether writes are held, and whether one is.
+    gate: watch::Sender<(bool, bool)>,
+}
+
+struct Inside {
+    values: HashMap<String, Vec<u8>>,
+    faults: Faults,
+    random: Random,
+}
+
+/// Holds writes until it is dropped.
+pub(crate) struct Gate(Store);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.0.0.gate.send_modify(|(held, _)| *held = false);
+    }
+}
+
+impl Store {
+    pub(crate) fn named(bucket: &'static str) -> Self {
+        Self(Arc::new(Shared {
+            bucket,
+            inside: Mutex::new(Inside {
+                values: HashMap::new(),
+                faults: Faults::NONE,
+                random: Random::new(1),
+            }),
+            gate: watch::Sender::new((false, false)),
+        }))
+    }
+
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        self.inside().faults = faults;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inside().values.is_empty()
+    }
+
+    pub(crate) fn hold_writes(&self) -> Gate {
+        self.0.gate.send_replace((true, false));
+        Gate(self.clone())
+    }
+
+    pub(crate) async fn write_is_held(&self) {
+        let mut gate = self.0.gate.subscribe();
+        gate.wait_for(|(_, is_held)| *is_held)
+            .await
+            .expect("it is there");
+    }
+
+    pub(crate) fn is_bucket(&self, name: &str) -> bool {
+        name == self.0.bucket
+    }
+
+    /// Reads, with somebody else's turn before.
+    pub(crate) async fn read<T>(
+        &self,
+        read: impl FnOnce(&HashMap<String, Vec<u8>>) -> T,
+    ) -> Result<T, String> {
+        self.take_turns().await;
+        let mut inside = self.inside();
+        let percent = inside.faults.reads;
+        match inside.random.below(100) < percent {
+            true => Err("timed out".into()),
+            false => Ok(read(&inside.values)),
+        }
+    }
+
+    pub(crate) async fn write(&self, key: String, value: Vec<u8>) -> Result<(), String> {
+        assert_portable(&key, &value);
+        let mut gate = self.0.gate.subscribe();
+        if gate.borrow().0 {
+            self.0.gate.send_modify(|(_, is_held)| *is_held = true);
+            gate.wait_for(|(hold, _)| !hold).await.expect("it is there");
+        }
+        self.take_turns().await;
+        let mut inside = self.inside();
+        let Faults { writes, done, .. } = inside.faults;
+        let fails = inside.random.below(100) < writes;
+        if !fails || inside.random.below(100) < done {
+            inside.values.insert(key, value);
+        }
+        match fails {
+            true => Err("the database is locked".into()),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) async fn remove(&self, keys: &[String]) -> Result<(), String> {
+        self.take_turns().await;
+        let mut inside = self.inside();
+        keys.iter().for_each(|key| drop(inside.values.remove(key)));
+        Ok(())
+    }
+
+    async fn take_turns(&self) {
+        let turns = self.inside().random.below(8);
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn inside(&self) -> std::sync::MutexGuard<'_, Inside> {
+        self.0.inside.lock().expect("nobody panics with it")
+    }
+}
+
+/// What every backend takes.
+fn assert_portable(key: &str, value: &[u8]) {
+    let is_portable = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    assert!(key.bytes().all(is_portable), "{key}");
+    assert!((1..=200).contains(&key.len()), "{key}");
+    assert!(value.len() <= 400_000, "{key}: {} bytes", value.len());
+}

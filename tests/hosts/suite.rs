@@ -1,0 +1,157 @@
+//! What every host must make of the same requests.
+
+use serde_json::{Value, json};
+
+use crate::support::client::{Answer, Client};
+use crate::support::notifications::{BASE_MS, Notification};
+use crate::support::{EXAMPLE, EXAMPLE_TASK};
+
+/// What a host's journal can do.
+#[derive(Clone, Copy)]
+pub(crate) enum Journal {
+    /// Events can be read, and told from repetitions.
+    Keeps,
+    /// Events go elsewhere.
+    Forwards,
+}
+
+/// The longest body, unless said otherwise, in bytes.
+const MAX_BODY_BYTES: usize = 1_572_864;
+
+/// Runs the whole suite against a host that knows the tests' read token. No
+/// event of the suite was posted there before.
+pub(crate) async fn conforms(client: &mut Client, journal: Journal) {
+    example(client, journal).await;
+    order(client, journal).await;
+    problems(client).await;
+    bodies(client).await;
+    reads(client, journal).await;
+}
+
+async fn example(client: &mut Client, journal: Journal) {
+    let first = client.post(EXAMPLE).await;
+    first.expect(200, "recorded");
+    assert_eq!(first.header("content-type"), Some("application/json"));
+    assert_eq!(first.json()["task_id"], "1a7ffc5c-d89c-44dd-8265");
+    let again = client.post(EXAMPLE).await;
+    match journal {
+        Journal::Keeps => again.expect(200, "duplicate"),
+        Journal::Forwards => again.expect(200, "recorded"),
+    };
+}
+
+/// The last change counts, not the last to arrive.
+async fn order(client: &mut Client, journal: Journal) {
+    let steps = [
+        (2, "Success"),
+        (0, "Waitting"),
+        (1, "Processing"),
+        (2, "Processing"),
+    ];
+    for (minute, status) in steps {
+        let change = Notification {
+            app_id: "app".into(),
+            task_id: "ordered".into(),
+            task_type: "firmwareUpgrade".into(),
+            status: status.into(),
+            status_desc: format!("{status} ✓"),
+            at_ms: BASE_MS + minute * 60_000,
+            request_id: None,
+        };
+        client.post(change.body()).await.expect(200, "recorded");
+    }
+    if let Journal::Keeps = journal {
+        let task = client.read("/tasks/app/ordered").await;
+        assert_eq!(task["status"], "Success");
+        assert_eq!(task["status_desc"], "Success ✓");
+        assert_eq!(task["events"], 4);
+        assert_eq!(task["first_occurred_at"], "2026-01-31T12:00:00.000Z");
+        let history = client.read("/tasks/app/ordered/events").await;
+        let statuses = ["Waitting", "Processing", "Processing", "Success"];
+        assert_eq!(column(&history["events"], "status"), json!(statuses));
+    }
+}
+
+/// One member of every item of a list.
+pub(crate) fn column(items: &Value, member: &str) -> Value {
+    let items = items.as_array().expect("a list").iter();
+    items.map(|item| item[member].clone()).collect()
+}
+
+async fn problems(client: &mut Client) {
+    let sibling = br#"{"resource":"device","event":"create"}"#;
+    client.post(b"not JSON").await.expect(400, "not-json");
+    let answer = client.post(sibling).await;
+    answer.expect(422, "not-a-notification");
+    assert_eq!(answer.json()["pointer"], "/resource");
+    client.get("/nothing").await.expect(404, "not-found");
+    let answer = client.get("/notifications").await;
+    answer.expect(405, "method-not-allowed");
+    assert_eq!(answer.header("allow"), Some("POST"));
+    let plain = [("content-type", "text/plain")];
+    let answer = client.request("POST", "/notifications", &plain, sibling);
+    answer.await.expect(415, "unsupported-media-type");
+}
+
+async fn bodies(client: &mut Client) {
+    let fits = padded(300_000);
+    client.post(&fits).await.expect(200, "recorded");
+    let answer = client.post(padded(MAX_BODY_BYTES + 1)).await;
+    answer.expect(413, "body-too-large");
+    // Whatever became of that connection, there are others.
+    client.post(b"not JSON").await.expect(400, "not-json");
+}
+
+/// A notification of so many bytes.
+fn padded(bytes: usize) -> String {
+    let mut body = Notification::numbered(bytes as u64).body();
+    let rest = bytes - body.len();
+    body.push_str(&" ".repeat(rest));
+    body
+}
+
+async fn reads(client: &mut Client, journal: Journal) {
+    let token_missing = client
+        .exchange("GET", "/tasks", &[], b"")
+        .await
+        .expect("an answer");
+    token_missing.expect(401, "unauthorized");
+    client
+        .get("/events")
+        .await
+        .expect(501, "journal-unsupported");
+    match journal {
+        Journal::Keeps => {
+            let task = client.read(EXAMPLE_TASK).await;
+            assert_eq!(task["events"], 1);
+            assert_eq!(task["duplicates"], 1);
+            assert_eq!(
+                task["request_ids"],
+                json!(["3fe58d5e-8697-4849-a165-7db128f7e776"])
+            );
+            let history = client.read(&format!("{EXAMPLE_TASK}/events")).await;
+            assert_eq!(history["events"][0]["body"], EXAMPLE);
+            let ordered = client.read("/tasks?q=ORDER").await;
+            assert_eq!(column(&ordered["tasks"], "task_id"), json!(["ordered"]));
+            client
+                .get("/tasks/app/nobody")
+                .await
+                .expect(404, "not-found");
+        }
+        Journal::Forwards => {
+            for target in ["/tasks", EXAMPLE_TASK, "/quarantine"] {
+                client.get(target).await.expect(501, "journal-unsupported");
+            }
+        }
+    }
+}
+
+/// A new event, while the journal cannot keep any.
+pub(crate) async fn is_unavailable(client: &mut Client) -> Answer {
+    let answer = client
+        .post(Notification::numbered(u64::from(u16::MAX)).body())
+        .await;
+    answer.expect(503, "journal-unavailable");
+    assert!(answer.header("retry-after").is_some());
+    answer
+}

@@ -1,0 +1,135 @@
+//! What is handed out.
+
+use anyhow::bail;
+
+use crate::binary::Shape;
+
+/// A component in `dist/`.
+pub(crate) struct Artifact {
+    pub(crate) file: &'static str,
+    /// The crate that provides what the receiver imports; none leaves that to
+    /// an embedder.
+    pub(crate) adapter: Option<&'static str>,
+    /// What it may import beyond [`RECEIVER_IMPORTS`].
+    imports: &'static [&'static str],
+}
+
+pub(crate) const ARTIFACTS: &[Artifact] = &[
+    Artifact {
+        file: "receiver.wasm",
+        adapter: None,
+        imports: &[
+            "batchtask:receiver/journal@0.1.0",
+            "batchtask:receiver/settings@0.1.0",
+        ],
+    },
+    Artifact {
+        file: "receiver-spin.wasm",
+        adapter: Some("batchtask-adapter-spin"),
+        // Hosts match drafts byte for byte.
+        imports: &[
+            "wasi:config/store@0.2.0-draft-2024-09-27",
+            "wasi:keyvalue/batch@0.2.0-draft2",
+            "wasi:keyvalue/store@0.2.0-draft2",
+        ],
+    },
+    Artifact {
+        file: "receiver-forward.wasm",
+        adapter: Some("batchtask-adapter-forward"),
+        imports: &[
+            "wasi:cli/environment@0.2.0",
+            "wasi:clocks/monotonic-clock@0.2.0",
+            "wasi:http/outgoing-handler@0.2.0",
+            "wasi:io/poll@0.2.0",
+        ],
+    },
+];
+
+/// What every receiver may import.
+const RECEIVER_IMPORTS: &[&str] = &[
+    "wasi:clocks/wall-clock@0.2.0",
+    "wasi:http/types@0.2.0",
+    "wasi:io/error@0.2.0",
+    "wasi:io/streams@0.2.0",
+];
+
+/// What every receiver exports, and nothing else.
+const EXPORTS: &[&str] = &[
+    "batchtask:receiver/intake@0.1.0",
+    "wasi:http/incoming-handler@0.2.0",
+];
+
+/// The packages whose version the linker may raise, and how far: every host of
+/// 0.2 takes that too.
+const RAISED: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:io/"];
+const HIGHEST: &str = "0.2.6";
+
+impl Artifact {
+    /// Fails when the artifact imports or exports what it should not.
+    pub(crate) fn check(&self, shape: &Shape) -> anyhow::Result<()> {
+        for import in &shape.imports {
+            let mut allowed = self.imports.iter().chain(RECEIVER_IMPORTS);
+            if !allowed.any(|allowed| matches(import, allowed)) {
+                bail!(
+                    "`{import}` is not on the list of imports of `{}`",
+                    self.file
+                );
+            }
+        }
+        let mut exports = shape.exports.clone();
+        exports.sort_unstable();
+        if exports != EXPORTS {
+            bail!("`{}` must export {EXPORTS:?}, not {exports:?}", self.file);
+        }
+        Ok(())
+    }
+}
+
+/// Whether an import is the one on the list, or that of a later version.
+fn matches(import: &str, allowed: &str) -> bool {
+    let is_raised = RAISED.iter().any(|package| allowed.starts_with(package))
+        && allowed.split_once('@').is_some_and(|(name, _)| {
+            import
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix('@'))
+                == Some(HIGHEST)
+        });
+    import == allowed || is_raised
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_is_never_raised() {
+        assert!(matches("wasi:io/poll@0.2.6", "wasi:io/poll@0.2.0"));
+        assert!(matches("wasi:io/poll@0.2.0", "wasi:io/poll@0.2.0"));
+        assert!(!matches("wasi:io/poll@0.2.9", "wasi:io/poll@0.2.0"));
+        assert!(!matches("wasi:http/types@0.2.6", "wasi:http/types@0.2.0"));
+    }
+
+    #[test]
+    fn what_is_not_on_the_list_is_refused() {
+        let receiver = &ARTIFACTS[0];
+        let shape = |import: &str, export: &str| Shape {
+            imports: vec![import.into()],
+            exports: vec![export.into(), EXPORTS[1].into()],
+        };
+        assert!(
+            receiver
+                .check(&shape(RECEIVER_IMPORTS[0], EXPORTS[0]))
+                .is_ok()
+        );
+        assert!(
+            receiver
+                .check(&shape("wasi:cli/exit@0.2.0", EXPORTS[0]))
+                .is_err()
+        );
+        assert!(
+            receiver
+                .check(&shape(RECEIVER_IMPORTS[0], "wasi:cli/run@0.2.0"))
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! What a component is made of.
+
+use anyhow::Context;
+use wasm_encoder::{Component, NestedComponentSection, RawSection};
+use wasmparser::{Parser, Payload};
+
+/// The outside of a component.
+pub(crate) struct Shape {
+    /// The names of what it imports.
+    pub(crate) imports: Vec<String>,
+    /// The names of what it exports.
+    pub(crate) exports: Vec<String>,
+}
+
+/// Reads the outside of a component.
+pub(crate) fn shape(wasm: &[u8]) -> anyhow::Result<Shape> {
+    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    exports.push(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Shape { imports, exports })
+}
+
+/// A component without the sections that only debuggers read, at every depth.
+/// Those of its modules the compiler has stripped already.
+pub(crate) fn without_names(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
+    Ok(stripped(wasm)?.finish())
+}
+
+fn stripped(wasm: &[u8]) -> anyhow::Result<Component> {
+    let mut component = Component::new();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        let section = payload.as_section();
+        let bytes = |range: std::ops::Range<u64>| -> anyhow::Result<&[u8]> {
+            let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
+            wasm.get(range).context("a section beyond the end")
+        };
+        match &payload {
+            Payload::CustomSection(_) => {}
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
+            Payload::ComponentSection {
+                unchecked_range, ..
+            } => {
+                let range = unchecked_range.clone();
+                component.section(&NestedComponentSection(&stripped(bytes(range)?)?));
+            }
+            _ => {
+                if let Some((id, range)) = section {
+                    let data = bytes(range)?;
+                    component.section(&RawSection { id, data });
+                }
+            }
+        }
+        if matches!(
+            payload,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. }
+        ) {
+            depth += 1;
+        }
+    }
+    Ok(component)
+}

