@@ -250,17 +250,17 @@ async fn a_crash_while_the_disk_is_full_loses_nothing() {
     ledger.check(&mut host.client()).await;
 }
 
-/// Posts until an answer is no 200.
+/// Posts until an answer is no 200, which more than the disk holds must bring.
 async fn first_refusal(host: &Host) -> Answer {
+    const EVENTS_MAX: u64 = 10_000;
     let mut client = host.client();
-    let mut serial = 1_000_000;
-    loop {
-        let mut notification = Notification::numbered(serial);
+    for serial in 0..EVENTS_MAX {
+        let mut notification = Notification::numbered(1_000_000 + serial);
         notification.status_desc += &"x".repeat(2000);
         let answer = client.post(notification.body()).await;
         if answer.status != 200 {
             return answer;
         }
-        serial += 1;
     }
+    panic!("the disk does not fill up");
 }
