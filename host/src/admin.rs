@@ -73,7 +73,10 @@ impl Admin {
 
     async fn answer(&self, method: &Method, path: &str) -> Answer {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+            let allow = HeaderValue::from_static("GET, HEAD");
+            answer.headers_mut().insert(header::ALLOW, allow);
+            return answer;
         }
         match path {
             "/healthz" => text(StatusCode::OK, "alive\n"),

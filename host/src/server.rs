@@ -34,11 +34,14 @@ const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
 /// A pause when no connection can be taken for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What a request is refused with whose body was not read to its end.
-const UNREAD: [Refusal; 3] = [
+/// What a request is refused with whose body, if it has one, may not have been
+/// read to its end.
+const UNREAD: [Refusal; 5] = [
     Refusal::BodyTooLarge,
     Refusal::BodyIncomplete,
     Refusal::BodyTimeout,
+    Refusal::Slow,
+    Refusal::Overloaded,
 ];
 
 /// Serves a receiver over HTTP.
@@ -199,6 +202,7 @@ impl Server {
         let started = Instant::now();
         let method = request.method().clone();
         let version = request.version();
+        let has_body = !hyper::body::Body::is_end_stream(request.body());
         self.metrics.in_flight.inc();
         let response = match self.in_flight.try_acquire() {
             Ok(_permit) => self.exchange(request).await,
@@ -209,7 +213,7 @@ impl Server {
         self.metrics.answered(&method, &response.report, elapsed);
         log(&method, &response, elapsed);
         let label = response.report.outcome.as_str();
-        let unread = UNREAD.iter().any(|refusal| refusal.label() == label);
+        let unread = has_body && UNREAD.iter().any(|refusal| refusal.label() == label);
         let mut answer = http_response(response);
         if unread && version < Version::HTTP_2 {
             // The rest of the body cannot be told from a next request: the

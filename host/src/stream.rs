@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,15 +16,27 @@ use crate::limits::Limits;
 /// Whether a request is being answered, in which time a connection may be
 /// silent: the request has its own limits.
 #[derive(Clone, Default)]
-pub(crate) struct Answering(Arc<AtomicBool>);
+pub(crate) struct Answering(Arc<AtomicU8>);
+
+/// No request since the stream last looked, one that is being answered, or one
+/// that was.
+const NONE: u8 = 0;
+const ONE: u8 = 1;
+const ENDED: u8 = 2;
 
 impl Answering {
     pub(crate) fn set(&self, answering: bool) {
-        self.0.store(answering, Relaxed);
+        self.0.store(if answering { ONE } else { ENDED }, Relaxed);
     }
 
     fn get(&self) -> bool {
-        self.0.load(Relaxed)
+        self.0.load(Relaxed) == ONE
+    }
+
+    /// Whether an answer has ended; it is told once.
+    fn take_end(&self) -> bool {
+        let taken = self.0.compare_exchange(ENDED, NONE, Relaxed, Relaxed);
+        taken.is_ok()
     }
 }
 
@@ -68,6 +80,17 @@ impl<S> Guarded<S> {
         }
     }
 
+    /// Begins the time between requests. An answer may have come without a read
+    /// meanwhile, and no read may follow until there is something to read: that
+    /// the time is over must wake the connection all the same.
+    fn rest(&mut self, context: &mut Context<'_>) {
+        self.reading = Reading::Nothing;
+        let deadline = Instant::now() + self.idle_time;
+        self.read_deadline.as_mut().reset(deadline);
+        // When it is over already, the next read finds that.
+        let _ = self.read_deadline.as_mut().poll(context);
+    }
+
     fn expect(&mut self, reading: Reading, within: Duration) {
         if self.reading != reading {
             self.reading = reading;
@@ -85,8 +108,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let this = &mut *self;
         if this.answering.get() {
             this.reading = Reading::Request;
-        } else if this.reading == Reading::Request {
-            this.expect(Reading::Nothing, this.idle_time);
+        } else if this.answering.take_end() {
+            this.rest(context);
         }
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
         if polled.is_ready() {
@@ -148,6 +171,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
+        if polled.is_ready() && self.answering.take_end() {
+            self.rest(context);
+        }
         self.written(context, polled)
     }
 
