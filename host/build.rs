@@ -18,6 +18,7 @@ fn main() {
         "guest/src",
         "notification/Cargo.toml",
         "notification/src",
+        "runtime",
         "rust-toolchain.toml",
         "wit",
         "xtask/src/component.rs",

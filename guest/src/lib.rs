@@ -12,7 +12,6 @@
 //! - [`settings`]: the one table of what an operator can decide.
 //! - [`journal`]: the import of that name, as a trait.
 //! - `intake`, `http`: the exports, thin shells over the heart.
-//! - `runtime`: what the standard library would have brought.
 //!
 //! Built natively, it is a library: the bundled host takes its tables from
 //! here, and its tests run without wasm.
@@ -33,6 +32,8 @@
 )]
 
 extern crate alloc;
+#[cfg(target_arch = "wasm32")]
+extern crate batchtask_runtime as _;
 
 pub mod bindings;
 pub mod journal;
@@ -49,7 +50,5 @@ pub mod views;
 mod http;
 #[cfg(target_arch = "wasm32")]
 mod intake;
-#[cfg(target_arch = "wasm32")]
-mod runtime;
 #[cfg(test)]
 mod testing;
