@@ -65,6 +65,7 @@ fn build(root: &Path, package: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Says what an artifact is like, and fails when that is not what it must be.
+#[allow(clippy::print_stdout, reason = "the result of the command")]
 fn report(artifact: &Artifact, wasm: &[u8]) -> anyhow::Result<()> {
     println!("dist/{}: {} bytes", artifact.file, wasm.len());
     let shape = binary::shape(wasm)?;
