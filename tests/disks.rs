@@ -149,7 +149,6 @@ async fn a_damaged_journal_stops_the_start() {
 
 /// What is written to a file without a name would be gone with the process.
 #[tokio::test]
-#[ignore = "the host does not notice"]
 async fn a_journal_whose_file_was_removed_is_never_acknowledged_into() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());

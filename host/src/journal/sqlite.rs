@@ -3,6 +3,7 @@
 //! - `queue`: what waits to be written.
 //! - `writer`: the one thread that writes; `record`: what a write does.
 //! - `checkpoint`: keeps the write-ahead log short.
+//! - `presence`: are the files still those that were opened.
 //! - `reader`: the connections that read; `tasks`, `events`, `quarantine`:
 //!   what they read; `cursor`: where a page ends.
 //! - `schema`: the file, its owner and its versions; `values`: between the
@@ -34,6 +35,7 @@
 mod checkpoint;
 mod cursor;
 mod events;
+mod presence;
 mod quarantine;
 mod queue;
 mod reader;
@@ -53,12 +55,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use self::schema::OpenError;
 pub use self::stats::{Observer, Stats};
 
 use self::cursor::EventKey;
+use self::presence::Presence;
 use self::queue::{Queue, Refused};
 use self::reader::Readers;
 use self::record::Totals;
@@ -114,6 +117,9 @@ impl Default for Options {
     }
 }
 
+/// How many may wait for the next event at once.
+const FOLLOWERS_MAX: usize = 64;
+
 /// A journal in a file.
 ///
 /// Dropping it does what [`close`](Self::close) does.
@@ -126,6 +132,8 @@ pub struct SqliteJournal {
     /// The greatest `seq` that is durable.
     last_seq: watch::Receiver<u64>,
     counters: Arc<Counters>,
+    /// One permit for each who may wait for the next event.
+    waiting: Semaphore,
     /// Emptied when the journal is closed. The lock is released last, when
     /// nothing of this process touches the file any more.
     running: Mutex<Option<Running>>,
@@ -162,6 +170,7 @@ impl SqliteJournal {
         // One token: a checkpoint that is due is due once.
         let (wake, woken) = mpsc::sync_channel(1);
         let writer = Writer {
+            presence: Presence::of(&path),
             path: path.clone(),
             queue: queue.clone(),
             connection: Some(connection),
@@ -194,6 +203,7 @@ impl SqliteJournal {
             readers: Arc::new(readers),
             last_seq,
             counters,
+            waiting: Semaphore::new(FOLLOWERS_MAX),
             running: Mutex::new(Some(running)),
         })
     }
@@ -343,6 +353,10 @@ impl Journal for SqliteJournal {
         let mut last_seq = self.last_seq.clone();
         let wait = Duration::from_millis(wait_ms.into());
         let arrived = last_seq.wait_for(|last_seq| *last_seq > after);
+        // Whoever waits holds an instance, which a notification may need: one
+        // too many does not wait.
+        let permit = self.waiting.try_acquire();
+        let wait = permit.as_ref().map_or(Duration::ZERO, |_| wait);
         if !matches!(tokio::time::timeout(wait, arrived).await, Ok(Ok(_))) {
             // Nothing yet, or never again: the journal is being closed.
             return Ok(Vec::new());

@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
 use super::checkpoint;
+use super::presence::Presence;
 use super::queue::Queue;
 use super::record::{self, Totals};
 use super::schema;
@@ -66,6 +67,7 @@ pub(super) struct Bounds {
 /// What the writer's thread owns.
 pub(super) struct Writer {
     pub(super) path: PathBuf,
+    pub(super) presence: Presence,
     pub(super) queue: Arc<Queue<Job>>,
     /// None after a failure that leaves its state in doubt, until the next
     /// batch opens another.
@@ -153,6 +155,7 @@ impl Writer {
     }
 
     fn try_commit(&mut self, writes: Vec<Write>) -> Result<Batch, Error> {
+        self.ensure_presence()?;
         self.ensure_room()?;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -168,7 +171,21 @@ impl Writer {
             self.connection = Some(connection);
         }
         result.map_err(|error| self.unwritable(&error))?;
+        self.presence.note();
         Ok(batch)
+    }
+
+    /// Stops writing into files that were removed or replaced.
+    fn ensure_presence(&mut self) -> Result<(), Error> {
+        // Without a connection the log is gone too, as it should be.
+        let Some(path) = self.connection.as_ref().and(self.presence.missing()) else {
+            return Ok(());
+        };
+        let path = path.display();
+        let error = format!("`{path}` was removed or replaced while it was in use");
+        // The next batch opens what is there then.
+        self.connection = None;
+        Err(Error::Unavailable(error))
     }
 
     /// Stops before the disk is full: what is in the log by then must still fit
@@ -200,6 +217,8 @@ impl Writer {
         checkpoint::watch(&mut connection, &self.counters)
             .map_err(|error| self.unwritable(&error))?;
         self.totals = totals;
+        // The log went with the connection before, and is a new file now.
+        self.presence = Presence::of(&self.path);
         Ok(connection)
     }
 
