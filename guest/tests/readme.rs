@@ -8,8 +8,12 @@ const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 
 #[test]
 fn the_table_of_outcomes_is_that_of_the_code() {
-    let successes = Success::ALL.iter().map(|row| (row.status(), row.label(), row.text()));
-    let refusals = Refusal::ALL.iter().map(|row| (row.status(), row.label(), row.text()));
+    let successes = Success::ALL
+        .iter()
+        .map(|row| (row.status(), row.label(), row.text()));
+    let refusals = Refusal::ALL
+        .iter()
+        .map(|row| (row.status(), row.label(), row.text()));
     let mut rows: Vec<_> = successes.chain(refusals).collect();
     rows.sort_by_key(|&(status, ..)| status);
     let row = |(status, label, text)| format!("| {status} | `{label}` | {text} |\n");
@@ -39,6 +43,9 @@ fn holds(name: &str, rows: &str) {
         let updated = [before, &open, rows, &close, after].concat();
         std::fs::write(README, updated).unwrap();
     } else {
-        assert_eq!(found, rows, "run `UPDATE=1 cargo test -p batchtask-guest -- --test-threads 1`");
+        assert_eq!(
+            found, rows,
+            "run `UPDATE=1 cargo test -p batchtask-guest -- --test-threads 1`"
+        );
     }
 }
