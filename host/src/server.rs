@@ -181,11 +181,11 @@ impl Server {
         answering: Answering,
         watcher: Watcher,
     ) -> Result<(), Failed> {
-        // Frames of several requests share the connection: its life is told
-        // by pings, not by the silence between requests.
-        answering.set(true);
         let (header_bytes, idle_time) = (self.limits.header_bytes, self.limits.idle_time());
         let service = service_fn(move |request| {
+            // Frames of several requests share the connection: from the first
+            // on, its life is told by pings, not by silence.
+            answering.set(true);
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
