@@ -320,13 +320,17 @@ fn digest<D: Digest>(operands: &[Named<'_>]) -> String {
 }
 
 fn hmac(token: &str, operands: &[Named<'_>]) -> String {
+    let signed = operands.iter().filter(|&&(name, _)| name != "token");
+    keyed_hash(token.as_bytes(), signed.map(|(_, value)| value.as_bytes()))
+}
+
+/// HMAC-SHA-256 (RFC 2104) of these parts, joined.
+fn keyed_hash<'a>(key: &[u8], parts: impl Iterator<Item = &'a [u8]>) -> String {
     // HMAC takes a key of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(token.as_bytes()) else {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return String::new();
     };
-    for (_, value) in operands.iter().filter(|&&(name, _)| name != "token") {
-        mac.update(value.as_bytes());
-    }
+    parts.for_each(|part| mac.update(part));
     crate::views::hex(&mac.finalize().into_bytes())
 }
 
@@ -389,6 +393,59 @@ mod tests {
         let nonce = checked.nonce.unwrap();
         assert_eq!(nonce.value, NONCE);
         assert_eq!(nonce.expires_at_ms, NOW_MS + 600_000);
+    }
+
+    /// RFC 4231, 4.2 to 4.8; case 5 is cut to 128 bits there.
+    #[test]
+    fn hmac_is_that_of_the_public_vectors() {
+        let counting: Vec<u8> = (1..=25).collect();
+        let long_key = [0xaa; 131];
+        let vectors: [(&[u8], &[u8], &str); 7] = [
+            (
+                &[0x0b; 20],
+                b"Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 20],
+                &[0xdd; 50],
+                "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+            ),
+            (
+                &counting,
+                &[0xcd; 50],
+                "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+            ),
+            (
+                &[0x0c; 20],
+                b"Test With Truncation",
+                "a3b6167473100ee06e0c796c2955552b",
+            ),
+            (
+                &long_key,
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (
+                &long_key,
+                b"This is a test using a larger than block-size key and a larger than \
+                  block-size data. The key needs to be hashed before being used by the HMAC \
+                  algorithm.",
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+            ),
+        ];
+        for (key, data, expected) in vectors {
+            let whole = keyed_hash(key, [data].into_iter());
+            assert!(whole.starts_with(expected), "{whole}");
+            // In parts it is the same.
+            let (left, right) = data.split_at(data.len() / 2);
+            assert_eq!(keyed_hash(key, [left, right].into_iter()), whole);
+        }
     }
 
     #[test]
