@@ -11,23 +11,39 @@
 //! | `kills` | what was acknowledged survives `kill -9` |
 //! | `stops` | a graceful stop loses nothing and breaks no answer |
 //! | `disks` | a journal that cannot be had, is full, or is locked: never a 200 |
+//! | `admin` | alive, ready, counted; never on the public port |
+//! | `faults` | calls that fail: an error for one request, and nothing lost |
+//! | `limits` | beyond a limit the answer comes at once |
+//! | `logs` | no secret, and no control character of somebody else's |
+//! | `senders` | who is not proven gets nothing in and nothing out |
 //! | `settings` | a bad setting stops the start, by name |
 //! | `pushes` | all of that under the platform's own rules for pushing |
+//! | `slow` | who is slow costs nothing but their own connection |
+//! | `smuggling` | a request of doubtful length is none |
+//! | `tls` | both versions, both protocols, client certificates, new certificates |
 //! | `hosts` | the components of `dist/` on other hosts |
 //! | `support` | the host under test, a client, a ledger, and the platform's simulator |
 //!
 //! Nothing here has a fixed port, and nothing sleeps: tests wait for a line or
 //! a state. Two variables make the long ones longer: see [`support::scale`].
 
+mod admin;
 mod bodies;
 mod disks;
 mod example;
+mod faults;
 mod hosts;
 mod json_suite;
 mod kills;
+mod limits;
+mod logs;
 mod order;
 mod outcomes;
 mod pushes;
+mod senders;
 mod settings;
+mod slow;
+mod smuggling;
 mod stops;
 mod support;
+mod tls;

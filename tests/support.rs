@@ -5,17 +5,21 @@
 //! - [`notifications`]: bodies, and [`random`], which chooses among them.
 //! - [`ledger`]: what was acknowledged, and whether the journal has it.
 //! - [`load`]: connections that post without pause.
+//! - [`metrics`]: what the host has counted.
 //! - [`mounts`]: small disks.
 //! - [`platform`]: the sender, with its rules for pushing.
+//! - [`signing`]: the signatures of pushes, made by another library.
 
 pub(crate) mod client;
 pub(crate) mod host;
 pub(crate) mod ledger;
 pub(crate) mod load;
+pub(crate) mod metrics;
 pub(crate) mod mounts;
 pub(crate) mod notifications;
 pub(crate) mod platform;
 pub(crate) mod random;
+pub(crate) mod signing;
 
 use std::time::Duration;
 

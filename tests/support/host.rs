@@ -8,12 +8,14 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::watch;
 
 use super::PATIENCE;
 use super::client::Client;
+use super::metrics::Metrics;
 
 /// What readers show the host.
 pub(crate) const READ_TOKEN: &str = "e2eReadToken0123456789abcdefghij";
@@ -31,6 +33,8 @@ pub(crate) struct Setup {
     wrapper: Vec<OsString>,
     arguments: Vec<OsString>,
     variables: Vec<(String, String)>,
+    admin: &'static str,
+    lines_kept: usize,
 }
 
 /// A host that listens. Dropping it kills it.
@@ -42,7 +46,7 @@ pub(crate) struct Host {
 
 struct Process {
     child: Child,
-    lines: Arc<Mutex<VecDeque<String>>>,
+    lines: Arc<watch::Sender<VecDeque<String>>>,
     /// The address, once; closed when the process has ended.
     address: mpsc::Receiver<SocketAddr>,
 }
@@ -55,6 +59,8 @@ impl Setup {
             wrapper: Vec::new(),
             arguments: Vec::new(),
             variables: Vec::new(),
+            admin: "off",
+            lines_kept: LINES_KEPT,
         }
     }
 
@@ -74,6 +80,18 @@ impl Setup {
     pub(crate) fn variable(mut self, (name, value): (&str, &str)) -> Self {
         self.variables.push((name.into(), value.into()));
         self
+    }
+
+    /// With an admin listener.
+    pub(crate) fn with_admin(self) -> Self {
+        let admin = "127.0.0.1:0";
+        Self { admin, ..self }
+    }
+
+    /// All lines are kept, for a test that looks at them.
+    pub(crate) fn keeping_all_lines(self) -> Self {
+        let lines_kept = usize::MAX;
+        Self { lines_kept, ..self }
     }
 
     pub(crate) fn argument(mut self, argument: impl Into<OsString>) -> Self {
@@ -133,7 +151,7 @@ impl Setup {
         let mut command = Command::new(line.next().expect("the binary at least"));
         command
             .args(line)
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", self.admin])
             // The disks of tests are small.
             .args(["--min-free-disk-mib", "0"])
             .arg("--journal")
@@ -154,10 +172,10 @@ impl Setup {
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");
         let stderr = child.stderr.take().expect("it is piped");
-        let lines = Arc::default();
+        let lines = Arc::<watch::Sender<_>>::default();
         let (found, address) = mpsc::channel();
-        let reader = (Arc::clone(&lines), found);
-        std::thread::spawn(move || read_lines(stderr, &reader.0, &reader.1));
+        let (sink, most) = (lines.clone(), self.lines_kept);
+        std::thread::spawn(move || read_lines(stderr, &sink, most, &found));
         Process {
             child,
             lines,
@@ -169,25 +187,29 @@ impl Setup {
 /// Keeps the last lines and finds the address among them.
 fn read_lines(
     stderr: ChildStderr,
-    lines: &Mutex<VecDeque<String>>,
+    lines: &watch::Sender<VecDeque<String>>,
+    most: usize,
     found: &mpsc::Sender<SocketAddr>,
 ) {
     for line in BufReader::new(stderr).lines() {
         let Ok(line) = line else { return };
-        if let Some(address) = listening_address(&line) {
+        let address = address_in(&line).filter(|_| !line.contains("admin"));
+        lines.send_modify(|lines| {
+            if lines.len() == most {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+        });
+        if let Some(address) = address {
             // Nobody waits for it when the host was killed at once.
             let _ = found.send(address);
         }
-        let mut lines = lines.lock().unwrap();
-        if lines.len() == LINES_KEPT {
-            lines.pop_front();
-        }
-        lines.push_back(line);
     }
 }
 
-fn listening_address(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("listening on http://")?;
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on http")?;
+    let (_, rest) = rest.split_once("://")?;
     let is_address = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']');
     let end = rest.find(|c| !is_address(c)).unwrap_or(rest.len());
     rest[..end].parse().ok()
@@ -195,7 +217,7 @@ fn listening_address(line: &str) -> Option<SocketAddr> {
 
 impl Process {
     fn said(&self) -> String {
-        let lines = self.lines.lock().unwrap();
+        let lines = self.lines.borrow();
         lines.iter().map(|line| line.clone() + "\n").collect()
     }
 
@@ -231,6 +253,41 @@ impl Host {
 
     pub(crate) fn client(&self) -> Client {
         Client::new(self.address)
+    }
+
+    /// A connection to the admin listener.
+    pub(crate) fn admin(&self) -> Client {
+        let lines = self.process.lines.borrow();
+        let line = lines.iter().find(|line| line.contains("admin listening"));
+        Client::new(line.and_then(|line| address_in(line)).expect("an address"))
+    }
+
+    /// What it has counted.
+    pub(crate) async fn metrics(&self) -> Metrics {
+        Metrics::read(&mut self.admin()).await
+    }
+
+    /// Waits until one of its lines is such, and returns that line.
+    pub(crate) async fn says(&self, is_such: impl Fn(&str) -> bool) -> String {
+        let mut lines = self.process.lines.subscribe();
+        let find = |lines: &VecDeque<String>| lines.iter().find(|line| is_such(line)).cloned();
+        let said = lines.wait_for(|lines| find(lines).is_some());
+        let said = tokio::time::timeout(PATIENCE, said).await;
+        let said = said.unwrap_or_else(|_| panic!("it does not say that:\n{}", self.said()));
+        find(&said.expect("it is alive")).expect("it was found")
+    }
+
+    /// What it said.
+    pub(crate) fn said(&self) -> String {
+        self.process.said()
+    }
+
+    /// Stops it, and returns everything that it said.
+    pub(crate) fn last_words(mut self) -> String {
+        self.process.signal(Signal::TERM);
+        let status = self.process.wait();
+        assert_eq!(status.code(), Some(0), "{}", self.process.said());
+        self.process.said()
     }
 
     pub(crate) fn setup(&self) -> &Setup {

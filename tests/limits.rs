@@ -1,0 +1,194 @@
+//! Beyond a limit the answer comes at once, and it is a clear one.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::EXAMPLE;
+use crate::support::client::{Answer, Client};
+use crate::support::host::{Host, Setup};
+
+/// An answer that waits for nothing comes within this time, on a machine that
+/// has much else to do.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// A host with limits.
+fn host(limits: &[(&str, &str)]) -> (tempfile::TempDir, Host) {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path()).with_admin();
+    let setup = limits.iter().fold(setup, |setup, (option, value)| {
+        setup.argument(*option).argument(*value)
+    });
+    let host = setup.start();
+    (folder, host)
+}
+
+/// Reads to the end of a connection, and how long that took.
+async fn end_of(stream: &mut TcpStream) -> (Vec<u8>, Duration) {
+    let started = Instant::now();
+    let mut bytes = Vec::new();
+    let read = stream.read_to_end(&mut bytes);
+    let read = tokio::time::timeout(Duration::from_secs(30), read).await;
+    // However it ends.
+    let _ = read.expect("the host ends the connection");
+    (bytes, started.elapsed())
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_told_so_and_there_is_room_again_later() {
+    let (_folder, host) = host(&[("--max-connections", "2")]);
+    let (mut first, mut second) = (host.client(), host.client());
+    first.get("/tasks").await.expect(200, "read");
+    second.get("/tasks").await.expect(200, "read");
+    for _ in 0..3 {
+        let mut third = TcpStream::connect(host.address()).await.unwrap();
+        let (answer, after) = end_of(&mut third).await;
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("\r\nretry-after: "), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert!(after < AT_ONCE, "{after:?}");
+    }
+    let answer = host.client().post(EXAMPLE).await;
+    assert_eq!(answer.status, 503);
+    first.get("/tasks").await.expect(200, "read");
+    drop(second);
+    while host.metrics().await.value("batchtask_connections") > 1.0 {}
+    host.client().post(EXAMPLE).await.expect(200, "recorded");
+}
+
+#[tokio::test]
+async fn one_request_too_many_is_a_503_at_once() {
+    let (_folder, host) = host(&[("--max-in-flight", "1")]);
+    let mut under_way = host.client();
+    under_way.begin("/notifications", EXAMPLE.len()).await;
+    let started = Instant::now();
+    let mut other = host.client();
+    for _ in 0..3 {
+        let answer = other.get("/tasks").await;
+        answer.expect(503, "overloaded");
+        assert!(answer.header("retry-after").is_some());
+        other.post(EXAMPLE).await.expect(503, "overloaded");
+    }
+    // A body that was not read is not taken for a request.
+    let head = "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: 99\r\n\r\n";
+    let mut stream = TcpStream::connect(host.address()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (answer, _) = end_of(&mut stream).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
+
+    let answer = under_way.exchange_bytes(EXAMPLE.as_bytes(), false).await;
+    answer.expect("an answer").expect(200, "recorded");
+    other.post(EXAMPLE).await.expect(200, "duplicate");
+}
+
+#[tokio::test]
+async fn a_header_beyond_its_bounds_is_a_431() {
+    let (_folder, host) = host(&[("--header-bytes", "8192")]);
+    let long = format!("x: {}\r\n", "x".repeat(9000));
+    let many: String = (0..100).map(|number| format!("x{number}: y\r\n")).collect();
+    let endless = "x".repeat(100_000);
+    for fields in [long, many, endless] {
+        let request = format!("GET /tasks HTTP/1.1\r\nhost: h\r\n{fields}\r\n");
+        let mut client = host.client();
+        let answer = client.exchange_bytes(request.as_bytes(), false).await;
+        let answer: Answer = answer.expect("an answer");
+        assert_eq!(answer.status, 431);
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+    let long = format!("/tasks?q={}", "x".repeat(9000));
+    let answer = host.client().get(&long).await;
+    assert!(matches!(answer.status, 414 | 431), "{}", answer.status);
+    host.client().post(EXAMPLE).await.expect(200, "recorded");
+}
+
+/// Whether its request took no time or a commit: a connection may then be
+/// silent for as long as is said, and no longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_may_be_silent_between_requests_for_a_while() {
+    let (_folder, host) = host(&[("--header-seconds", "1"), ("--idle-seconds", "3")]);
+    let post = format!(
+        "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{EXAMPLE}",
+        EXAMPLE.len()
+    );
+    let get = "GET /nowhere HTTP/1.1\r\nhost: h\r\n\r\n".to_owned();
+    let mut connections = tokio::task::JoinSet::new();
+    for requests in [
+        vec![get.clone()],
+        vec![post.clone()],
+        vec![post, get.clone(), get],
+    ] {
+        let mut stream = TcpStream::connect(host.address()).await.unwrap();
+        connections.spawn(async move {
+            for request in &requests {
+                stream.write_all(request.as_bytes()).await.unwrap();
+                let mut answer = [0; 4096];
+                assert!(stream.read(&mut answer).await.unwrap() > 0);
+            }
+            let (rest, after) = end_of(&mut stream).await;
+            assert_eq!(rest, b"");
+            eprintln!("{} requests, then silent for {after:?}", requests.len());
+            after
+        });
+    }
+    for after in connections.join_all().await {
+        assert!(after > Duration::from_millis(2900), "{after:?}");
+        assert!(after < Duration::from_secs(3) + AT_ONCE, "{after:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_that_does_not_come_ends_the_connection() {
+    let (_folder, host) = host(&[("--header-seconds", "1"), ("--idle-seconds", "60")]);
+    let first = "GET /nowhere HTTP/1.1\r\nhost: h\r\n\r\n";
+    let mut connections = tokio::task::JoinSet::new();
+    for (whole, part) in [
+        ("", ""),
+        ("", "G"),
+        (first, "G"),
+        (first, "GET / HTTP/1.1\r\nx: "),
+    ] {
+        let mut stream = TcpStream::connect(host.address()).await.unwrap();
+        connections.spawn(async move {
+            if !whole.is_empty() {
+                stream.write_all(whole.as_bytes()).await.unwrap();
+                let mut answer = [0; 4096];
+                assert!(stream.read(&mut answer).await.unwrap() > 0);
+            }
+            stream.write_all(part.as_bytes()).await.unwrap();
+            end_of(&mut stream).await.1
+        });
+    }
+    for after in connections.join_all().await {
+        assert!(after > Duration::from_millis(900), "{after:?}");
+        assert!(after < Duration::from_secs(1) + AT_ONCE, "{after:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_does_not_come_is_a_408_and_a_request_without_end_a_503() {
+    for (body_seconds, request_seconds, status, outcome) in
+        [("1", "9", 408, "body-timeout"), ("9", "1", 503, "too-slow")]
+    {
+        let (_folder, host) = host(&[
+            ("--body-seconds", body_seconds),
+            ("--request-seconds", request_seconds),
+        ]);
+        let started = Instant::now();
+        let mut client: Client = host.client();
+        let head = "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: 99\r\n\r\n{";
+        let answer = client.exchange_bytes(head.as_bytes(), false).await.unwrap();
+        answer.expect(status, outcome);
+        assert_eq!(answer.header("connection"), Some("close"));
+        let after = started.elapsed();
+        assert!(after > Duration::from_millis(900), "{after:?}");
+        assert!(after < Duration::from_secs(1) + AT_ONCE, "{after:?}");
+        let metrics = host.metrics().await;
+        assert_eq!(metrics.requests(outcome), 1.0);
+        assert_eq!(metrics.value("batchtask_in_flight_requests"), 0.0);
+    }
+}

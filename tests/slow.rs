@@ -1,0 +1,248 @@
+//! Who sends or reads slowly costs nothing but their own connection.
+//!
+//! - `BATCHTASK_TEST_SLOW`: how many connections are slow at once.
+//! - `BATCHTASK_TEST_SLOW_SECONDS`: for how long.
+//! - `BATCHTASK_TEST_SLOW_RATE`: genuine pushes a second meanwhile.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::support::client::Client;
+use crate::support::host::{QUIET, READ_TOKEN, Setup};
+use crate::support::ledger::Ledger;
+use crate::support::notifications::Notification;
+use crate::support::scale;
+
+/// The time to take some of an answer. It is longer, for each slow reader costs
+/// the host megabytes of answers before it is one.
+const WRITE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The time for a header, and for a body.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// How much later than its limit a connection may be seen to end, on a machine
+/// that has much else to do.
+const LATE: Duration = Duration::from_secs(4);
+
+/// A byte now and then.
+const TRICKLE: Duration = Duration::from_millis(250);
+
+/// Connections that push.
+const PUSHING: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Slow {
+    Header,
+    Body,
+    Reading,
+}
+
+/// How a slow connection ended.
+struct Cut {
+    slow: Slow,
+    after: Duration,
+    answer: Vec<u8>,
+}
+
+impl Slow {
+    /// A fifth reads slowly: the host makes megabytes of answers for each.
+    fn of(number: usize) -> Self {
+        match number % 5 {
+            0 => Self::Reading,
+            1 | 2 => Self::Header,
+            _ => Self::Body,
+        }
+    }
+
+    async fn connection(self, address: SocketAddr) -> io::Result<Cut> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        socket.set_send_buffer_size(4096)?;
+        let mut stream = socket.connect(address).await?;
+        let started = Instant::now();
+        let mut answer = Vec::new();
+        match self {
+            Self::Header => trickle(&mut stream, "GET / HTTP/1.1\r\nx: ", &mut answer).await,
+            Self::Body => {
+                let head = "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: 999\r\n\r\n";
+                trickle(&mut stream, head, &mut answer).await;
+            }
+            Self::Reading => {
+                let request = format!(
+                    "GET /events?limit=50 HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {READ_TOKEN}\r\n\r\n"
+                );
+                let requests = request.repeat(20);
+                // It fails when the host has closed the connection.
+                while stream.write_all(requests.as_bytes()).await.is_ok() {}
+            }
+        }
+        let after = started.elapsed();
+        Ok(Cut {
+            slow: self,
+            after,
+            answer,
+        })
+    }
+}
+
+/// Sends a byte at a time until the host answers or closes.
+async fn trickle(stream: &mut TcpStream, head: &str, answer: &mut Vec<u8>) {
+    let (mut reading, mut writing) = stream.split();
+    let write = async {
+        let mut bytes = head.bytes().chain(std::iter::repeat(b'x'));
+        let mut clock = interval(TRICKLE);
+        // The beginning at once, or it would be no request.
+        let first: Vec<u8> = bytes.by_ref().take(head.len()).collect();
+        let mut written = writing.write_all(&first).await;
+        while written.is_ok() {
+            clock.tick().await;
+            written = writing.write_all(b"x").await;
+        }
+    };
+    let read = reading.read_to_end(answer);
+    tokio::select! {
+        () = write => {}
+        _ = read => {}
+    }
+}
+
+/// Slow connections, each opened again when it was cut, until told to end.
+fn hold(
+    number: usize,
+    address: SocketAddr,
+    end: Arc<AtomicBool>,
+) -> impl Future<Output = Vec<Cut>> {
+    async move {
+        let mut cuts = Vec::new();
+        while !end.load(Relaxed) {
+            let slow = Slow::of(number);
+            let cut = tokio::time::timeout(WRITE_LIMIT + 2 * LATE, slow.connection(address)).await;
+            let cut = cut.unwrap_or_else(|_| panic!("{slow:?} was not cut"));
+            // The host may be too busy to take a connection at once.
+            cuts.extend(cut.ok());
+        }
+        cuts
+    }
+}
+
+/// Pushes at a steady rate and returns how long each took.
+async fn push(
+    first: u64,
+    count: u64,
+    every: Duration,
+    address: SocketAddr,
+    ledger: Arc<Ledger>,
+) -> Vec<Duration> {
+    let mut client = Client::new(address);
+    let mut clock = interval(every);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut times = Vec::new();
+    for serial in first..first + count {
+        let due = clock.tick().await;
+        let notification = Notification::numbered(serial);
+        let body = notification.body();
+        client.post(&body).await.expect(200, "recorded");
+        // From when it was due: waiting for the one before counts too.
+        times.push(due.elapsed());
+        ledger.acknowledge(notification.status_desc, body);
+    }
+    times
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_connections_do_not_hold_up_genuine_pushes() {
+    let slow = scale("BATCHTASK_TEST_SLOW", 300);
+    let seconds = scale("BATCHTASK_TEST_SLOW_SECONDS", 6);
+    let rate = scale("BATCHTASK_TEST_SLOW_RATE", 200);
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::in_folder(folder.path()).variable(QUIET).with_admin();
+    for option in ["--header-seconds", "--body-seconds", "--write-seconds"] {
+        setup = setup.argument(option).argument(LIMIT.as_secs().to_string());
+    }
+    let host = setup.start();
+    // Something to read slowly.
+    let ledger = Arc::new(Ledger::new());
+    for serial in 0..50 {
+        let mut notification = Notification::numbered(1_000_000 + serial);
+        notification.status_desc += &"x".repeat(4000);
+        let body = notification.body();
+        host.client().post(&body).await.expect(200, "recorded");
+        ledger.acknowledge(notification.status_desc, body);
+    }
+    let end = Arc::new(AtomicBool::new(false));
+    let mut held = JoinSet::new();
+    for number in 0..slow {
+        held.spawn(hold(number, host.address(), end.clone()));
+    }
+    while host.metrics().await.value("batchtask_connections") < slow as f64 * 0.8 {}
+
+    let mut pushes = JoinSet::new();
+    let (count, every) = (
+        rate * seconds / PUSHING,
+        Duration::from_secs(1) * PUSHING as u32 / rate as u32,
+    );
+    for number in 0..PUSHING {
+        let first = (number * count) as u64;
+        pushes.spawn(push(
+            first,
+            count as u64,
+            every,
+            host.address(),
+            ledger.clone(),
+        ));
+    }
+    let mut resident_kib = 0;
+    let mut times = Vec::new();
+    while let Some(pushed) = pushes.join_next().await {
+        times.extend(pushed.unwrap());
+        resident_kib = resident_kib.max(host.resident_kib());
+    }
+    let open = host.metrics().await.value("batchtask_connections");
+    end.store(true, Relaxed);
+    let cuts: Vec<Cut> = held.join_all().await.into_iter().flatten().collect();
+
+    times.sort_unstable();
+    let p99 = times[times.len() * 99 / 100];
+    eprintln!(
+        "{} pushes at {rate}/s beside {slow} slow connections ({open} open at the end, {} cut): \
+         median {:?}, 99th percentile {p99:?}, most {:?}, {} MiB resident",
+        times.len(),
+        cuts.len(),
+        times[times.len() / 2],
+        times[times.len() - 1],
+        resident_kib >> 10
+    );
+    assert!(p99 < Duration::from_secs(1));
+    assert!(resident_kib < 256 << 10);
+    assert_eq!(ledger.check(&mut host.client()).await, 0);
+    for slow in [Slow::Header, Slow::Body, Slow::Reading] {
+        let cuts: Vec<_> = cuts.iter().filter(|cut| cut.slow == slow).collect();
+        assert!(!cuts.is_empty(), "{slow:?}");
+        let longest = cuts.iter().map(|cut| cut.after).max().unwrap();
+        eprintln!("{slow:?}: {} cut, after {longest:?} at most", cuts.len());
+        let limit = if slow == Slow::Reading {
+            WRITE_LIMIT
+        } else {
+            LIMIT
+        };
+        assert!(longest < limit + LATE, "{slow:?}: {longest:?}");
+    }
+    let bodies = cuts
+        .iter()
+        .filter(|cut| cut.slow == Slow::Body && !cut.answer.is_empty());
+    for cut in bodies {
+        let answer = String::from_utf8_lossy(&cut.answer);
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    // Nothing of them is left.
+    while host.metrics().await.value("batchtask_connections") > 1.0 {}
+}

@@ -1,0 +1,286 @@
+//! A request whose length can be read in two ways is none, and what follows it
+//! is no request either.
+
+use std::path::Path;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::EXAMPLE;
+use crate::support::host::{Host, Setup};
+use crate::support::ledger::all_events;
+use crate::support::notifications::Notification;
+
+/// A header without its request line and `Host`, and the bytes after it.
+struct Mutation {
+    what: &'static str,
+    fields: String,
+    rest: String,
+}
+
+/// Another whole notification, which must not be taken for a request.
+fn smuggled() -> String {
+    let body = Notification::numbered(7).body();
+    format!(
+        "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn chunked(body: &str) -> String {
+    format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+}
+
+/// Requests of whose length two readers could think differently. `L` stands
+/// for the body's true length.
+fn mutations() -> Vec<Mutation> {
+    let length = EXAMPLE.len();
+    let whole = format!("{EXAMPLE}{}", smuggled());
+    let mut all = Vec::new();
+    let mut add = |what, fields: &str, rest: String| {
+        let fields = fields.replace('L', &length.to_string());
+        all.push(Mutation { what, fields, rest });
+    };
+    for (what, fields) in [
+        (
+            "two lengths, the lesser first",
+            "content-length: 5\r\ncontent-length: L\r\n",
+        ),
+        (
+            "two lengths, the lesser last",
+            "content-length: L\r\ncontent-length: 5\r\n",
+        ),
+        ("a list of two lengths", "content-length: L, 5\r\n"),
+        ("a length with a plus", "content-length: +L\r\n"),
+        ("a length with a minus", "content-length: -L\r\n"),
+        ("a hexadecimal length", "content-length: 0x10\r\n"),
+        ("a length with a fraction", "content-length: L.0\r\n"),
+        ("a length with an exponent", "content-length: 1e2\r\n"),
+        ("a length with a space in it", "content-length: 1 6\r\n"),
+        ("an empty length", "content-length: \r\n"),
+        ("a length of letters", "content-length: many\r\n"),
+        ("a length with an underscore", "content-length: 1_0\r\n"),
+        (
+            "a length beyond 64 bits",
+            "content-length: 18446744073709551617\r\n",
+        ),
+        ("a length in quotes", "content-length: \"L\"\r\n"),
+        (
+            "a length in other digits",
+            "content-length: \u{ff11}\u{ff16}\r\n",
+        ),
+        ("a space before the colon", "content-length : L\r\n"),
+        ("a tab before the colon", "content-length\t: L\r\n"),
+        ("a length with a NUL", "content-length: L\0\r\n"),
+        ("a NUL in a name", "content-le\0ngth: L\r\n"),
+        ("a space before a name", " content-length: L\r\n"),
+        ("a folded field", "x: y\r\n content-length: L\r\n"),
+        ("a folded length", "content-length:\r\n L\r\n"),
+        ("a CR in a value", "x: y\rcontent-length: L\r\n"),
+        ("a CR before the end", "content-length: L\r\r\n"),
+        ("a line without a colon", "content-length L\r\n"),
+        ("an empty name", ": L\r\n"),
+    ] {
+        add(what, fields, whole.clone());
+    }
+    for (what, fields) in [
+        ("a coding that is none", "transfer-encoding: xchunked\r\n"),
+        (
+            "chunks within chunks, and identity last",
+            "transfer-encoding: chunked, identity\r\n",
+        ),
+        ("identity alone", "transfer-encoding: identity\r\n"),
+        (
+            "two codings",
+            "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
+        ),
+        (
+            "a length and gzip",
+            "content-length: L\r\ntransfer-encoding: gzip\r\n",
+        ),
+        (
+            "a space before the colon of the coding",
+            "transfer-encoding : chunked\r\n",
+        ),
+        ("a coding with a NUL", "transfer-encoding: chunked\0\r\n"),
+        (
+            "a coding with a vertical tab",
+            "transfer-encoding: \x0bchunked\r\n",
+        ),
+        ("a coding in quotes", "transfer-encoding: \"chunked\"\r\n"),
+        (
+            "a coding with a parameter",
+            "transfer-encoding: chunked;q=1\r\n",
+        ),
+        ("an empty coding", "transfer-encoding:\r\n"),
+        ("a folded coding", "transfer-encoding:\r\n chunked\r\n"),
+        (
+            "a name that only looks so",
+            "transfer\u{2010}encoding: chunked\r\n",
+        ),
+        (
+            "a CR before the coding",
+            "x: y\rtransfer-encoding: chunked\r\n",
+        ),
+    ] {
+        add(what, fields, format!("{}{}", chunked(EXAMPLE), smuggled()));
+    }
+    let one = format!("{length:x}\r\n{EXAMPLE}\r\n");
+    for (what, rest) in [
+        (
+            "a chunk size with a minus",
+            format!("-{}", chunked(EXAMPLE)),
+        ),
+        ("a chunk size with a plus", format!("+{}", chunked(EXAMPLE))),
+        ("a chunk size with 0x", format!("0x{}", chunked(EXAMPLE))),
+        (
+            "a chunk size beyond 64 bits",
+            format!("10000000000000000{}", chunked(EXAMPLE)),
+        ),
+        ("an empty chunk size", format!("\r\n{EXAMPLE}\r\n0\r\n\r\n")),
+        (
+            "a chunk size of letters",
+            format!("many\r\n{EXAMPLE}\r\n0\r\n\r\n"),
+        ),
+        (
+            "a space before a chunk size",
+            format!(" {}", chunked(EXAMPLE)),
+        ),
+        (
+            "a chunk that is longer than it says",
+            format!("5\r\n{EXAMPLE}\r\n0\r\n\r\n"),
+        ),
+        (
+            "a chunk that ends in LF",
+            format!("{length:x}\r\n{EXAMPLE}\n0\r\n\r\n"),
+        ),
+        (
+            "a chunk size that ends in LF",
+            format!("{length:x}\n{EXAMPLE}\r\n0\r\n\r\n"),
+        ),
+        (
+            "a chunk size that ends in CR",
+            format!("{length:x}\r{EXAMPLE}\r\n0\r\n\r\n"),
+        ),
+        (
+            "an extension that ends in LF",
+            format!("{length:x};a\nb\r\n{EXAMPLE}\r\n0\r\n\r\n"),
+        ),
+        ("chunks whose last ends in LF", format!("{one}0\n\n")),
+        (
+            "chunks whose last is no chunk",
+            format!("{one}zero\r\n\r\n"),
+        ),
+    ] {
+        add(what, "transfer-encoding: chunked\r\n", rest + &smuggled());
+    }
+    all
+}
+
+/// A host that soon ends a connection on which nothing comes any more. Nobody
+/// ends one before: that would end a request that waits for a commit too.
+fn impatient(folder: &Path) -> Setup {
+    let setup = Setup::in_folder(folder).with_admin();
+    let options = ["--header-seconds", "--idle-seconds", "--body-seconds"];
+    options
+        .iter()
+        .fold(setup, |setup, option| setup.argument(*option).argument("1"))
+}
+
+/// Sends bytes and reads whatever comes, to the end of the connection.
+async fn send(host: &Host, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(host.address()).await.unwrap();
+    // The host may close before it has read the whole.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn requests(host: &Host) -> f64 {
+    host.metrics().await.sum("batchtask_requests_total")
+}
+
+#[tokio::test]
+async fn no_doubtful_length_is_taken_and_nothing_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = impatient(folder.path()).start();
+    let mutations = mutations();
+    for Mutation { what, fields, rest } in &mutations {
+        let before = requests(&host).await;
+        let request = format!("POST /notifications HTTP/1.1\r\nhost: h\r\n{fields}\r\n{rest}");
+        let answer = send(&host, request.as_bytes()).await;
+        eprintln!("{what}: {:?}", answer.lines().next());
+        assert!(!answer.contains("HTTP/1.1 2"), "{what}: {answer}");
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{what}: {answer}");
+        let seen = requests(&host).await - before;
+        assert!(seen <= 1.0, "{what}: {seen} requests");
+    }
+    assert_eq!(all_events(&mut host.client()).await.len(), 0);
+    eprintln!("{} mutations", mutations.len());
+    // The host is well, and takes the same without a doubt.
+    let plain = format!("content-length: {}\r\n\r\n{EXAMPLE}", EXAMPLE.len());
+    let chunks = format!("Transfer-Encoding: chunked\r\n\r\n{}", chunked(EXAMPLE));
+    for rest in [plain, chunks] {
+        let request =
+            format!("POST /notifications HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{rest}");
+        let answer = send(&host, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+}
+
+/// Chunks go before a length (RFC 9112, 6.3), and nothing after them is taken
+/// for a request: the connection ends, and the answer says so.
+#[tokio::test]
+async fn with_a_length_beside_chunks_the_connection_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = impatient(folder.path()).start();
+    for fields in [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\nconnection: keep-alive\r\n",
+    ] {
+        let before = requests(&host).await;
+        let rest = chunked(EXAMPLE) + &smuggled();
+        let request = format!("POST /notifications HTTP/1.1\r\nhost: h\r\n{fields}\r\n{rest}");
+        let answer = send(&host, request.as_bytes()).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert_eq!(requests(&host).await, before + 1.0);
+    }
+    assert_eq!(all_events(&mut host.client()).await.len(), 1);
+}
+
+/// Request lines and header lines that are none.
+#[tokio::test]
+async fn what_is_no_request_is_not_answered_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = impatient(folder.path()).start();
+    let rest = format!(
+        "host: h\r\ncontent-length: {}\r\n\r\n{EXAMPLE}",
+        EXAMPLE.len()
+    );
+    let before = requests(&host).await;
+    for line in [
+        "POST /notifications HTTP/1.2\r\n",
+        "POST /notifications HTTP/2.0\r\n",
+        "POST /notifications HTTP/0.9\r\n",
+        "POST /notifications HTTP/11\r\n",
+        "POST /notifications\r\n",
+        "POST  /notifications HTTP/1.1 x\r\n",
+        "POST\t/notifications\tHTTP/1.1\r\n",
+        "PO ST /notifications HTTP/1.1\r\n",
+        "POST /notifi\0cations HTTP/1.1\r\n",
+        "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let answer = send(&host, format!("{line}{rest}").as_bytes()).await;
+        assert!(!answer.contains("HTTP/1.1 2"), "{line:?}: {answer}");
+        assert!(
+            answer.matches("HTTP/1.1 ").count() <= 1,
+            "{line:?}: {answer}"
+        );
+    }
+    assert_eq!(requests(&host).await, before);
+    assert_eq!(all_events(&mut host.client()).await.len(), 0);
+}

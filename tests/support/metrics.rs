@@ -1,0 +1,49 @@
+//! What the host has counted, in Prometheus' text format.
+
+use std::collections::BTreeMap;
+
+use super::client::Client;
+
+/// Every sample, by its name and labels as they are written.
+pub(crate) struct Metrics(BTreeMap<String, f64>);
+
+impl Metrics {
+    /// Reads `/metrics`, every line of which must be a sample or a comment.
+    pub(crate) async fn read(admin: &mut Client) -> Self {
+        let answer = admin.get("/metrics").await;
+        assert_eq!(answer.status, 200);
+        let media_type = answer.header("content-type").unwrap_or_default();
+        assert!(media_type.starts_with("text/plain; version=0.0.4"));
+        let text = answer.text();
+        let samples = text.lines().filter(|line| !line.starts_with("# "));
+        let sample = |line: &str| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        Self(
+            samples
+                .map(|line| sample(line).unwrap_or_else(|| panic!("a sample: {line}")))
+                .collect(),
+        )
+    }
+
+    /// The value of one sample; 0 when there is none yet.
+    pub(crate) fn value(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or_default()
+    }
+
+    /// The sum over all labels.
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        let prefix = format!("{name}{{");
+        let of_name = |found: &str| found == name || found.starts_with(&prefix);
+        let samples = self.0.iter().filter(|(found, _)| of_name(found));
+        samples.map(|(_, value)| value).sum()
+    }
+
+    /// How many requests came to this outcome.
+    pub(crate) fn requests(&self, outcome: &str) -> f64 {
+        self.value(&format!(
+            "batchtask_requests_total{{outcome=\"{outcome}\"}}"
+        ))
+    }
+}
