@@ -1,6 +1,7 @@
 //! Reading the events of a task.
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::bucket::Bucket;
@@ -62,10 +63,11 @@ impl<B: Bucket> Journal<B> {
                 prefix.push_str(entry.event.digest);
                 keys.with_prefix(&prefix)
             };
-            let wanted = some.iter().flat_map(|entry| {
-                let repeats = repeats(entry).iter().take(MAX_REQUEST_IDS);
-                core::iter::once(entry.key).chain(repeats)
-            });
+            let mut wanted = Vec::new();
+            for entry in some {
+                wanted.push(entry.key);
+                wanted.extend(repeats(entry).iter().take(MAX_REQUEST_IDS));
+            }
             let values = self.values(wanted)?;
             for entry in some {
                 if events.len() >= limit || bytes >= PAGE_BYTES {
@@ -93,7 +95,7 @@ impl<B: Bucket> Journal<B> {
     fn mark_late(&self, events: &mut [StoredEvent], next: Option<&Entry<'_>>) -> Result<(), Error> {
         let mut earliest_ms = match next {
             Some(entry) => {
-                self.values([entry.key])?
+                self.values(vec![entry.key])?
                     .expect_event(entry.key)?
                     .received_at_ms
             }
@@ -109,7 +111,10 @@ impl<B: Bucket> Journal<B> {
     fn status(&self, entry: &Entry<'_>) -> Result<String, Error> {
         match entry.event.status {
             Some(status) => Ok(status.into()),
-            None => Ok(self.values([entry.key])?.expect_event(entry.key)?.status),
+            None => Ok(self
+                .values(vec![entry.key])?
+                .expect_event(entry.key)?
+                .status),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::value::decode_event;
 
 pub use crate::bindings::exports::batchtask::receiver::journal::{
     Appended, Error, Event, EventFlags, HistoryPage, Nonce, QuarantinePage, Quarantined, Reject,
-    StatusCount, Step, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
+    Step, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
 };
 
 /// The journal in a bucket.
@@ -28,22 +28,25 @@ impl<B: Bucket> Journal<B> {
             let text = "the bucket holds more keys than a read can go through";
             return Err(Error::Unsupported(text.into()));
         }
-        keys.sort_unstable();
+        sort(&mut keys);
         Ok(Keys(keys))
     }
 
     /// The values of some keys.
-    pub(crate) fn values<'a>(
-        &self,
-        keys: impl IntoIterator<Item = &'a String>,
-    ) -> Result<Values, Error> {
-        let keys: Vec<String> = keys.into_iter().cloned().collect();
+    pub(crate) fn values(&self, keys: Vec<&String>) -> Result<Values, Error> {
         let mut found = Vec::new();
         for some in keys.chunks(VALUES_AT_ONCE) {
-            found.append(&mut self.bucket.get_many(some)?);
+            let some: Vec<String> = some.iter().copied().cloned().collect();
+            found.append(&mut self.bucket.get_many(&some)?);
         }
         Ok(Values(found))
     }
+}
+
+/// Sorts texts. There is one of it, for sorting is much code.
+#[inline(never)]
+pub(crate) fn sort(texts: &mut [String]) {
+    texts.sort_unstable();
 }
 
 /// Values that were read.

@@ -35,6 +35,7 @@ const SEEN: &str = "s.";
 const TASK_DIGITS: usize = 32;
 const TIME_DIGITS: usize = 16;
 const RANK_DIGITS: usize = 2;
+const BYTES_DIGITS: usize = 8;
 const DIGEST_DIGITS: usize = 64;
 
 /// The letter of each documented status, and of all others.
@@ -74,20 +75,19 @@ pub struct EventKey<'a> {
 impl<'a> EventKey<'a> {
     /// Reads a key; none when it is no event's.
     pub fn parse(key: &'a str) -> Option<Self> {
-        let mut parts = key.strip_prefix(EVENT)?.split('.');
-        let task = digits(parts.next()?, TASK_DIGITS)?;
-        let time = digits(parts.next()?, TIME_DIGITS)?;
-        let rank = digits(parts.next()?, RANK_DIGITS)?;
-        let digest = digits(parts.next()?, DIGEST_DIGITS)?;
-        let letter = parts.next()?;
-        let known = letter.strip_suffix(BY_ARRIVAL);
+        let mut rest = key.strip_prefix(EVENT)?;
+        let task = next(&mut rest, TASK_DIGITS)?;
+        let time = next(&mut rest, TIME_DIGITS)?;
+        let rank = next(&mut rest, RANK_DIGITS)?;
+        let digest = next(&mut rest, DIGEST_DIGITS)?;
+        let letter = rest.strip_suffix(BY_ARRIVAL);
         Some(Self {
             task,
-            occurred_at_ms: u64::from_str_radix(time, 16).ok()?,
-            rank: u8::from_str_radix(rank, 16).ok()?,
+            occurred_at_ms: number(time),
+            rank: u8::try_from(number(rank)).ok()?,
             digest,
-            status: status_of(known.unwrap_or(letter)),
-            by_arrival: known.is_some(),
+            status: status_of(letter.unwrap_or(rest)),
+            by_arrival: letter.is_some(),
         })
     }
 }
@@ -142,7 +142,8 @@ pub(crate) fn task_prefix(kind: &str, task: &str) -> String {
 
 /// The task in the key of an event or a repetition.
 pub(crate) fn task_in(key: &str) -> Option<&str> {
-    digits(key.split('.').nth(1)?, TASK_DIGITS)
+    let (_, mut rest) = key.split_at_checked(EVENT.len())?;
+    next(&mut rest, TASK_DIGITS)
 }
 
 /// The key of a nonce.
@@ -164,10 +165,11 @@ pub(crate) fn reject(received_at_ms: u64, bytes: usize, body: &[u8]) -> String {
     key
 }
 
-/// How many bytes a reject is kept in.
+/// How many bytes a reject is kept in; 0 for what is no reject of ours.
 pub(crate) fn reject_bytes(key: &str) -> u64 {
-    let bytes = key.split('.').nth(2);
-    bytes.map_or(0, |digits| u64::from_str_radix(digits, 16).unwrap_or(0))
+    let mut rest = key.strip_prefix(REJECT).unwrap_or_default();
+    let bytes = next(&mut rest, TIME_DIGITS).and_then(|_| next(&mut rest, BYTES_DIGITS));
+    bytes.map_or(0, number)
 }
 
 /// The key that counts rejects that were dropped.
@@ -180,7 +182,9 @@ pub(crate) fn dropped(count: u64) -> String {
 /// What [`dropped`] counts.
 pub(crate) fn dropped_count(key: &str) -> u64 {
     let count = key.strip_prefix(DROPPED);
-    count.map_or(0, |digits| u64::from_str_radix(digits, 16).unwrap_or(0))
+    count
+        .and_then(|count| digits(count, TIME_DIGITS))
+        .map_or(0, number)
 }
 
 /// Where a task stands in a list: by time, then by hash.
@@ -194,8 +198,8 @@ pub(crate) fn place(occurred_at_ms: u64, task: &str) -> String {
 
 /// The task of a [`place`]; none when it is none.
 pub(crate) fn task_at(place: &str) -> Option<&str> {
-    let (time, task) = place.split_once('.')?;
-    digits(time, TIME_DIGITS)?;
+    let mut task = place;
+    next(&mut task, TIME_DIGITS)?;
     digits(task, TASK_DIGITS)
 }
 
@@ -228,10 +232,25 @@ fn status_of(letter: &str) -> Option<&'static str> {
     found.map(|(name, _)| *name)
 }
 
+/// Takes so many hexadecimal digits and the dot after them.
+fn next<'a>(rest: &mut &'a str, count: usize) -> Option<&'a str> {
+    let (part, after) = rest.split_at_checked(count)?;
+    *rest = after.strip_prefix('.')?;
+    digits(part, count)
+}
+
 /// So many hexadecimal digits, or none.
 fn digits(text: &str, count: usize) -> Option<&str> {
     let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     (text.len() == count && text.bytes().all(is_digit)).then_some(text)
+}
+
+/// The number that at most sixteen [`digits`] are.
+fn number(digits: &str) -> u64 {
+    let value = |digit: char| digit.to_digit(16).unwrap_or(0);
+    digits
+        .chars()
+        .fold(0, |number, digit| (number << 4) | u64::from(value(digit)))
 }
 
 fn push_number(text: &mut String, number: usize) {

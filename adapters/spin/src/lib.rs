@@ -14,8 +14,8 @@
 //! - [`settings`]: the interface of that name.
 //! - [`limits`]: every limit.
 //!
-//! What a key-value store cannot do: the feed in order of arrival is
-//! `unsupported`, and so are reads over more than [`limits::MAX_KEYS`] keys,
+//! What a key-value store cannot do: the feed in order of arrival and
+//! the summary are `unsupported`, and so are reads over more than [`limits::MAX_KEYS`] keys,
 //! for a bucket can only be listed whole. Writes never list it, except that
 //! one nonce or reject in many removes old ones.
 //!

@@ -5,9 +5,7 @@ use alloc::vec::Vec;
 
 use crate::append::{fitting, is_chosen};
 use crate::bucket::Bucket;
-use crate::journal::{
-    Appended, Error, Journal, Nonce, QuarantinePage, Quarantined, Reject, damaged,
-};
+use crate::journal::{Appended, Error, Journal, Nonce, QuarantinePage, Quarantined, Reject};
 use crate::key::{self, DROPPED, REJECT};
 use crate::limits::{MAX_QUARANTINE_BYTES, MAX_REJECTS, PAGE_BYTES, QUARANTINE_PRUNED_EVERY};
 use crate::timeline::Keys;
@@ -74,28 +72,32 @@ impl<B: Bucket> Journal<B> {
         };
         let rest = rejects.get(..end).unwrap_or_default();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (mut page, mut bytes, mut next) = (Vec::new(), 0_usize, None);
+        let (mut page, mut bytes) = (Vec::new(), 0_usize);
+        let mut last: Option<&String> = None;
         'page: for some in rest.rchunks(REJECTS_AT_ONCE) {
-            let values = self.values(some)?;
+            let values = self.values(some.iter().collect())?;
             for key in some.iter().rev() {
                 if page.len() >= limit || bytes >= PAGE_BYTES {
-                    next = rest.get(rest.len().saturating_sub(page.len())..);
                     break 'page;
                 }
-                let value = values.get(key).ok_or_else(|| damaged(key))?;
-                let reject = decode_reject(value).ok_or_else(|| damaged(key))?;
-                bytes = bytes.saturating_add(value.len());
+                last = Some(key);
+                // One that went in the meantime, or is somebody else's.
+                let Some(reject) = values.get(key).and_then(decode_reject) else {
+                    continue;
+                };
+                bytes = bytes.saturating_add(reject.body.len());
                 page.push(Quarantined {
                     seq: reject.received_at_ms,
                     reject,
                 });
             }
         }
-        let last = next.and_then(<[String]>::first);
+        let is_end = last == rest.first();
+        let next = last.filter(|_| !is_end);
         Ok(QuarantinePage {
             rejects: page,
             dropped: dropped(&keys),
-            next: last
+            next: next
                 .and_then(|key| key.strip_prefix(REJECT))
                 .map(String::from),
         })

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use crate::bucket::Bucket;
 use crate::journal::{
-    Error, Event, EventFlags, Journal, StatusCount, Step, Summary, Task, TaskOrder, TaskPage,
-    TaskQuery, Values,
+    Error, Event, EventFlags, Journal, Step, Task, TaskOrder, TaskPage, TaskQuery, Values, damaged,
+    sort,
 };
 use crate::key::{self, EVENT, REPEAT};
 use crate::limits::{
@@ -23,8 +23,10 @@ impl<B: Bucket> Journal<B> {
             return Ok(None);
         };
         let repeats = keys.repeats(&task);
-        let trail = timeline.tail(MAX_TRAIL).iter().map(|entry| entry.key);
-        let values = self.values(trail.chain(repeats.iter().take(MAX_REQUEST_IDS)))?;
+        let trail = timeline.tail(MAX_TRAIL).iter();
+        let mut wanted: Vec<&String> = trail.map(|entry| entry.key).collect();
+        wanted.extend(repeats.iter().take(MAX_REQUEST_IDS));
+        let values = self.values(wanted)?;
         task_of(&timeline, repeats, &values).map(Some)
     }
 
@@ -48,7 +50,7 @@ impl<B: Bucket> Journal<B> {
             .filter(|timeline| keys_match(timeline, query))
             .map(|timeline| key::place(timeline.last.occurred_at_ms, timeline.last.task))
             .collect();
-        places.sort_unstable();
+        sort(&mut places);
         if query.order == TaskOrder::Newest {
             places.reverse();
         }
@@ -76,7 +78,7 @@ impl<B: Bucket> Journal<B> {
             if is_enough || is_full(&tasks, bytes) {
                 break;
             }
-            let values = self.values(timelines.iter().flat_map(needed))?;
+            let values = self.values(needed(&timelines))?;
             for (place, timeline) in some.iter().zip(&timelines) {
                 if is_full(&tasks, bytes) {
                     break;
@@ -96,56 +98,21 @@ impl<B: Bucket> Journal<B> {
             next: next.map(|place| cursor_at(place, query.order)),
         })
     }
-
-    /// The journal at a glance.
-    pub fn summarize(&self) -> Result<Summary, Error> {
-        let keys = self.scan(&[EVENT])?;
-        let mut statuses: Vec<StatusCount> = Vec::new();
-        let mut newest: Option<(u64, &String)> = None;
-        let mut others = Vec::new();
-        for timeline in keys.timelines() {
-            let Some(last) = timeline.events.last() else {
-                continue;
-            };
-            match last.event.status {
-                Some(status) => count(&mut statuses, status, last.event.rank),
-                None => others.push(last.key),
-            }
-            newest = newest.max(Some((last.event.occurred_at_ms, last.key)));
-        }
-        if others.len() > MAX_TASKS_READ {
-            let text = "too many tasks have statuses that are not documented";
-            return Err(Error::Unsupported(text.into()));
-        }
-        let values = self.values(others.iter().copied().chain(newest.map(|(_, key)| key)))?;
-        for key in others {
-            let event = values.expect_event(key)?;
-            count(&mut statuses, &event.status, event.rank);
-        }
-        statuses.sort_unstable_by(|one, other| {
-            (one.rank, &one.status).cmp(&(other.rank, &other.status))
-        });
-        let last = newest
-            .map(|(_, key)| values.expect_event(key))
-            .transpose()?;
-        Ok(Summary {
-            statuses,
-            last_received_at_ms: last.map(|event| event.received_at_ms),
-        })
-    }
 }
 
-/// The keys whose values a task in a list needs: its greatest event, and steps
-/// whose status is not in the key.
-fn needed<'a>(timeline: &Timeline<'a>) -> Vec<&'a String> {
-    let trail = timeline.tail(MAX_TRAIL);
-    let newest = trail.last().map(|entry| entry.key);
-    let others = trail.iter().rev().skip(1);
-    let unknown = others.filter(|entry| entry.event.status.is_none());
-    newest
-        .into_iter()
-        .chain(unknown.map(|entry| entry.key))
-        .collect()
+/// The keys whose values tasks in a list need: their greatest events, and
+/// steps whose status is not in the key.
+fn needed<'a>(timelines: &[Timeline<'a>]) -> Vec<&'a String> {
+    let mut keys = Vec::new();
+    for timeline in timelines {
+        let trail = timeline.tail(MAX_TRAIL);
+        for (place, entry) in trail.iter().rev().enumerate() {
+            if place == 0 || entry.event.status.is_none() {
+                keys.push(entry.key);
+            }
+        }
+    }
+    keys
 }
 
 /// A task, as far as its keys and the values that were read tell.
@@ -161,7 +128,7 @@ fn task_of(timeline: &Timeline<'_>, repeats: &[String], values: &Values) -> Resu
         let status = match (entry.event.status, &event) {
             (Some(status), _) => status.into(),
             (None, Some(event)) => event.status.clone(),
-            (None, None) => return Err(crate::journal::damaged(entry.key)),
+            (None, None) => return Err(damaged(entry.key)),
         };
         trail_steps.push(Step {
             status,
@@ -176,7 +143,7 @@ fn task_of(timeline: &Timeline<'_>, repeats: &[String], values: &Values) -> Resu
     }
     let first = timeline.events.first().map(|entry| entry.event);
     let last_key = trail.last().map(|entry| entry.key.as_str());
-    let newest = newest.ok_or_else(|| crate::journal::damaged(last_key.unwrap_or_default()))?;
+    let newest = newest.ok_or_else(|| damaged(last_key.unwrap_or_default()))?;
     Ok(Task {
         app_id: newest.app_id,
         task_id: newest.task_id,
@@ -204,7 +171,7 @@ pub(crate) fn repeated_ids(repeats: &[String], values: &Values) -> Vec<String> {
 /// The request ids that are told: in order, each once, not too many.
 pub(crate) fn listed(mut request_ids: Vec<String>) -> Vec<String> {
     request_ids.retain(|id| (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()));
-    request_ids.sort_unstable();
+    sort(&mut request_ids);
     request_ids.dedup();
     request_ids.truncate(MAX_REQUEST_IDS);
     request_ids
@@ -236,7 +203,6 @@ fn values_match(task: &Task, query: &TaskQuery) -> bool {
         && is(&query.task_type, &task.task_type)
         && is(&query.app_id, &task.app_id)
         && query.text.as_ref().is_none_or(|text| {
-            let text = text.to_ascii_lowercase();
             [
                 &task.task_id,
                 &task.app_id,
@@ -244,8 +210,15 @@ fn values_match(task: &Task, query: &TaskQuery) -> bool {
                 &task.status_desc,
             ]
             .into_iter()
-            .any(|field| field.to_ascii_lowercase().contains(&text))
+            .any(|field| holds(field, text))
         })
+}
+
+/// Whether a text is a part of a field; ASCII letters match in either case.
+fn holds(field: &str, text: &str) -> bool {
+    let length = text.len();
+    length == 0
+        || (field.as_bytes().windows(length)).any(|part| part.eq_ignore_ascii_case(text.as_bytes()))
 }
 
 /// About how many bytes a task takes on a page.
@@ -263,20 +236,6 @@ fn task_bytes(task: &Task) -> usize {
         .into_iter()
         .chain(&task.request_ids)
         .fold(OVERHEAD_BYTES, |sum, text| sum.saturating_add(text.len()))
-}
-
-fn count(statuses: &mut Vec<StatusCount>, status: &str, rank: u8) {
-    let found = statuses
-        .iter_mut()
-        .find(|count| count.status == status && count.rank == rank);
-    match found {
-        Some(count) => count.tasks = count.tasks.saturating_add(1),
-        None => statuses.push(StatusCount {
-            status: status.into(),
-            rank,
-            tasks: 1,
-        }),
-    }
 }
 
 const NEWEST: char = 'n';
