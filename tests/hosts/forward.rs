@@ -3,71 +3,20 @@
 mod sink;
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
 use self::sink::{Answer, Sink};
 use super::artifacts::artifact;
+use super::process::{Process, free_address};
 use super::suite::{self, Journal};
 use super::tools::{JCO, PYTHON, WASMTIME, tool};
-use crate::support::client::Client;
+use crate::support::EXAMPLE;
 use crate::support::host::READ_TOKEN;
-use crate::support::{EXAMPLE, PATIENCE};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-/// A host of somebody else's, as a process.
-struct Host {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // With its children, for jco has one. It may have ended by itself.
-        let group = Pid::from_child(&self.child);
-        let _ = kill_process_group(group, Signal::KILL);
-        let _ = self.child.wait();
-    }
-}
-
-impl Host {
-    fn client(&self) -> Client {
-        Client::new(self.address)
-    }
-
-    /// Waits until it listens, which these hosts only say of a port that they
-    /// were told.
-    fn start(mut command: Command, address: SocketAddr) -> Self {
-        let child = command
-            .process_group(0)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let mut host = Self { child, address };
-        let start = Instant::now();
-        while std::net::TcpStream::connect(address).is_err() {
-            assert!(
-                host.child.try_wait().expect("a child").is_none(),
-                "it ended"
-            );
-            assert!(start.elapsed() < PATIENCE, "it does not listen");
-            std::thread::yield_now();
-        }
-        host
-    }
-}
-
-/// An address that is free now.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
-}
 
 fn variables(sink: &Sink) -> [(&'static str, String); 3] {
     [
@@ -78,25 +27,27 @@ fn variables(sink: &Sink) -> [(&'static str, String); 3] {
 }
 
 /// `wasmtime serve` with what its settings need, and nothing else.
-fn wasmtime_serve(sink: &Sink) -> Option<Host> {
+fn wasmtime_serve(sink: &Sink) -> Option<Process> {
     let mut command = Command::new(tool(WASMTIME)?);
     let address = free_address();
     command.args(["serve", "-Scli", "--addr", &address.to_string()]);
     for (name, value) in variables(sink) {
         command.args(["--env", &format!("{name}={value}")]);
     }
-    command.arg(artifact("receiver-forward.wasm"));
-    Some(Host::start(command, address))
+    command
+        .arg(artifact("receiver-forward.wasm"))
+        .stdout(Stdio::null());
+    Some(Process::start(command, address))
 }
 
-fn jco_serve(sink: &Sink) -> Option<Host> {
+fn jco_serve(sink: &Sink) -> Option<Process> {
     let mut command = Command::new("node");
     command.arg(tool(JCO)?).arg("serve");
     let address = free_address();
     command.args(["--host", "127.0.0.1", "--port", &address.port().to_string()]);
     command.arg(artifact("receiver-forward.wasm"));
-    command.envs(variables(sink));
-    Some(Host::start(command, address))
+    command.envs(variables(sink)).stdout(Stdio::null());
+    Some(Process::start(command, address))
 }
 
 #[tokio::test]
@@ -115,7 +66,7 @@ async fn jco_serve_conforms() {
     }
 }
 
-async fn forwards(host: &Host, sink: &Sink) {
+async fn forwards(host: &Process, sink: &Sink) {
     let mut client = host.client();
     suite::conforms(&mut client, Journal::Forwards).await;
     let posted = sink.posted();

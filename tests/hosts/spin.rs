@@ -4,6 +4,7 @@ mod host;
 mod store;
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use batchtask_notification::Notification as Parsed;
 use serde_json::Value;
@@ -197,4 +198,31 @@ async fn a_list_of_tasks_has_pages() {
         .get("/tasks?cursor=nonsense")
         .await
         .expect(400, "bad-parameter");
+}
+
+/// Prints how long reads take with many keys, for the README.
+#[tokio::test]
+#[ignore = "measures"]
+async fn reads_over_many_keys() {
+    for keys in [1_000, 10_000, 100_000, 250_000] {
+        let store = Store::named("default");
+        let spin = spin(&store).await;
+        let mut client = spin.client();
+        let body = Notification::numbered(0).body();
+        client.post(body).await.expect(200, "recorded");
+        store.multiply(keys);
+        for target in ["/tasks?limit=50", "/tasks/app/task-0"] {
+            let start = Instant::now();
+            let answer = client.get(target).await;
+            eprintln!(
+                "{keys} keys, {target}: {} in {:?}",
+                answer.status,
+                start.elapsed()
+            );
+        }
+        let start = Instant::now();
+        let body = Notification::numbered(1).body();
+        client.post(body).await.expect(200, "recorded");
+        eprintln!("{keys} keys, a notification: {:?}", start.elapsed());
+    }
 }

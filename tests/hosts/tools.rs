@@ -22,5 +22,7 @@ pub(crate) fn tool(path: &str) -> Option<PathBuf> {
 pub(crate) const WASMTIME: &str = "bin/wasmtime";
 /// jco's program.
 pub(crate) const JCO: &str = "node_modules/@bytecodealliance/jco/dist/jco.js";
+/// The program of componentize-js.
+pub(crate) const COMPONENTIZE: &str = "node_modules/.bin/componentize-js";
 /// A Python that has `standardwebhooks` and `cloudevents`.
 pub(crate) const PYTHON: &str = "venv/bin/python";

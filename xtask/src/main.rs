@@ -1,11 +1,14 @@
-//! `cargo xtask dist`: builds what is handed out. `cargo xtask tools`: installs
-//! what only some tests need.
+//! `cargo xtask dist`: builds what is handed out. `cargo xtask compose`: plugs
+//! somebody's own adapter into the receiver. `cargo xtask tools`: installs what
+//! only some tests need.
 //!
 //! - `artifact`: the table of it: what each is made of, imports and exports.
 //! - `component`: builds a crate as a component; shared with the host.
 //! - `compose`: plugs an adapter into the receiver.
 //! - `tools`: other people's hosts and libraries, for the tests.
 //! - `binary`: reads what a component imports, and leaves out names.
+
+#![allow(clippy::print_stdout, reason = "it is the result of the command")]
 
 mod artifact;
 mod binary;
@@ -21,13 +24,22 @@ use anyhow::{Context, anyhow, bail};
 use artifact::{ARTIFACTS, Artifact};
 use sha2::{Digest, Sha256};
 
+const USAGE: &str = "usage: cargo xtask dist | compose ADAPTER OUTPUT | tools";
+
 fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let root = root.context("the workspace is above")?;
     match std::env::args().nth(1).as_deref() {
         Some("dist") => dist(root),
+        Some("compose") => {
+            let paths: Vec<_> = std::env::args().skip(2).collect();
+            let [adapter, output] = paths.as_slice() else {
+                bail!(USAGE);
+            };
+            compose_with(root, adapter.as_ref(), output.as_ref())
+        }
         Some("tools") => tools::install(&root.join("target/tools")),
-        _ => bail!("usage: cargo xtask dist | tools"),
+        _ => bail!(USAGE),
     }
 }
 
@@ -56,6 +68,13 @@ fn dist(root: &Path) -> anyhow::Result<()> {
     }
     fs::write(dist.join("SHA256SUMS"), checksums)?;
     Ok(())
+}
+
+/// Plugs somebody's own adapter into the receiver.
+fn compose_with(root: &Path, adapter: &Path, output: &Path) -> anyhow::Result<()> {
+    let wasm = fs::read(adapter).with_context(|| adapter.display().to_string())?;
+    let wasm = compose::plug(&build(root, "batchtask-guest")?, &wasm)?;
+    fs::write(output, binary::without_names(&wasm)?).with_context(|| output.display().to_string())
 }
 
 fn build(root: &Path, package: &str) -> anyhow::Result<Vec<u8>> {

@@ -85,6 +85,18 @@ impl Store {
         self.inside().values.is_empty()
     }
 
+    /// Adds events until there are so many keys: ten a task, each with the
+    /// value of the event that is there.
+    pub(crate) fn multiply(&self, keys: u64) {
+        let mut inside = self.inside();
+        let value = inside.values.values().next().expect("an event").clone();
+        for serial in inside.values.len() as u64..keys {
+            let (task, time) = (serial / 10, 1_769_860_800_000 + serial);
+            let key = format!("e.{task:032x}.{time:016x}.01.{serial:064x}.p");
+            inside.values.insert(key, value.clone());
+        }
+    }
+
     pub(crate) fn hold_writes(&self) -> Gate {
         self.0.gate.send_replace((true, false));
         Gate(self.clone())

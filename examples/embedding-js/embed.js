@@ -1,0 +1,49 @@
+// Embeds the receiver in Node. `jco transpile` has made `receiver/receiver.js`
+// of the component; its imports are `journal.js` and `settings.js`:
+//
+//   jco transpile dist/receiver.wasm -o examples/embedding-js/receiver \
+//     --map batchtask:receiver/journal=../journal.js \
+//     --map batchtask:receiver/settings=../settings.js
+//   cd examples/embedding-js && npm install @bytecodealliance/preview2-shim
+//   node embed.js ../../tests/samples/seed-example.json 8081
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { HTTPServer } from "@bytecodealliance/preview2-shim/http";
+
+import { recorded } from "./journal.js";
+import { incomingHandler, intake } from "./receiver/receiver.js";
+
+const body = new Uint8Array(await readFile(process.argv[2]));
+const field = (name, value) => [name, new TextEncoder().encode(value)];
+
+// A notification that came by another channel, from a sender that was checked.
+assert.equal(intake.accept(body), "recorded");
+assert.equal(intake.accept(body), "duplicate");
+
+// A whole HTTP exchange that was read already.
+const headers = [field("content-type", "application/json")];
+const request = { method: "POST", target: "/notifications", headers, body };
+const response = intake.exchange(request);
+assert.equal(response.status, 200);
+assert.equal(JSON.parse(new TextDecoder().decode(response.body)).outcome, "duplicate");
+
+// What is no notification is kept apart, for the sender was checked.
+assert.equal(intake.accept(new TextEncoder().encode("[]")), "quarantined");
+
+// The component as a handler of HTTP.
+const server = new HTTPServer(incomingHandler);
+const port = Number(process.argv[3]);
+server.listen(port, "127.0.0.1");
+const answer = await fetch(`http://127.0.0.1:${port}/notifications`, {
+  method: "POST",
+  headers: { "content-type": "application/json" },
+  body,
+});
+assert.equal(answer.status, 200);
+assert.equal((await answer.json()).outcome, "duplicate");
+server.stop();
+
+const [event] = recorded();
+console.log(`${event.taskId} is ${event.status}`);
+process.exit(0);

@@ -1,0 +1,28 @@
+// A journal in memory: enough to embed the receiver, and nothing that lasts.
+// Names are the WIT's in camel case; a thrown `{ tag, val }` is its `error`.
+
+const events = new Map();
+
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+const unsupported = () => {
+  throw { tag: "unsupported", val: "this journal only counts" };
+};
+
+/** What was appended, for whoever embeds the receiver. */
+export const recorded = () => [...events.values()];
+
+export const append = (event, _nonce) => {
+  const digest = hex(event.digest);
+  if (events.has(digest)) return "duplicate";
+  events.set(digest, event);
+  return "recorded";
+};
+
+export const quarantine = (_reject, _nonce) => "recorded";
+export const findTask = unsupported;
+export const listTasks = unsupported;
+export const listHistory = unsupported;
+export const follow = unsupported;
+export const listQuarantine = unsupported;
+export const summarize = unsupported;

@@ -1,0 +1,2 @@
+// Every setting has its default.
+export const get = (_name) => undefined;
