@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::EXAMPLE;
 use crate::support::client::{Answer, Client};
-use crate::support::host::{Host, Setup};
+use crate::support::host::{Host, READ_TOKEN, Setup};
+use crate::support::notifications::Notification;
 
 /// An answer that waits for nothing comes within this time, on a machine that
 /// has much else to do.
@@ -191,4 +192,36 @@ async fn a_body_that_does_not_come_is_a_408_and_a_request_without_end_a_503() {
         assert_eq!(metrics.requests(outcome), 1.0);
         assert_eq!(metrics.value("batchtask_in_flight_requests"), 0.0);
     }
+}
+
+/// A reader that asks for megabytes and takes none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_nobody_takes_ends_the_connection() {
+    let (_folder, host) = host(&[("--write-seconds", "1"), ("--header-seconds", "60")]);
+    let mut client = host.client();
+    for serial in 0..100 {
+        let mut notification = Notification::numbered(serial);
+        notification.status_desc += &"x".repeat(8000);
+        let answer = client.post(notification.body()).await;
+        answer.expect(200, "recorded");
+    }
+    drop(client);
+    let request = format!(
+        "GET /events?limit=100 HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {READ_TOKEN}\r\n\r\n"
+    );
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(host.address()).await.unwrap();
+    let started = Instant::now();
+    let requests = request.repeat(16);
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    while host.metrics().await.requests("read") < 1.0 {}
+    while host.metrics().await.value("batchtask_connections") > 0.0 {
+        assert!(started.elapsed() < Duration::from_secs(1) + 2 * AT_ONCE);
+    }
+    assert!(started.elapsed() > Duration::from_millis(900));
+    let (rest, _) = end_of(&mut stream).await;
+    let whole = 16 * 100 * 8000;
+    assert!(rest.len() < whole, "{} bytes came", rest.len());
+    host.client().post(EXAMPLE).await.expect(200, "recorded");
 }
