@@ -31,7 +31,7 @@ pub(crate) const MAX_REQUEST_ID_BYTES: usize = 256;
 pub(crate) const MAX_NONCE_BYTES: usize = 256;
 
 /// How many rejects the quarantine keeps, and how many bytes of them. Pruning
-/// is left to one write in [`QUARANTINE_PRUNED_EVERY`], so there may be some
+/// is left to one write in `QUARANTINE_PRUNED_EVERY`, so there may be some
 /// more for a while.
 pub const MAX_REJECTS: usize = 256;
 /// See [`MAX_REJECTS`].
