@@ -57,7 +57,7 @@ impl Host for State {
     fn list_history(&mut self, _: String, _: String, _: Option<String>, _: u32) -> Answer<HistoryPage> { unsupported() }
     fn follow(&mut self, _: u64, _: u32, _: u32) -> Answer<Vec<StoredEvent>> { unsupported() }
     fn list_quarantine(&mut self, _: Option<String>, _: u32) -> Answer<QuarantinePage> { unsupported() }
-    fn summarize(&mut self) -> Answer<Summary> { unsupported() }
+    fn summarize(&mut self, _: u64) -> Answer<Summary> { unsupported() }
 }
 
 impl settings::Host for State {

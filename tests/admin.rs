@@ -88,6 +88,9 @@ async fn it_counts_what_happens() {
         ("batchtask_component_failures_total", 0.0),
         ("batchtask_in_flight_requests", 0.0),
         ("batchtask_connections", 1.0),
+        ("batchtask_tasks{class=\"open\"}", 4.0),
+        ("batchtask_tasks{class=\"final\"}", 1.0),
+        ("batchtask_stale_tasks", 0.0),
         (&build, 1.0),
     ] {
         assert_eq!(metrics.value(name), value, "{name}");
@@ -97,6 +100,7 @@ async fn it_counts_what_happens() {
     let commits = metrics.value("batchtask_journal_commit_duration_seconds_count");
     assert_eq!(commits, metrics.value("batchtask_journal_commits_total"));
     assert!(commits > 0.0);
+    assert!(metrics.value("batchtask_last_notification_timestamp_seconds") > 1.7e9);
 }
 
 /// Prometheus' own check of names, units and form.

@@ -651,7 +651,7 @@ impl Journal for Stub {
     async fn list_quarantine(&self, _: Option<String>, _: u32) -> Result<QuarantinePage, Error> {
         self.answer().await
     }
-    async fn summarize(&self) -> Result<Summary, Error> {
+    async fn summarize(&self, _: u64) -> Result<Summary, Error> {
         self.answer().await
     }
 }

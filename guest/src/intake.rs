@@ -75,7 +75,7 @@ impl Guest for Component {
             Ok(taken) => Ok(match taken.success {
                 Success::Duplicate => Outcome::Duplicate,
                 Success::Quarantined => Outcome::Quarantined,
-                Success::Recorded | Success::Read => Outcome::Recorded,
+                _ => Outcome::Recorded,
             }),
             Err(problem) => Err(WireRefusal {
                 status: problem.refusal.status(),

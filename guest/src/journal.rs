@@ -32,7 +32,7 @@ pub trait Journal {
     /// A page of the quarantine.
     fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error>;
     /// The journal at a glance.
-    fn summarize(&self) -> Result<Summary, Error>;
+    fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
 }
 
 /// The journal that the host provides.
@@ -76,8 +76,8 @@ mod imported {
         ) -> Result<QuarantinePage, Error> {
             import::list_quarantine(cursor, limit)
         }
-        fn summarize(&self) -> Result<Summary, Error> {
-            import::summarize()
+        fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {
+            import::summarize(stale_before_ms)
         }
     }
 }

@@ -56,6 +56,21 @@ impl Object {
         self.text.extend_from_slice(digits.as_bytes());
     }
 
+    /// A member that is a number or null.
+    pub fn number_or_null(&mut self, name: &str, value: Option<u64>) {
+        match value {
+            Some(value) => self.number(name, value),
+            None => self.text_or_null(name, None),
+        }
+    }
+
+    /// A member that is true or false.
+    pub fn boolean(&mut self, name: &str, value: bool) {
+        self.name(name);
+        let literal: &[u8] = if value { b"true" } else { b"false" };
+        self.text.extend_from_slice(literal);
+    }
+
     /// A member that is an array of strings.
     pub fn texts<T: AsRef<str>>(&mut self, name: &str, values: &[T]) {
         self.name(name);
@@ -77,7 +92,12 @@ impl Object {
 
     /// A member that is an array of objects, each with the members that
     /// `members` writes for its value.
-    pub fn objects<T>(&mut self, name: &str, values: &[T], mut members: impl FnMut(&mut Self, &T)) {
+    pub fn objects<T>(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = T>,
+        mut members: impl FnMut(&mut Self, T),
+    ) {
         self.name(name);
         self.open(b'[');
         for value in values {
@@ -130,16 +150,19 @@ mod tests {
             object.text_or_null("null", None);
             object.number("least", 0);
             object.number("greatest", u64::MAX);
+            object.number_or_null("no number", None);
+            object.boolean("true", true);
+            object.boolean("false", false);
             object.texts("no texts", &[""; 0]);
             object.texts("texts", &["{", "["]);
-            object.objects("no objects", &[0; 0], |_, _| {});
-            object.objects("objects", &[1, 20], |object, &number| {
+            object.objects("no objects", [0; 0], |_, _| {});
+            object.objects("objects", [1, 20], |object, number| {
                 if number > 1 {
                     object.number("n", number);
                 }
             });
         });
-        let expected = r#"{"a":"b","some":"c","null":null,"least":0,"greatest":18446744073709551615,"no texts":[],"texts":["{","["],"no objects":[],"objects":[{},{"n":20}]}"#;
+        let expected = r#"{"a":"b","some":"c","null":null,"least":0,"greatest":18446744073709551615,"no number":null,"true":true,"false":false,"no texts":[],"texts":["{","["],"no objects":[],"objects":[{},{"n":20}]}"#;
         assert_eq!(written, expected);
         assert_eq!(text(|_| {}), "{}");
     }

@@ -7,6 +7,7 @@
 //! - [`sender`]: was this sent by the platform?
 //! - [`reads`]: the answers to GET, and [`views`], their JSON, written by
 //!   [`json`].
+//! - [`page`]: the same, for people.
 //! - [`routes`]: from a request's target to one of the things there are.
 //! - [`outcomes`]: the one table of what a request can come to.
 //! - [`settings`]: the one table of what an operator can decide.
@@ -35,10 +36,13 @@ extern crate alloc;
 #[cfg(target_arch = "wasm32")]
 extern crate batchtask_runtime as _;
 
+pub use batchtask_notification::Class;
+
 pub mod bindings;
 pub mod journal;
 pub mod json;
 pub mod outcomes;
+pub mod page;
 pub mod reads;
 pub mod receiver;
 pub mod routes;

@@ -5,14 +5,17 @@ use alloc::vec::Vec;
 use batchtask_notification::{Class, time};
 
 use crate::bindings::exports::batchtask::receiver::intake::Response;
-use crate::journal::{Journal, TaskOrder, TaskQuery};
+use crate::journal::{Error, Journal, TaskOrder, TaskQuery};
 use crate::outcomes::{Problem, Refusal, Success, report, respond};
+use crate::page::{self, TaskList};
 use crate::receiver::{Receiver, refused};
-use crate::routes::{Parameters, TaskName};
+use crate::routes::{Parameters, TaskName, View};
 use crate::views;
 
 /// How many items a page has when nothing was said, and at most.
 const PAGE_DEFAULT: u32 = 50;
+/// The same where people see each item whole, with its body.
+const BODIES_DEFAULT: u32 = 20;
 const PAGE_MAX: u32 = 500;
 
 /// The longest a reader of the feed may ask to wait, in seconds: well within
@@ -20,12 +23,45 @@ const PAGE_MAX: u32 = 500;
 const WAIT_MAX_S: u32 = 5;
 
 impl<J: Journal> Receiver<'_, J> {
-    /// `GET /tasks`
-    pub(crate) fn tasks(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
+    /// Before when an open task is silent.
+    fn stale_before_ms(&self) -> u64 {
+        self.now_ms.saturating_sub(self.settings.stale_after_ms)
+    }
+
+    /// `GET /tasks` and `GET /`
+    pub(crate) fn tasks(
+        &self,
+        mut parameters: Parameters,
+        view: View,
+        query_text: &str,
+    ) -> Result<Response, Box<Problem>> {
         let query = task_query(&mut parameters)?;
         parameters.finish()?;
-        let page = self.journal.list_tasks(&query).map_err(refused)?;
-        Ok(read(views::tasks(&page)))
+        let tasks = self.journal.list_tasks(&query).map_err(refused)?;
+        let stale_before_ms = self.stale_before_ms();
+        if view == View::Json {
+            return Ok(read(views::tasks(&tasks, stale_before_ms)));
+        }
+        let summary = match self.journal.summarize(stale_before_ms) {
+            Ok(summary) => Some(summary),
+            Err(Error::Unsupported(_)) => None,
+            Err(error) => return Err(refused(error)),
+        };
+        let list = TaskList {
+            summary,
+            tasks,
+            query: query_text,
+            now_ms: self.now_ms,
+            stale_before_ms,
+        };
+        Ok(list.page())
+    }
+
+    /// `GET /summary`
+    pub(crate) fn summary(&self, parameters: Parameters) -> Result<Response, Box<Problem>> {
+        parameters.finish()?;
+        let summary = self.journal.summarize(self.stale_before_ms());
+        Ok(read(views::summary(&summary.map_err(refused)?)))
     }
 
     /// `GET /tasks/{app_id}/{task_id}`
@@ -37,9 +73,34 @@ impl<J: Journal> Receiver<'_, J> {
         parameters.finish()?;
         let task = self.journal.find_task(&name.app_id, &name.task_id);
         match task.map_err(refused)? {
-            Some(task) => Ok(read(views::task(&task))),
+            Some(task) => Ok(read(views::task(&task, self.stale_before_ms()))),
             None => Err(Refusal::NotFound.into()),
         }
+    }
+
+    /// `GET /page/tasks/{app_id}/{task_id}`
+    pub(crate) fn task_page(
+        &self,
+        name: TaskName,
+        mut parameters: Parameters,
+        query_text: &str,
+    ) -> Result<Response, Box<Problem>> {
+        let limit = limit(&mut parameters, BODIES_DEFAULT)?;
+        let cursor = parameters.text("cursor");
+        parameters.finish()?;
+        let task = self.journal.find_task(&name.app_id, &name.task_id);
+        let task = task.map_err(refused)?.ok_or(Refusal::NotFound)?;
+        let history = self
+            .journal
+            .list_history(&name.app_id, &name.task_id, cursor.as_deref(), limit)
+            .map_err(refused)?;
+        Ok(page::task(
+            &task,
+            &history,
+            query_text,
+            self.now_ms,
+            self.stale_before_ms(),
+        ))
     }
 
     /// `GET /tasks/{app_id}/{task_id}/events`
@@ -48,7 +109,8 @@ impl<J: Journal> Receiver<'_, J> {
         name: TaskName,
         mut parameters: Parameters,
     ) -> Result<Response, Box<Problem>> {
-        let (limit, cursor) = (limit(&mut parameters)?, parameters.text("cursor"));
+        let limit = limit(&mut parameters, PAGE_DEFAULT)?;
+        let cursor = parameters.text("cursor");
         parameters.finish()?;
         let page = self
             .journal
@@ -63,7 +125,7 @@ impl<J: Journal> Receiver<'_, J> {
 
     /// `GET /events`
     pub(crate) fn feed(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
-        let limit = limit(&mut parameters)?;
+        let limit = limit(&mut parameters, PAGE_DEFAULT)?;
         let after = parameters.parsed("after", "a sequence number", |text| text.parse().ok())?;
         let wait_s = parameters.parsed("wait", "a number of seconds from 0 to 5", |text| {
             text.parse().ok().filter(|&seconds| seconds <= WAIT_MAX_S)
@@ -80,14 +142,27 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     /// `GET /quarantine`
-    pub(crate) fn quarantine(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
-        let (limit, cursor) = (limit(&mut parameters)?, parameters.text("cursor"));
+    pub(crate) fn quarantine(
+        &self,
+        mut parameters: Parameters,
+        view: View,
+        query_text: &str,
+    ) -> Result<Response, Box<Problem>> {
+        let default = match view {
+            View::Json => PAGE_DEFAULT,
+            View::Page => BODIES_DEFAULT,
+        };
+        let limit = limit(&mut parameters, default)?;
+        let cursor = parameters.text("cursor");
         parameters.finish()?;
-        let page = self
+        let rejects = self
             .journal
             .list_quarantine(cursor.as_deref(), limit)
             .map_err(refused)?;
-        Ok(read(views::quarantine(&page)))
+        Ok(match view {
+            View::Json => read(views::quarantine(&rejects)),
+            View::Page => page::quarantine(&rejects, query_text),
+        })
     }
 }
 
@@ -102,13 +177,13 @@ fn read(json: Vec<u8>) -> Response {
     )
 }
 
-fn limit(parameters: &mut Parameters) -> Result<u32, Box<Problem>> {
+fn limit(parameters: &mut Parameters, default: u32) -> Result<u32, Box<Problem>> {
     let limit = parameters.parsed("limit", "a number from 1 to 500", |text| {
         text.parse()
             .ok()
             .filter(|limit| (1..=PAGE_MAX).contains(limit))
     })?;
-    Ok(limit.unwrap_or(PAGE_DEFAULT))
+    Ok(limit.unwrap_or(default))
 }
 
 fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
@@ -124,7 +199,7 @@ fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
     })?;
     let since_ms = instant(parameters, "since")?;
     let until_ms = instant(parameters, "until")?;
-    let limit = limit(parameters)?;
+    let limit = limit(parameters, PAGE_DEFAULT)?;
     // What cannot fail comes last: nothing is there to be dropped by a `?`.
     Ok(TaskQuery {
         status: parameters.text("status"),

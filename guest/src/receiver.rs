@@ -4,11 +4,13 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use batchtask_notification::{Notification, ParseError};
+use sha2::{Digest, Sha256};
 
 use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
 use crate::journal::{Appended, Error, Event, EventFlags, Journal, Nonce, Reject, error_text};
 use crate::outcomes::{Problem, Refusal, Success, report, respond};
-use crate::routes::{Parameters, Route, TaskName};
+use crate::page;
+use crate::routes::{Parameters, Route, TaskName, View};
 use crate::sender::{same_secret, unauthorized};
 use crate::settings::{Settings, Unprocessable};
 use crate::views;
@@ -51,8 +53,13 @@ impl<J: Journal> Receiver<'_, J> {
     /// Answers a request.
     pub fn exchange(&self, request: Request) -> Response {
         let is_head = request.method == "HEAD";
+        let (path, _) = split(&request.target);
+        let (view, _) = View::of(path);
+        // Where nothing can be read there are no pages, not even of problems.
+        let is_page = view == View::Page && self.settings.read_token.is_some();
         let mut response = match self.answer(request) {
             Ok(response) => response,
+            Err(problem) if is_page => page::problem(*problem),
             Err(problem) => problem.into_response(),
         };
         if is_head {
@@ -62,11 +69,9 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     fn answer(&self, request: Request) -> Result<Response, Box<Problem>> {
-        let (path, query) = match request.target.split_once('?') {
-            Some((path, query)) => (path, query),
-            None => (request.target.as_str(), ""),
-        };
-        let route = Route::of(path).filter(|route| self.exists(route));
+        let (path, query) = split(&request.target);
+        let (view, path) = View::of(path);
+        let route = Route::of(path).filter(|route| route.has(view) && self.exists(route));
         let route = route.ok_or(Refusal::NotFound)?;
         if !route.takes(&request.method) {
             let mut problem = Problem::from(Refusal::MethodNotAllowed);
@@ -76,16 +81,30 @@ impl<J: Journal> Receiver<'_, J> {
         if let Route::Notifications(_) = route {
             return self.notify(request);
         }
-        self.check_reader(&request.headers)?;
-        let parameters = Parameters::of(query);
-        match route {
-            Route::Notifications(_) => Err(Refusal::NotFound.into()),
-            Route::Tasks => self.tasks(parameters),
-            Route::Task(name) => self.task(name, parameters),
-            Route::History(name) => self.history(name, parameters),
-            Route::Feed => self.feed(parameters),
-            Route::Quarantine => self.quarantine(parameters),
+        let mut parameters = Parameters::of(query);
+        if view == View::Page
+            && let Some(token) = parameters.text("token")
+        {
+            self.check_token(Some(&token))?;
+            return Ok(page::entered(&token));
         }
+        self.check_reader(&request.headers)?;
+        let is_feed = route == Route::Feed;
+        let response = match (route, view) {
+            (Route::Notifications(_), _) => Err(Refusal::NotFound.into()),
+            (Route::Tasks, view) => self.tasks(parameters, view, query),
+            (Route::Task(name), View::Page) => self.task_page(name, parameters, query),
+            (Route::Task(name), View::Json) => self.task(name, parameters),
+            (Route::History(name), _) => self.history(name, parameters),
+            (Route::Feed, _) => self.feed(parameters),
+            (Route::Quarantine, view) => self.quarantine(parameters, view, query),
+            (Route::Summary, _) => self.summary(parameters),
+        }?;
+        // Nobody asks twice for the same part of the feed.
+        Ok(match is_feed {
+            true => response,
+            false => unless_known(response, &request.headers),
+        })
     }
 
     /// Whether a route is there at all. A wrong secret is as unknown as any
@@ -100,7 +119,14 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     fn check_reader(&self, headers: &[(String, Vec<u8>)]) -> Result<(), Box<Problem>> {
-        let given = header(headers, "authorization").and_then(bearer);
+        let cookie = || header(headers, "cookie").and_then(page::token_of);
+        match header(headers, "authorization").and_then(bearer) {
+            Some(token) => self.check_token(Some(token)),
+            None => self.check_token(cookie().as_deref()),
+        }
+    }
+
+    fn check_token(&self, given: Option<&str>) -> Result<(), Box<Problem>> {
         match (given, &self.settings.read_token) {
             (Some(given), Some(token)) if same_secret(given, token) => Ok(()),
             (Some(_), _) => Err(unauthorized("the read token does not match")),
@@ -222,6 +248,36 @@ pub(crate) fn refused(error: Error) -> Box<Problem> {
     Problem::from(refusal)
         .for_operator(error_text(error))
         .into()
+}
+
+/// Path and query of a request's target.
+fn split(target: &str) -> (&str, &str) {
+    target.split_once('?').unwrap_or((target, ""))
+}
+
+/// The answer with its entity tag, or without its body when the reader has it
+/// already (RFC 9110, 13.1.2).
+fn unless_known(mut response: Response, headers: &[(String, Vec<u8>)]) -> Response {
+    let digest = Sha256::digest(&response.body);
+    let digest = digest.get(..8).unwrap_or_default();
+    let mut tag = String::from("\"");
+    tag.push_str(&views::hex(digest));
+    tag.push('"');
+    let known = header(headers, "if-none-match").unwrap_or_default();
+    let mut known = known.split(',').map(str::trim_ascii);
+    if known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag) {
+        let success = Success::NotModified;
+        response.status = success.status();
+        response.report = report(success.label());
+        response.body.clear();
+    }
+    for (name, value) in &mut response.headers {
+        if name == "cache-control" {
+            *value = "private, no-cache".into();
+        }
+    }
+    response.headers.push(("etag".into(), tag));
+    response
 }
 
 /// The token of an `Authorization` field, when its scheme is `Bearer`.

@@ -22,6 +22,28 @@ pub enum Route {
     Feed,
     /// What could not be understood.
     Quarantine,
+    /// The journal at a glance.
+    Summary,
+}
+
+/// How what is there is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// To programs.
+    Json,
+    /// To people: `/`, and what is under `/page`.
+    Page,
+}
+
+impl View {
+    /// The view that a path asks for, and the path of what is shown.
+    pub fn of(path: &str) -> (Self, &str) {
+        match path.strip_prefix("/page/") {
+            _ if path == "/" => (Self::Page, "tasks"),
+            Some(rest) => (Self::Page, rest),
+            None => (Self::Json, path.strip_prefix('/').unwrap_or_default()),
+        }
+    }
 }
 
 /// What names a task.
@@ -34,10 +56,10 @@ pub struct TaskName {
 }
 
 impl Route {
-    /// The route of a path, percent-decoded segment by segment: an id may hold
-    /// a `/` as `%2F`.
+    /// The route of a path without its first `/`, percent-decoded segment by
+    /// segment: an id may hold a `/` as `%2F`.
     pub fn of(path: &str) -> Option<Self> {
-        let decoded: Option<Vec<String>> = path.strip_prefix('/')?.split('/').map(decode).collect();
+        let decoded: Option<Vec<String>> = path.split('/').map(decode).collect();
         let mut rest = decoded?.into_iter();
         let segments = (rest.next()?, rest.next(), rest.next(), rest.next());
         if rest.next().is_some() {
@@ -57,9 +79,15 @@ impl Route {
                 ("tasks", Some(app), Some(task), Some("events")) => Self::History(name(app, task)),
                 ("events", None, None, None) => Self::Feed,
                 ("quarantine", None, None, None) => Self::Quarantine,
+                ("summary", None, None, None) => Self::Summary,
                 _ => return None,
             },
         )
+    }
+
+    /// Whether there is such a view of it.
+    pub fn has(&self, view: View) -> bool {
+        view == View::Json || matches!(self, Self::Tasks | Self::Task(_) | Self::Quarantine)
     }
 
     /// The methods it takes, as the `Allow` field has them.
@@ -80,7 +108,7 @@ impl Route {
 }
 
 /// A text without its percent-encoding; none when it is not UTF-8.
-fn decode(encoded: &str) -> Option<String> {
+pub(crate) fn decode(encoded: &str) -> Option<String> {
     String::from_utf8(percent_decode_str(encoded).collect()).ok()
 }
 
@@ -153,7 +181,7 @@ mod tests {
             task_id: "c d?ü".into(),
         };
         assert_eq!(
-            Route::of("/tasks/a%2Fb/c%20d%3F%C3%BC/events"),
+            Route::of("tasks/a%2Fb/c%20d%3F%C3%BC/events"),
             Some(Route::History(name))
         );
     }
@@ -163,11 +191,10 @@ mod tests {
         for path in [
             "",
             "/",
-            "tasks",
-            "/tasks/",
-            "/tasks/a",
-            "/tasks/%FF/b",
-            "/notifications/a/b",
+            "tasks/",
+            "tasks/a",
+            "tasks/%FF/b",
+            "notifications/a/b",
         ] {
             let found = Route::of(path);
             let ids_are_empty = matches!(&found, Some(Route::Task(_)));

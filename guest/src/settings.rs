@@ -76,6 +76,9 @@ settings! {
     UNPROCESSABLE "BATCHTASK_UNPROCESSABLE",
         "`auto`, `accept` or `reject`", "auto", SHOWN,
         "What becomes of a body that is no batch-task notification: `accept` quarantines it and answers 200, `reject` answers 400 or 422, `auto` accepts from a proven sender only";
+    STALE_AFTER_S "BATCHTASK_STALE_AFTER_S",
+        "a number of seconds from 60 to 31536000", "86400", SHOWN,
+        "How long an open task may be silent before it is marked";
     MAX_BODY_BYTES "BATCHTASK_MAX_BODY_BYTES",
         "a number of bytes from 1024 to 16777216", "1572864", SHOWN,
         "The longest body of a notification: by default 1 MiB as base64 and an envelope";
@@ -106,6 +109,8 @@ pub struct Settings {
     pub read_token: Option<String>,
     /// How senders are checked.
     pub scheme: Scheme,
+    /// How long an open task may be silent, in milliseconds.
+    pub stale_after_ms: u64,
 }
 
 impl Settings {
@@ -145,6 +150,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             max_body_bytes: self.value(&MAX_BODY_BYTES, |text| {
                 number(text, 1024, 16 << 20).and_then(|bytes| usize::try_from(bytes).ok())
             }),
+            stale_after_ms: self.value(&STALE_AFTER_S, |text| seconds(text, 60, 31_536_000)),
             unprocessable: self.value(&UNPROCESSABLE, |text| match text {
                 "auto" => Some(Unprocessable::Auto),
                 "accept" => Some(Unprocessable::Accept),
@@ -173,9 +179,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 "ms" => Some(Unit::Milliseconds),
                 _ => None,
             }),
-            window_ms: self.value(&TIMESTAMP_WINDOW_S, |text| {
-                number(text, 1, 86_400).map(|seconds| seconds.saturating_mul(1000))
-            }),
+            window_ms: self.value(&TIMESTAMP_WINDOW_S, |text| seconds(text, 1, 86_400)),
         };
         if self.wrong.is_empty() && scheme.mode != Mode::Off && scheme.tokens.is_empty() {
             let line = "`BATCHTASK_TOKEN` must be set, for `BATCHTASK_SIGNATURE` is not `off`";
@@ -249,6 +253,11 @@ fn complaint(setting: &Setting, found: &str) -> String {
 fn number(text: &str, least: u64, greatest: u64) -> Option<u64> {
     let value = text.parse().ok()?;
     (least..=greatest).contains(&value).then_some(value)
+}
+
+/// A number of seconds within bounds, in milliseconds.
+fn seconds(text: &str, least: u64, greatest: u64) -> Option<u64> {
+    number(text, least, greatest).map(|seconds| seconds.saturating_mul(1000))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use base64ct::{Base64, Encoding};
 use batchtask_notification::{Class, Flags, Status, Step, step, time};
 
 use crate::journal::{
-    Event, EventFlags, HistoryPage, QuarantinePage, Quarantined, Reject, StoredEvent, Task,
-    TaskPage,
+    Event, EventFlags, HistoryPage, QuarantinePage, Quarantined, Reject, StoredEvent, Summary,
+    Task, TaskPage,
 };
 use crate::json::Object;
 use crate::outcomes::Success;
@@ -34,26 +34,50 @@ pub fn receipt_of_reject(reject: &Reject) -> Vec<u8> {
     })
 }
 
-/// The state of a task.
-pub fn task(task: &Task) -> Vec<u8> {
-    Object::text_of(|json| task_members(json, task))
+/// The state of a task; `stale_before_ms` as in [`is_stale`].
+pub fn task(task: &Task, stale_before_ms: u64) -> Vec<u8> {
+    Object::text_of(|json| task_members(json, task, stale_before_ms))
 }
 
-/// A page of tasks.
-pub fn tasks(page: &TaskPage) -> Vec<u8> {
+/// A page of tasks; `stale_before_ms` as in [`is_stale`].
+pub fn tasks(page: &TaskPage, stale_before_ms: u64) -> Vec<u8> {
     Object::text_of(|json| {
-        json.objects("tasks", &page.tasks, task_members);
+        json.objects("tasks", &page.tasks, |json, task| {
+            task_members(json, task, stale_before_ms);
+        });
         json.text_or_null("next", page.next.as_deref());
     })
 }
 
-fn task_members(json: &mut Object, task: &Task) {
+/// Whether a task is open, and nothing new arrived of it since then.
+pub fn is_stale(task: &Task, stale_before_ms: u64) -> bool {
+    Class::of_rank(task.rank) == Class::Open && task.last_received_at_ms < stale_before_ms
+}
+
+/// The journal at a glance.
+pub fn summary(summary: &Summary) -> Vec<u8> {
+    Object::text_of(|json| {
+        json.objects("statuses", &summary.statuses, |json, count| {
+            json.text("status", &count.status);
+            json.text("class", Class::of_rank(count.rank).name());
+            json.number("tasks", count.tasks);
+        });
+        json.number_or_null("stale", summary.stale);
+        match summary.last_received_at_ms {
+            Some(at_ms) => instant(json, "last_received_at", at_ms),
+            None => json.text_or_null("last_received_at", None),
+        }
+    })
+}
+
+fn task_members(json: &mut Object, task: &Task, stale_before_ms: u64) {
     json.text("app_id", &task.app_id);
     json.text("task_id", &task.task_id);
     json.text("task_type", &task.task_type);
     json.text("status", &task.status);
     json.text("status_desc", &task.status_desc);
     json.text("class", Class::of_rank(task.rank).name());
+    json.boolean("stale", is_stale(task, stale_before_ms));
     instant(json, "occurred_at", task.occurred_at_ms);
     instant(json, "first_occurred_at", task.first_occurred_at_ms);
     instant(json, "last_received_at", task.last_received_at_ms);
@@ -65,13 +89,20 @@ fn task_members(json: &mut Object, task: &Task) {
 
 /// A page of a task's events, each with what the one before makes of it.
 pub fn history(page: &HistoryPage) -> Vec<u8> {
-    let mut previous = page.previous_status.as_deref().map(Status::of);
     Object::text_of(|json| {
-        json.objects("events", &page.events, |json, stored| {
-            let next = Status::of(&stored.event.status);
-            event_members(json, stored, step(previous.replace(next), next).name());
+        json.objects("events", steps(page), |json, (stored, step)| {
+            event_members(json, stored, step);
         });
         json.text_or_null("next", page.next.as_deref());
+    })
+}
+
+/// The events of a page, each with what the one before makes of it.
+pub fn steps(page: &HistoryPage) -> impl Iterator<Item = (&StoredEvent, Option<&'static str>)> {
+    let mut previous = page.previous_status.as_deref().map(Status::of);
+    page.events.iter().map(move |stored| {
+        let next = Status::of(&stored.event.status);
+        (stored, step(previous.replace(next), next).name())
     })
 }
 
@@ -101,14 +132,19 @@ fn event_members(json: &mut Object, stored: &StoredEvent, step: Option<&'static 
     json.text("digest", &hex(&event.digest));
     json.text_or_null("signature", event.signature.as_deref());
     json.number("duplicates", stored.duplicates);
-    let mut flags = oddities(event.oddities);
+    json.texts("flags", &event_flags(stored, step));
+    json.texts("request_ids", &stored.request_ids);
+    body(json, &event.body);
+}
+
+/// The flags of an event: its arrival, what it had that was odd, and its step.
+pub fn event_flags(stored: &StoredEvent, step: Option<&'static str>) -> Vec<&'static str> {
+    let mut flags = oddities(stored.event.oddities);
     if stored.late {
         flags.insert(0, "late");
     }
     flags.extend(step);
-    json.texts("flags", &flags);
-    json.texts("request_ids", &stored.request_ids);
-    body(json, &event.body);
+    flags
 }
 
 /// A page of the quarantine.
@@ -145,7 +181,7 @@ fn body(json: &mut Object, bytes: &[u8]) {
 /// The flags of a task: what its events had that was odd, and what its steps
 /// did. The arrival of an event (`late`) is told with the event: a task is the
 /// same in whatever order its events came.
-fn task_flags(task: &Task) -> Vec<&'static str> {
+pub fn task_flags(task: &Task) -> Vec<&'static str> {
     let mut flags = oddities(task.oddities);
     // A trail that was cut off has no beginning to judge.
     let whole = usize::try_from(task.events).is_ok_and(|events| events == task.trail.len());

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::journal::Journal;
 use crate::journal::sqlite::SqliteJournal;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -33,6 +34,8 @@ pub struct Admin {
     pub journal: Arc<SqliteJournal>,
     /// What was counted.
     pub metrics: Arc<Metrics>,
+    /// How long an open task may be silent before it counts as stale.
+    pub stale_after: Duration,
 }
 
 type Answer = http::Response<Full<Bytes>>;
@@ -84,7 +87,7 @@ impl Admin {
                 Ok(()) => text(StatusCode::OK, "ready\n"),
                 Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason + "\n"),
             },
-            "/metrics" => self.metrics(),
+            "/metrics" => self.metrics().await,
             _ => text(StatusCode::NOT_FOUND, "/healthz, /readyz or /metrics\n"),
         }
     }
@@ -106,8 +109,13 @@ impl Admin {
             .unwrap_or_else(|_| Err("not in time".into()))
     }
 
-    fn metrics(&self) -> Answer {
-        match self.metrics.render(&self.journal.stats()) {
+    async fn metrics(&self) -> Answer {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let stale_before = now.unwrap_or_default().saturating_sub(self.stale_after);
+        let stale_before_ms = u64::try_from(stale_before.as_millis()).unwrap_or(u64::MAX);
+        // What the journal cannot tell now is absent; the rest still counts.
+        let tasks = self.journal.summarize(stale_before_ms).await.ok();
+        match self.metrics.render(&self.journal.stats(), tasks.as_ref()) {
             Ok(body) => {
                 let mut answer = text(StatusCode::OK, body);
                 let format = HeaderValue::from_static(prometheus::TEXT_FORMAT);

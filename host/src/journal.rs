@@ -49,5 +49,5 @@ pub trait Journal: Send + Sync + 'static {
     ) -> Result<QuarantinePage, Error>;
 
     /// The journal at a glance.
-    async fn summarize(&self) -> Result<Summary, Error>;
+    async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
 }

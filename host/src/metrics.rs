@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use batchtask_guest::Class;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::journal::Summary;
 use crate::journal::sqlite::{Observer, Stats};
 use crate::receiver::Report;
 
@@ -149,9 +151,16 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text format.
-    pub(crate) fn render(&self, journal: &Stats) -> Result<Vec<u8>, prometheus::Error> {
+    pub(crate) fn render(
+        &self,
+        journal: &Stats,
+        tasks: Option<&Summary>,
+    ) -> Result<Vec<u8>, prometheus::Error> {
         let mut families = self.registry.gather();
         families.extend(journal_registry(journal)?.gather());
+        if let Some(tasks) = tasks {
+            families.extend(tasks_registry(tasks)?.gather());
+        }
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
@@ -210,9 +219,39 @@ fn journal_registry(stats: &Stats) -> Result<Registry, prometheus::Error> {
         ),
     ] {
         let gauge = gauge(&format!("batchtask_journal_{name}"), help)?;
-        register(&registry, gauge)?.set(i64::try_from(value).unwrap_or(i64::MAX));
+        register(&registry, gauge)?.set(signed(value));
     }
     Ok(registry)
+}
+
+/// The tasks as they are now. By class, for a status may be any text.
+fn tasks_registry(summary: &Summary) -> Result<Registry, prometheus::Error> {
+    let registry = Registry::new();
+    let opts = Opts::new("batchtask_tasks", "Tasks, by class of their status.");
+    let tasks = register(&registry, IntGaugeVec::new(opts, &["class"])?)?;
+    for class in [Class::Open, Class::Retryable, Class::Final] {
+        tasks.with_label_values(&[class.name()]).set(0);
+    }
+    for count in &summary.statuses {
+        let class = Class::of_rank(count.rank).name();
+        tasks.with_label_values(&[class]).add(signed(count.tasks));
+    }
+    if let Some(stale) = summary.stale {
+        let help = "Open tasks that have been silent longer than BATCHTASK_STALE_AFTER_S.";
+        let gauge = gauge("batchtask_stale_tasks", help)?;
+        register(&registry, gauge)?.set(signed(stale));
+    }
+    if let Some(at_ms) = summary.last_received_at_ms {
+        let name = "batchtask_last_notification_timestamp_seconds";
+        let help = "When a notification last arrived, in seconds since 1970.";
+        let gauge = register(&registry, Gauge::new(name, help)?)?;
+        gauge.set(Duration::from_millis(at_ms).as_secs_f64());
+    }
+    Ok(registry)
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 fn counter(name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {

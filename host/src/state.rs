@@ -160,8 +160,8 @@ impl import::Host for Shared {
         Ok(self.journal.list_quarantine(cursor, limit).await)
     }
 
-    async fn summarize(&mut self) -> Called<Summary> {
-        Ok(self.journal.summarize().await)
+    async fn summarize(&mut self, stale_before_ms: u64) -> Called<Summary> {
+        Ok(self.journal.summarize(stale_before_ms).await)
     }
 }
 

@@ -71,7 +71,7 @@ impl journal::Guest for Adapter {
         open()?.list_quarantine(cursor.as_deref(), limit)
     }
 
-    fn summarize() -> Result<Summary, Error> {
+    fn summarize(_: u64) -> Result<Summary, Error> {
         let text = "a key-value store is not counted through for a glance";
         Err(Error::Unsupported(text.into()))
     }

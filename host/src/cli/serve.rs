@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use batchtask_guest::settings::SETTINGS;
@@ -113,8 +114,8 @@ impl Serve {
         let address = listener.local_addr()?;
         let mut settings = self.settings()?;
         let made_token = made_read_token(&mut settings, address)?;
-        let max_body_bytes = max_body_bytes(&settings)?;
-        self.warn_of_little_memory(max_body_bytes);
+        let checked = checked(&settings)?;
+        self.warn_of_little_memory(checked.max_body_bytes);
         let tls = self.tls()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
 
@@ -136,6 +137,7 @@ impl Serve {
                 receiver: receiver.clone(),
                 journal: journal.clone(),
                 metrics: metrics.clone(),
+                stale_after: Duration::from_millis(checked.stale_after_ms),
             };
             tokio::spawn(admin.serve(listener));
         }
@@ -143,10 +145,11 @@ impl Serve {
         if let Some(token) = made_token {
             // Not a log line: it is for whoever started the program, once.
             eprintln!(
-                "\n  Read:  curl -H 'Authorization: Bearer {token}' {scheme}://{address}/tasks\n"
+                "\n  Open:  {scheme}://{address}/?token={token}\n  \
+                 Read:  curl -H 'Authorization: Bearer {token}' {scheme}://{address}/tasks\n"
             );
         }
-        Server::new(receiver, max_body_bytes, self.limits, metrics, tls)
+        Server::new(receiver, checked.max_body_bytes, self.limits, metrics, tls)
             .serve(listener, stop)
             .await;
         journal.close();
@@ -242,13 +245,12 @@ async fn listen(address: &str) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on `{address}`"))
 }
 
-/// The host reads bodies before the component does, under the same limit.
-fn max_body_bytes(settings: &Settings) -> anyhow::Result<usize> {
+/// The settings as the component understands them. The host reads bodies before
+/// the component does, under the same limit, and counts stale tasks.
+fn checked(settings: &Settings) -> anyhow::Result<batchtask_guest::settings::Settings> {
     let look_up = |name: &str| settings.get(name).map(String::from);
-    match batchtask_guest::settings::Settings::read(look_up) {
-        Ok(settings) => Ok(settings.max_body_bytes),
-        Err(wrong) => bail!(wrong.join("\n")),
-    }
+    let checked = batchtask_guest::settings::Settings::read(look_up);
+    checked.map_err(|wrong| anyhow::anyhow!(wrong.join("\n")))
 }
 
 /// Who tries it on their own machine is not asked for a read token: one is

@@ -377,7 +377,9 @@ impl Journal for SqliteJournal {
             .await
     }
 
-    async fn summarize(&self) -> Result<Summary, Error> {
-        self.readers.read(tasks::summarize).await
+    async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {
+        self.readers
+            .read(move |connection| tasks::summarize(connection, stale_before_ms))
+            .await
     }
 }

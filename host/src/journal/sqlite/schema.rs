@@ -12,7 +12,7 @@ const APPLICATION_ID: i32 = 0x6274_6a6c;
 
 /// One script a schema version; `PRAGMA user_version` counts those that ran.
 /// A script that was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// How long a write waits for another process's lock on the file. Short
 /// enough that two such waits fit in the receiver's ten seconds.

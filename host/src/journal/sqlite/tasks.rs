@@ -161,14 +161,24 @@ impl Listing {
     }
 }
 
+/// The greatest rank of a task that is still open.
+const OPEN_RANK_MAX: u8 = 3;
+
 /// The journal at a glance.
-pub(super) fn summarize(connection: &Connection) -> rusqlite::Result<Summary> {
-    let sql = "SELECT status, rank, count(*) FROM tasks INDEXED BY tasks_by_rank \
-               GROUP BY rank, status ORDER BY rank, status";
+pub(super) fn summarize(
+    connection: &Connection,
+    stale_before_ms: u64,
+) -> rusqlite::Result<Summary> {
+    let sql = "SELECT status, rank, count(*), sum(last_received_at_ms < ?1) \
+               FROM tasks INDEXED BY tasks_by_rank GROUP BY rank, status ORDER BY rank, status";
+    let mut stale = 0;
     let statuses = connection
         .prepare_cached(sql)?
-        .query_map([], |row| {
+        .query_map([saturated(stale_before_ms)], |row| {
             let (status, rank, tasks) = (row.get(0)?, row.get(1)?, unsigned(row.get(2)?));
+            if rank <= OPEN_RANK_MAX {
+                stale += unsigned(row.get(3)?);
+            }
             Ok(StatusCount {
                 status,
                 rank,
@@ -182,6 +192,7 @@ pub(super) fn summarize(connection: &Connection) -> rusqlite::Result<Summary> {
     Ok(Summary {
         statuses,
         last_received_at_ms: last.map(unsigned),
+        stale: Some(stale),
     })
 }
 

@@ -254,7 +254,7 @@ async fn what_waits_is_durable_once_the_journal_is_closed() {
     let refused = journal.append(event("task", "Fail", 2), None).await;
     assert!(matches!(refused, Err(Error::Unavailable(_))));
     assert!(matches!(
-        journal.summarize().await,
+        journal.summarize(0).await,
         Err(Error::Unavailable(_))
     ));
     let wal = journal.folder.path().join("journal.db-wal");

@@ -121,7 +121,7 @@ async fn print_read_times(journal: &Fixture) {
         started.elapsed().as_secs_f64() * 1000.0
     );
     let started = Instant::now();
-    journal.summarize().await.unwrap();
+    journal.summarize(0).await.unwrap();
     println!(
         "summary                  {:>8.2} ms",
         started.elapsed().as_secs_f64() * 1000.0

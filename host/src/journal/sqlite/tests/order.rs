@@ -83,7 +83,7 @@ async fn state(journal: &SqliteJournal) -> Vec<String> {
         }
         lines.push(format!("{task:?}"));
     }
-    let summary = journal.summarize().await.unwrap();
+    let summary = journal.summarize(0).await.unwrap();
     lines.push(format!("{summary:?}"));
     lines
 }

@@ -446,7 +446,7 @@ async fn closing_ends_the_wait_of_followers() {
 #[tokio::test]
 async fn the_summary_counts_tasks_by_status_and_duplicates_as_arrivals() {
     let journal = Fixture::new();
-    let empty = journal.summarize().await.unwrap();
+    let empty = journal.summarize(NOW_MS).await.unwrap();
     assert!(empty.statuses.is_empty() && empty.last_received_at_ms.is_none());
     for (task, status, rank) in [
         ("a", "Success", 5),
@@ -466,7 +466,7 @@ async fn the_summary_counts_tasks_by_status_and_duplicates_as_arrivals() {
         ..event("a", "Success", 1)
     };
     journal.append(again, None).await.unwrap();
-    let summary = journal.reopen().summarize().await.unwrap();
+    let summary = journal.reopen().summarize(NOW_MS + 1).await.unwrap();
     let counts: Vec<_> = summary
         .statuses
         .iter()
@@ -474,4 +474,7 @@ async fn the_summary_counts_tasks_by_status_and_duplicates_as_arrivals() {
         .collect();
     assert_eq!(counts, [("Waitting", 1, 1), ("Success", 5, 2)]);
     assert_eq!(summary.last_received_at_ms, Some(NOW_MS + 7));
+    assert_eq!(summary.stale, Some(1), "what is over is never stale");
+    let summary = journal.summarize(NOW_MS).await.unwrap();
+    assert_eq!(summary.stale, Some(0), "an event arrived then");
 }

@@ -1,0 +1,238 @@
+//! The pages: what the reads answer, for people.
+//!
+//! Useful without the script, which only fetches the page again and puts what
+//! changed in its place. Nothing is loaded from elsewhere, and the content
+//! security policy allows the one style and the one script by their digests.
+
+mod html;
+mod lists;
+mod task;
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use base64ct::{Base64, Encoding};
+use batchtask_notification::{Class, Status, push_decimal, time};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+use crate::bindings::exports::batchtask::receiver::intake::Response;
+use crate::outcomes::{Problem, Success, report, respond};
+use html::Html;
+
+pub use lists::{TaskList, quarantine};
+pub use task::task;
+
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = include_str!("page/script.js");
+
+/// The cookie that a reader's browser keeps.
+const COOKIE: &str = "batchtask_read_token";
+
+/// A whole page around its main part.
+fn page(title: &str, main: &mut dyn FnMut(&mut Html)) -> Response {
+    let mut html = Html::default();
+    html.fill(
+        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>\
+         <meta name='viewport' content='width=device-width'>\
+         <link rel='icon' href='data:,'><title>$</title><style>",
+        &[title],
+    );
+    html.markup(STYLE);
+    html.markup(
+        "</style></head><body><header><a href='/'>Batch tasks</a>\
+         <a href='/page/quarantine'>Quarantine</a></header><main>",
+    );
+    html.fill("<h1>$</h1>", &[title]);
+    main(&mut html);
+    html.markup("</main><script>");
+    html.markup(SCRIPT);
+    html.markup("</script></body></html>");
+    let success = Success::Read;
+    let mut response = respond(
+        success.status(),
+        "text/html; charset=utf-8",
+        html.into_text().into_bytes(),
+        report(success.label()),
+    );
+    let headers = &mut response.headers;
+    headers.push(("content-security-policy".into(), policy()));
+    headers.push(("referrer-policy".into(), "no-referrer".into()));
+    response
+}
+
+fn policy() -> String {
+    let mut policy = String::from(
+        "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
+         img-src data:; connect-src 'self'",
+    );
+    for (directive, source) in [("style-src", STYLE), ("script-src", SCRIPT)] {
+        policy.push_str("; ");
+        policy.push_str(directive);
+        policy.push_str(" 'sha256-");
+        policy.push_str(&Base64::encode_string(&Sha256::digest(source)));
+        policy.push('\'');
+    }
+    policy
+}
+
+/// A problem, for people. One who is not proven is asked for the token.
+pub fn problem(problem: Problem) -> Response {
+    let refusal = problem.refusal;
+    let told = page(refusal.text(), &mut |html| {
+        if problem.detail != refusal.text() {
+            html.fill("<p>$</p>", &[&problem.detail]);
+        }
+        if refusal.status() == 401 {
+            html.markup(
+                "<form action='/'><label>Read token<input type='password' name='token' required>\
+                 </label><button>Enter</button></form>",
+            );
+        }
+    });
+    let mut response = problem.into_response();
+    response.headers.retain(|(name, _)| name != "content-type");
+    let is_new =
+        |(name, _): &(String, String)| name != "x-content-type-options" && name != "cache-control";
+    response
+        .headers
+        .extend(told.headers.into_iter().filter(is_new));
+    response.body = told.body;
+    response
+}
+
+/// The answer to the link that carries the token: the browser keeps it as a
+/// cookie, and goes on to the page without it. Not by a redirect: one that
+/// began on another site would not send a cookie of `SameSite=Strict`.
+pub fn entered(token: &str) -> Response {
+    let mut response = page("Batch tasks", &mut |html| {
+        html.markup("<p><a href='/'>Go on</a></p>");
+    });
+    let mut cookie = String::from(COOKIE);
+    cookie.push('=');
+    cookie.extend(utf8_percent_encode(token, NON_ALPHANUMERIC));
+    cookie.push_str("; Path=/; HttpOnly; SameSite=Strict");
+    response.headers.push(("set-cookie".into(), cookie));
+    response.headers.push(("refresh".into(), "0;url=/".into()));
+    response
+}
+
+/// The token in a `Cookie` field.
+pub fn token_of(cookies: &str) -> Option<String> {
+    let mut pairs = cookies
+        .split(';')
+        .filter_map(|pair| pair.trim_ascii().split_once('='));
+    let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
+    crate::routes::decode(value)
+}
+
+/// The path of a task's page.
+fn path_of(app_id: &str, task_id: &str) -> String {
+    let mut path = String::from("/page/tasks");
+    for id in [app_id, task_id] {
+        path.push('/');
+        path.extend(utf8_percent_encode(id, NON_ALPHANUMERIC));
+    }
+    path
+}
+
+/// A text as part of a query string.
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).collect()
+}
+
+/// A status as icon and word.
+fn status(html: &mut Html, status: &str, rank: u8) {
+    let class = Class::of_rank(rank);
+    let icon = match (class, Status::of(status)) {
+        (_, Status::Stopped | Status::Stopping) => "■",
+        (Class::Open, _) => "◔",
+        (Class::Retryable, _) => "✖",
+        (Class::Final, _) => "✔",
+    };
+    html.fill(
+        "<span class='$'><span aria-hidden='true'>$</span> $</span>",
+        &[class.name(), icon, status],
+    );
+}
+
+/// An instant, to the second.
+fn instant(html: &mut Html, at_ms: u64) {
+    let exact = time::rfc3339(at_ms).unwrap_or_default();
+    let (day, rest) = exact.split_once('T').unwrap_or_default();
+    let second = rest.split('.').next().unwrap_or_default();
+    html.fill("<time datetime='$'>$ $</time>", &[&exact, day, second]);
+}
+
+/// How long something took, in its two greatest units.
+fn span(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let (great, great_unit, small, small_unit) = match (days, hours, minutes) {
+        (0, 0, 0) => (seconds, " s", 0, ""),
+        (0, 0, _) => (minutes, " min", seconds % 60, " s"),
+        (0, _, _) => (hours, " h", minutes % 60, " min"),
+        _ => (days, " d", hours % 24, " h"),
+    };
+    let mut text = decimal(great);
+    text.push_str(great_unit);
+    if small > 0 {
+        text.push(' ');
+        push_decimal(&mut text, small);
+        text.push_str(small_unit);
+    }
+    text
+}
+
+fn decimal(value: u64) -> String {
+    let mut text = String::new();
+    push_decimal(&mut text, value);
+    text
+}
+
+/// Bytes as text, cut off where it gets long; and what was done to them.
+fn excerpt(bytes: &[u8]) -> (String, &'static str) {
+    const LENGTH: usize = 2048;
+    match core::str::from_utf8(bytes) {
+        Ok(text) if text.len() <= LENGTH => (text.to_owned(), ""),
+        Ok(text) => {
+            let cut = text.get(..text.floor_char_boundary(LENGTH));
+            (cut.unwrap_or_default().to_owned(), ", cut off here")
+        }
+        Err(_) => {
+            let cut = bytes.get(..LENGTH).unwrap_or(bytes);
+            (Base64::encode_string(cut), ", as base64")
+        }
+    }
+}
+
+/// A body behind a summary.
+fn body(html: &mut Html, seq: u64, bytes: &[u8]) {
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let (text, note) = excerpt(bytes);
+    html.fill(
+        "<details id='b$'><summary>Body, $ bytes$</summary><pre>$</pre></details>",
+        &[&decimal(seq), &decimal(length), note, &text],
+    );
+}
+
+/// Words with spaces between.
+fn words(words: &[&'static str]) -> String {
+    words.join(" ")
+}
+
+/// The link to the next page: the same query with another cursor.
+fn next(html: &mut Html, path: &str, query: &str, cursor: Option<&str>) {
+    let Some(cursor) = cursor else { return };
+    let mut target = String::from(path);
+    target.push('?');
+    for pair in query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="))
+    {
+        target.push_str(pair);
+        target.push('&');
+    }
+    target.push_str("cursor=");
+    target.extend(utf8_percent_encode(cursor, NON_ALPHANUMERIC));
+    html.fill("<p><a href='$' rel='next'>Next page</a></p>", &[&target]);
+}

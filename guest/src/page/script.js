@@ -1,0 +1,22 @@
+(() => {
+const live = from => from.querySelectorAll('[data-live]');
+const refresh = async () => {
+if (document.hidden) return;
+const answer = await fetch(location.href);
+if (!answer.ok) return;
+const news = live(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+live(document).forEach((old, at) => {
+const next = news[at];
+if (!next || old.innerHTML === next.innerHTML) return;
+const focus = document.activeElement;
+const link = old.contains(focus) && focus.getAttribute('href');
+for (const open of old.querySelectorAll('details[open]')) {
+const same = open.id && next.querySelector('#' + open.id);
+if (same) same.open = true;
+}
+old.replaceChildren(...next.childNodes);
+for (const a of old.querySelectorAll('a')) if (link && a.getAttribute('href') === link) a.focus();
+});
+};
+setInterval(() => refresh().catch(() => {}), 3000);
+})();
