@@ -16,7 +16,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::exports::batchtask::receiver::intake::Response;
+use crate::journal::Task;
 use crate::outcomes::{Problem, Success, report, respond};
+use crate::views::is_stale;
 use html::Html;
 
 pub use lists::{TaskList, quarantine};
@@ -142,17 +144,24 @@ fn encoded(text: &str) -> String {
 
 /// A status as icon and word.
 fn status(html: &mut Html, status: &str, rank: u8) {
-    let class = Class::of_rank(rank);
-    let icon = match (class, Status::of(status)) {
-        (_, Status::Stopped | Status::Stopping) => "■",
-        (Class::Open, _) => "◔",
-        (Class::Retryable, _) => "✖",
-        (Class::Final, _) => "✔",
+    let (style, icon) = match (Class::of_rank(rank), Status::of(status)) {
+        (_, Status::Stopped | Status::Stopping) => ("dim", "■"),
+        (_, Status::PartialSuccess) => ("warn", "◑"),
+        (Class::Open, _) => ("open", "◔"),
+        (Class::Retryable, _) => ("bad", "✖"),
+        (Class::Final, _) => ("good", "✔"),
     };
     html.fill(
         "<span class='$'><span aria-hidden='true'>$</span> $</span>",
-        &[class.name(), icon, status],
+        &[style, icon, status],
     );
+}
+
+/// That a task is silent, if it is.
+fn silence(html: &mut Html, task: &Task, stale_before_ms: u64) {
+    if is_stale(task, stale_before_ms) {
+        html.markup(" <span class='warn'>⚠ silent</span>");
+    }
 }
 
 /// An instant, to the second.

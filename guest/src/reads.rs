@@ -1,6 +1,7 @@
 //! The answers to GET.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use batchtask_notification::{Class, time};
 
@@ -218,7 +219,41 @@ fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
     })
 }
 
+/// An instant with the parts that were left out: a day begins at midnight.
+fn whole_instant(text: &str) -> Option<String> {
+    const MIDNIGHT: &str = "yyyy-mm-ddT00:00:00.000Z";
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let is_a_part = matches!(text.len(), 10 | 16 | 19 | 23);
+    let rest = MIDNIGHT.get(text.len()..).filter(|_| is_a_part)?;
+    let mut whole = String::from(text);
+    whole.push_str(rest);
+    Some(whole)
+}
+
 fn instant(parameters: &mut Parameters, name: &str) -> Result<Option<u64>, Box<Problem>> {
-    let form = "a UTC instant such as `2026-01-31T12:00:00.000Z`";
-    parameters.parsed(name, form, time::parse_milliseconds)
+    let form = "a UTC instant such as `2026-01-31T12:00:00.000Z`, or `2026-01-31`";
+    parameters.parsed(name, form, |text| {
+        time::parse_milliseconds(&whole_instant(text)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_may_leave_out_its_end() {
+        for (text, whole) in [
+            ("2026-01-31", "2026-01-31T00:00:00.000Z"),
+            ("2026-01-31T12:34", "2026-01-31T12:34:00.000Z"),
+            ("2026-01-31T12:34:56", "2026-01-31T12:34:56.000Z"),
+            ("2026-01-31T12:34:56Z", "2026-01-31T12:34:56.000Z"),
+            ("2026-01-31T12:34:56.789Z", "2026-01-31T12:34:56.789Z"),
+        ] {
+            assert_eq!(whole_instant(text).as_deref(), Some(whole));
+        }
+        for text in ["", "2026", "2026-01-31T12", "2026-01-31T12:34:56.7890"] {
+            assert_eq!(whole_instant(text), None, "{text}");
+        }
+    }
 }

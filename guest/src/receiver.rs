@@ -82,11 +82,12 @@ impl<J: Journal> Receiver<'_, J> {
             return self.notify(request);
         }
         let mut parameters = Parameters::of(query);
-        if view == View::Page
-            && let Some(token) = parameters.text("token")
-        {
-            self.check_token(Some(&token))?;
-            return Ok(page::entered(&token));
+        if view == View::Page {
+            parameters.drop_empty();
+            if let Some(token) = parameters.text("token") {
+                self.check_token(Some(&token))?;
+                return Ok(page::entered(&token));
+            }
         }
         self.check_reader(&request.headers)?;
         let is_feed = route == Route::Feed;

@@ -129,6 +129,11 @@ impl Parameters {
         Self(pairs.collect())
     }
 
+    /// Forgets what has no value: a form sends every field, filled in or not.
+    pub fn drop_empty(&mut self) {
+        self.0.retain(|(_, value)| !value.is_empty());
+    }
+
     /// A parameter as text, and out of the way.
     pub fn text(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(found, _)| found == name)?;

@@ -3,11 +3,11 @@
 use alloc::string::String;
 
 use super::html::Html;
-use super::{body, decimal, instant, next, page, path_of, span, status, words};
+use super::{body, decimal, instant, next, page, path_of, silence, span, status, words};
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{QuarantinePage, Summary, Task, TaskPage};
 use crate::routes::Parameters;
-use crate::views::{is_stale, task_flags};
+use crate::views::task_flags;
 use batchtask_notification::Class;
 
 /// What the page of tasks shows.
@@ -23,6 +23,10 @@ pub struct TaskList<'a> {
     /// Before when an open task is silent, in milliseconds since 1970.
     pub stale_before_ms: u64,
 }
+
+/// How many statuses the strip counts: there are as many as the platform, or
+/// whoever sends, has words for.
+const STATUSES_MAX: usize = 16;
 
 impl TaskList<'_> {
     /// The page.
@@ -43,7 +47,7 @@ impl TaskList<'_> {
 
     fn strip(&self, html: &mut Html, summary: &Summary) {
         html.markup("<ul>");
-        for count in &summary.statuses {
+        for count in summary.statuses.iter().take(STATUSES_MAX) {
             html.fill(
                 "<li><a href='/?status=$'>",
                 &[&super::encoded(&count.status)],
@@ -53,7 +57,7 @@ impl TaskList<'_> {
         }
         if let Some(stale @ 1..) = summary.stale {
             html.fill(
-                "<li><a class='stale' href='/?class=open&amp;order=oldest'>⚠ silent</a> <b>$</b></li>",
+                "<li><a class='warn' href='/?class=open&amp;order=oldest'>⚠ silent</a> <b>$</b></li>",
                 &[&decimal(stale)],
             );
         }
@@ -70,19 +74,22 @@ impl TaskList<'_> {
 
     fn form(&self, html: &mut Html) {
         let mut given = Parameters::of(self.query);
-        html.markup("<form action='/'>");
-        for (name, label) in [
-            ("q", "Text"),
-            ("status", "Status"),
-            ("task_type", "Type"),
-            ("app_id", "Application"),
-            ("since", "Changed since (UTC)"),
-            ("until", "and before"),
+        html.markup(match self.query {
+            "" => "<details><summary>Filter</summary><form action='/'>",
+            _ => "<details open><summary>Filter</summary><form action='/'>",
+        });
+        for (name, label, kind) in [
+            ("q", "Text", "search"),
+            ("status", "Status", "text"),
+            ("task_type", "Type", "text"),
+            ("app_id", "Application", "text"),
+            ("since", "Changed since (UTC)", "datetime-local"),
+            ("until", "and before (UTC)", "datetime-local"),
         ] {
             let value = given.text(name).unwrap_or_default();
             html.fill(
-                "<label>$<input name='$' value='$'></label>",
-                &[label, name, &value],
+                "<label>$<input type='$' name='$' value='$'></label>",
+                &[label, kind, name, &value],
             );
         }
         for (name, label, options) in [
@@ -106,7 +113,7 @@ impl TaskList<'_> {
             }
             html.markup("</select></label>");
         }
-        html.markup("<button>Filter</button></form>");
+        html.markup("<button>Filter</button></form></details>");
     }
 
     fn table(&self, html: &mut Html) {
@@ -130,9 +137,7 @@ impl TaskList<'_> {
     fn row(&self, html: &mut Html, task: &Task) {
         html.markup("<tr><td>");
         status(html, &task.status, task.rank);
-        if is_stale(task, self.stale_before_ms) {
-            html.markup(" <span class='stale'>⚠ silent</span>");
-        }
+        silence(html, task, self.stale_before_ms);
         html.fill(
             "<td><a href='$'>$</a><td class='w'>$<td class='w'>$<td>",
             &[

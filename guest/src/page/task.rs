@@ -2,10 +2,11 @@
 
 use super::html::Html;
 use super::lists::duration;
-use super::{body, decimal, excerpt, instant, next, page, path_of, span, status, words};
+use super::{body, decimal, excerpt, instant, next, page, path_of, silence, span, status, words};
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{HistoryPage, StoredEvent, Task};
-use crate::views::{event_flags, is_stale, steps, task_flags};
+use crate::views::{event_flags, steps, task_flags};
+use alloc::string::String;
 
 /// The page: its state, and when each change happened and arrived.
 pub fn task(
@@ -18,9 +19,7 @@ pub fn task(
     page(&task.task_id, &mut |html| {
         html.markup("<div data-live><p>");
         status(html, &task.status, task.rank);
-        if is_stale(task, stale_before_ms) {
-            html.markup(" <span class='stale'>⚠ silent</span>");
-        }
+        silence(html, task, stale_before_ms);
         html.markup("</p><dl>");
         for (name, value) in [
             ("Application", task.app_id.as_str()),
@@ -30,7 +29,9 @@ pub fn task(
             ("Duplicates", &decimal(task.duplicates)),
             ("Flags", &words(&task_flags(task))),
         ] {
-            html.fill("<div><dt>$<dd>$</div>", &[name, value]);
+            if !value.is_empty() {
+                html.fill("<div><dt>$<dd>$</div>", &[name, value]);
+            }
         }
         html.markup("</dl><h2>History (UTC)</h2><ol>");
         for (stored, step) in steps(history) {
@@ -52,15 +53,22 @@ fn event(html: &mut Html, stored: &StoredEvent, step: Option<&'static str>) {
     html.markup("<i>arrived ");
     instant(html, event.received_at_ms);
     let delay_ms = event.received_at_ms.saturating_sub(event.occurred_at_ms);
-    html.fill(
-        ", $ later; repeated $ times; $ $</i>",
-        &[
-            &span(delay_ms),
-            &decimal(stored.duplicates),
-            &stored.request_ids.join(" "),
-            &words(&event_flags(stored, step)),
-        ],
-    );
+    html.fill(", $ later", &[&span(delay_ms)]);
+    let duplicates = match stored.duplicates {
+        0 => String::new(),
+        duplicates => decimal(duplicates),
+    };
+    for (name, value) in [
+        ("times again", duplicates),
+        ("request", stored.request_ids.join(" ")),
+        ("signature", event.signature.clone().unwrap_or_default()),
+        ("flags", words(&event_flags(stored, step))),
+    ] {
+        if !value.is_empty() {
+            html.fill("; $: $", &[name, &value]);
+        }
+    }
+    html.markup("</i>");
     if !event.status_desc.is_empty() {
         let (text, note) = excerpt(event.status_desc.as_bytes());
         html.fill("<p>$$</p>", &[&text, note]);
