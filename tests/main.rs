@@ -15,6 +15,7 @@
 //! | `faults` | calls that fail: an error for one request, and nothing lost |
 //! | `limits` | beyond a limit the answer comes at once |
 //! | `logs` | no secret, and no control character of somebody else's |
+//! | `pages` | who gets to see them, what is on them, where their links lead |
 //! | `senders` | who is not proven gets nothing in and nothing out |
 //! | `settings` | a bad setting stops the start, by name |
 //! | `pushes` | all of that under the platform's own rules for pushing |
@@ -39,6 +40,7 @@ mod limits;
 mod logs;
 mod order;
 mod outcomes;
+mod pages;
 mod pushes;
 mod senders;
 mod settings;

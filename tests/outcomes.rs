@@ -727,13 +727,14 @@ async fn a_component_that_cannot_check_its_settings_answers_nothing_with_bad_one
     assert_eq!(body["type"], "urn:batchtask:problem:misconfigured");
 }
 
-/// The rows of the table of outcomes that a test here, or in `disks`, asks for
+/// The rows of the table of outcomes that a test here, in `disks` or in `pages` asks for
 /// by name.
-const SEEN: [&str; 20] = [
+const SEEN: [&str; 21] = [
     "recorded",
     "duplicate",
     "quarantined",
     "read",
+    "not-modified",
     "not-found",
     "method-not-allowed",
     "unauthorized",

@@ -194,7 +194,8 @@ async fn read_answer(
         read_more(stream, &mut bytes).await?;
     };
     let length = match headers.get("content-length") {
-        _ if is_head => Some(0),
+        // Neither has a body.
+        _ if is_head || status == 304 => Some(0),
         Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()),
         None => None,
     };
