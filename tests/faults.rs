@@ -39,10 +39,10 @@ async fn a_component_that_traps_ends_one_request() {
     assert_eq!(host.admin().get("/readyz").await.status, 200);
 }
 
-/// Starts a program in which some calls of the system fail; none where that is
-/// not allowed. It is no child of `strace`, but the other way round, so that it
-/// can be killed.
-fn failing(calls: &str, error: &str, when: &str) -> Option<Vec<String>> {
+/// Starts a program in which some calls of the system are tampered with, as
+/// `strace` puts it; none where that is not allowed. It is no child of
+/// `strace`, but the other way round, so that it can be killed.
+pub(crate) fn tampering(calls: &str, how: &str) -> Option<Vec<String>> {
     let wrapper: Vec<String> = [
         "strace",
         "-D",
@@ -55,10 +55,7 @@ fn failing(calls: &str, error: &str, when: &str) -> Option<Vec<String>> {
     .into_iter()
     .map(str::to_owned)
     .chain(["-e".into(), format!("trace={calls}")])
-    .chain([
-        "-e".into(),
-        format!("inject={calls}:error={error}:when={when}"),
-    ])
+    .chain(["-e".into(), format!("inject={calls}:{how}")])
     .collect();
     let mut trial = Command::new(&wrapper[0]);
     trial.args(&wrapper[1..]).arg("true");
@@ -66,7 +63,7 @@ fn failing(calls: &str, error: &str, when: &str) -> Option<Vec<String>> {
     if works.is_ok_and(|status| status.success()) {
         return Some(wrapper);
     }
-    eprintln!("skipped: calls cannot be made to fail here (strace)");
+    eprintln!("skipped: calls cannot be tampered with here (strace)");
     None
 }
 
@@ -81,7 +78,7 @@ async fn a_disk_that_fails_now_and_then_loses_nothing_that_was_acknowledged() {
         ("pwrite64", "EIO", "200+37"),
         ("pwrite64", "ENOSPC", "200+37"),
     ] {
-        let Some(wrapper) = failing(calls, error, when) else {
+        let Some(wrapper) = tampering(calls, &format!("error={error}:when={when}")) else {
             return;
         };
         let folder = tempfile::tempdir().unwrap();
@@ -121,7 +118,7 @@ async fn a_disk_that_fails_now_and_then_loses_nothing_that_was_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_fails_for_good_is_a_503_and_reads_go_on() {
     for (calls, error) in [("fdatasync,fsync", "EIO"), ("pwrite64", "EIO")] {
-        let Some(wrapper) = failing(calls, error, "60+") else {
+        let Some(wrapper) = tampering(calls, &format!("error={error}:when=60+")) else {
             return;
         };
         let folder = tempfile::tempdir().unwrap();

@@ -225,3 +225,21 @@ async fn an_answer_that_nobody_takes_ends_the_connection() {
     assert!(rest.len() < whole, "{} bytes came", rest.len());
     host.client().post(EXAMPLE).await.expect(200, "recorded");
 }
+
+/// Whoever says that nothing more will follow may still wait for the answer.
+#[tokio::test]
+async fn a_caller_that_closes_its_sending_side_is_answered() {
+    let (_folder, host) = host(&[]);
+    let get = format!(
+        "GET /events?wait=1 HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {READ_TOKEN}\r\n\r\n"
+    );
+    let answer = host.client().break_off(get.as_bytes()).await;
+    answer.expect("an answer").expect(200, "read");
+    let length = EXAMPLE.len();
+    let post = format!(
+        "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n{EXAMPLE}"
+    );
+    let answer = host.client().break_off(post.as_bytes()).await;
+    answer.expect("an answer").expect(200, "recorded");
+    while host.metrics().await.value("batchtask_connections") > 0.0 {}
+}

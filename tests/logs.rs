@@ -214,6 +214,31 @@ async fn text_lines_escape_control_characters() {
     assert!(said.contains(r"c\u{1b}[2J"), "{said}");
 }
 
+/// A method may be any token, as long as a header may be.
+#[tokio::test]
+async fn a_method_that_nobody_knows_is_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path()).keeping_all_lines();
+    let host = setup.with_admin().start();
+    let made_up = "M4de-Up!".repeat(1000);
+    let mut client = host.client();
+    for method in [&made_up, "M4de-Up!", "get", "DELETE"] {
+        let answer = client.request(method, "/notifications", &[], b"").await;
+        answer.expect(405, "method-not-allowed");
+    }
+    let metrics = host.admin().get("/metrics").await.text();
+    let said = host.last_words();
+    for text in [&metrics, &said] {
+        assert!(!text.contains("M4de-Up!"), "{text}");
+    }
+    assert_eq!(said.matches("method=\"other\"").count(), 3, "{said}");
+    assert_eq!(said.matches("method=\"DELETE\"").count(), 1, "{said}");
+    assert!(
+        metrics.contains("_count{method=\"other\"} 3\n"),
+        "{metrics}"
+    );
+}
+
 #[tokio::test]
 async fn json_lines_are_json_and_hold_ids_word_for_word() {
     let folder = tempfile::tempdir().unwrap();

@@ -17,6 +17,7 @@
 //! | `logs` | no secret, and no control character of somebody else's |
 //! | `pages` | who gets to see them, what is on them, where their links lead |
 //! | `senders` | who is not proven gets nothing in and nothing out |
+//! | `readers` | readers never keep notifications waiting |
 //! | `settings` | a bad setting stops the start, by name |
 //! | `pushes` | all of that under the platform's own rules for pushing |
 //! | `slow` | who is slow costs nothing but their own connection |
@@ -42,6 +43,7 @@ mod order;
 mod outcomes;
 mod pages;
 mod pushes;
+mod readers;
 mod senders;
 mod settings;
 mod slow;

@@ -97,13 +97,13 @@ async fn arrive(host: &Host, mut bodies: Vec<String>, seed: u64) -> Vec<String> 
         seen.push(history.iter().map(without_arrival).collect());
     }
     assert_eq!(counted, distinct, "histories are complete");
-    let resident_kib = host.resident_kib();
+    let peak_kib = host.peak_kib();
     eprintln!(
-        "{requests} requests in {took:.1} s, {:.1} s with all reads; {} tasks, {resident_kib} KiB resident",
+        "{requests} requests in {took:.1} s, {:.1} s with all reads; {} tasks, {peak_kib} KiB resident",
         started.elapsed().as_secs_f64(),
         tasks.len(),
     );
-    assert!(resident_kib < RESIDENT_KIB_MAX, "{resident_kib} KiB");
+    assert!(peak_kib < RESIDENT_KIB_MAX, "{peak_kib} KiB");
     seen
 }
 

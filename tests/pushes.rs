@@ -5,9 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::faults::tampering;
 use crate::support::host::{Host, QUIET, Setup};
 use crate::support::mounts::small_disk;
 use crate::support::platform::{Pace, Platform};
+
+/// What takes no time takes no longer, on a machine that has much else to do.
+const AT_ONCE: Duration = Duration::from_millis(1500);
 
 fn setup(folder: &Path) -> Setup {
     Setup::in_folder(folder).variable(QUIET)
@@ -137,4 +141,55 @@ async fn a_disk_that_is_full_for_a_while_keeps_what_was_delivered() {
     platform.reports(|report| !report.is_blocked).await;
     let report = settle(platform, &host).await;
     assert!(report.discarded >= 10);
+}
+
+/// On a disk that takes its time a push takes as long, and is delivered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_slow_delays_pushes_and_loses_none() {
+    const SYNC: Duration = Duration::from_millis(300);
+    let how = format!("delay_enter={}", SYNC.as_micros());
+    let Some(wrapper) = tampering("fdatasync,fsync", &how) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let host = setup(folder.path()).under(wrapper).start();
+    let pace = Pace {
+        per_s: 40,
+        ..Pace::default()
+    };
+    let mut platform = Platform::start(pace, host.address());
+    platform.reports(|report| report.delivered >= 150).await;
+    let report = settle(platform, &host).await;
+    eprintln!("{report:?}");
+    assert_eq!((report.discarded, report.dropped, report.blocks), (0, 0, 0));
+    let quickest = report.quickest_delivery.unwrap();
+    assert!(quickest >= SYNC, "answered before the disk: {quickest:?}");
+}
+
+/// Now and then the disk takes longer than a request may: what waits for it is
+/// answered in time all the same, with a 503.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_stalls_now_and_then_keeps_what_was_delivered() {
+    let how = "delay_enter=3000000:when=20+15";
+    let Some(wrapper) = tampering("fdatasync,fsync", how) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let setup = setup(folder.path()).with_admin().under(wrapper);
+    let setup = setup.argument("--request-seconds").argument("1");
+    let host = setup.start();
+    let pace = Pace {
+        per_s: 100,
+        ..Pace::default()
+    };
+    let mut platform = Platform::start(pace, host.address());
+    platform.reports(|report| report.blocks >= 2).await;
+    platform.reports(|report| !report.is_blocked).await;
+    let report = settle(platform, &host).await;
+    eprintln!("{report:?}");
+    assert!(report.discarded >= 20);
+    let slowest = report.slowest_push;
+    assert!(slowest < Duration::from_secs(1) + AT_ONCE, "{slowest:?}");
+    let answered = host.metrics().await.requests("too-slow");
+    assert_eq!(answered, report.discarded as f64, "each had an answer");
 }

@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::interval;
 
-use crate::support::client::Client;
 use crate::support::host::{QUIET, Setup};
 use crate::support::ledger::Ledger;
-use crate::support::notifications::Notification;
+use crate::support::load::push_at_rate;
 use crate::support::scale;
 
 /// The time for a header, for a body, and between requests.
@@ -30,9 +29,6 @@ const LATE: Duration = Duration::from_secs(4);
 
 /// A byte now and then.
 const TRICKLE: Duration = Duration::from_millis(250);
-
-/// Connections that push.
-const PUSHING: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Slow {
@@ -123,30 +119,6 @@ async fn hold(number: usize, address: SocketAddr, end: Arc<AtomicBool>) -> Vec<C
     cuts
 }
 
-/// Pushes at a steady rate and returns how long each took.
-async fn push(
-    first: u64,
-    count: u64,
-    every: Duration,
-    address: SocketAddr,
-    ledger: Arc<Ledger>,
-) -> Vec<Duration> {
-    let mut client = Client::new(address);
-    let mut clock = interval(every);
-    clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut times = Vec::new();
-    for serial in first..first + count {
-        let due = clock.tick().await;
-        let notification = Notification::numbered(serial);
-        let body = notification.body();
-        client.post(&body).await.expect(200, "recorded");
-        // From when it was due: waiting for the one before counts too.
-        times.push(due.elapsed());
-        ledger.acknowledge(notification.status_desc, body);
-    }
-    times
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_connections_do_not_hold_up_genuine_pushes() {
     let slow = scale("BATCHTASK_TEST_SLOW", 300);
@@ -167,27 +139,12 @@ async fn slow_connections_do_not_hold_up_genuine_pushes() {
     }
     while host.metrics().await.value("batchtask_connections") < slow as f64 * 0.8 {}
 
-    let mut pushes = JoinSet::new();
-    let (count, every) = (
-        rate * seconds / PUSHING,
-        Duration::from_secs(1) * PUSHING as u32 / rate as u32,
-    );
-    for number in 0..PUSHING {
-        let first = (number * count) as u64;
-        pushes.spawn(push(
-            first,
-            count as u64,
-            every,
-            host.address(),
-            ledger.clone(),
-        ));
-    }
-    let mut resident_kib = 0;
+    let mut pushes = push_at_rate(rate, rate * seconds, host.address(), &ledger);
     let mut times = Vec::new();
     while let Some(pushed) = pushes.join_next().await {
         times.extend(pushed.unwrap());
-        resident_kib = resident_kib.max(host.resident_kib());
     }
+    let peak_kib = host.peak_kib();
     let open = host.metrics().await.value("batchtask_connections");
     end.store(true, Relaxed);
     let cuts: Vec<Cut> = held.join_all().await.into_iter().flatten().collect();
@@ -196,15 +153,15 @@ async fn slow_connections_do_not_hold_up_genuine_pushes() {
     let p99 = times[times.len() * 99 / 100];
     eprintln!(
         "{} pushes at {rate}/s beside {slow} slow connections ({open} open at the end, {} cut): \
-         median {:?}, 99th percentile {p99:?}, most {:?}, {} MiB resident",
+         median {:?}, 99th percentile {p99:?}, most {:?}, {} MiB at most",
         times.len(),
         cuts.len(),
         times[times.len() / 2],
         times[times.len() - 1],
-        resident_kib >> 10
+        peak_kib >> 10
     );
     assert!(p99 < Duration::from_secs(1));
-    assert!(resident_kib < 256 << 10);
+    assert!(peak_kib < 256 << 10);
     assert_eq!(ledger.check(&mut host.client()).await, 0);
     for slow in [Slow::Header, Slow::Body, Slow::Reading] {
         let cuts: Vec<_> = cuts.iter().filter(|cut| cut.slow == slow).collect();

@@ -10,6 +10,7 @@ use crate::support::EXAMPLE;
 use crate::support::host::{Host, Setup};
 use crate::support::ledger::all_events;
 use crate::support::notifications::Notification;
+use crate::support::random::Random;
 
 /// A header without its request line and `Host`, and the bytes after it.
 struct Mutation {
@@ -229,26 +230,111 @@ async fn no_doubtful_length_is_taken_and_nothing_after_it() {
     }
 }
 
-/// Chunks go before a length (RFC 9112, 6.3), and nothing after them is taken
-/// for a request: the connection ends, and the answer says so.
+/// Requests with a length beside chunks: which of the two holds is in doubt.
+const DOUBTFUL: [&str; 7] = [
+    "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+    "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+    "Transfer-Encoding:chunked\r\nx: y\r\nCONTENT-LENGTH:\t5 \r\nconnection: keep-alive\r\n",
+    "transfer-encoding: chunked\ncontent-length: 5\n",
+    "transfer-encoding: chunked\r\ncontent-length: nonsense\r\n",
+    "content-length: 0\r\ntransfer-encoding: gzip, chunked\r\n",
+    "content-length: 5\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n",
+];
+
+fn doubtful(fields: &str) -> String {
+    let body = chunked(EXAMPLE);
+    format!("POST /notifications HTTP/1.1\r\nhost: h\r\n{fields}\r\n{body}")
+}
+
+/// Requests without a doubt, some of which look otherwise on a glance.
+fn plain() -> Vec<String> {
+    let look = "\r\n\r\nPOST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /nowhere HTTP/1.1\r\nhost: h\r\n";
+    let length = look.len();
+    vec![
+        "GET /nowhere HTTP/1.1\r\nhost: h\r\n\r\n".into(),
+        "\r\n\nGET /nowhere HTTP/1.1\nhost: h\nx-content-length: 1\n\n".into(),
+        format!("{head}content-length: {length}\r\n\r\n{look}"),
+        format!("{head}content-length:  {length}\r\nContent-Length: 0{length} \r\n\r\n{look}"),
+        format!("{head}content-length: 0\r\n\r\n"),
+        format!(
+            "{head}transfer-encoding: chunked\r\n\r\n\
+             {length:X} ;q=\"content-length: 1\"\r\n{look}\r\n\
+             00{length:x}\r\n{look}\r\n0\r\nContent-Length: 1\r\nx: y\r\n\r\n"
+        ),
+        format!("{head}transfer-encoding: chunked\r\n\r\n000\r\n\r\n"),
+    ]
+}
+
+/// Nothing of such a request is stored, nor of what follows it.
 #[tokio::test]
-async fn with_a_length_beside_chunks_the_connection_ends() {
+async fn a_length_beside_chunks_is_a_400_and_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let host = impatient(folder.path()).start();
-    for fields in [
-        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
-        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
-        "transfer-encoding: chunked\r\ncontent-length: 5\r\nconnection: keep-alive\r\n",
-    ] {
-        let before = requests(&host).await;
-        let rest = chunked(EXAMPLE) + &smuggled();
-        let request = format!("POST /notifications HTTP/1.1\r\nhost: h\r\n{fields}\r\n{rest}");
+    for fields in DOUBTFUL {
+        let request = doubtful(fields) + &smuggled();
         let answer = send(&host, request.as_bytes()).await;
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{fields}: {answer}");
         assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
-        assert_eq!(requests(&host).await, before + 1.0);
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     }
-    assert_eq!(all_events(&mut host.client()).await.len(), 1);
+    assert_eq!(all_events(&mut host.client()).await.len(), 0);
+    host.client().post(EXAMPLE).await.expect(200, "recorded");
+}
+
+/// Whatever came before on the connection, and in whatever pieces it all
+/// comes: each request without a doubt has its answer, and the doubtful one is
+/// the last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_found_behind_other_requests_and_in_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = impatient(folder.path()).start();
+    let mut random = Random::new(9);
+    let plain = plain();
+    let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
+    for round in 0..60 {
+        let before = random.below(5);
+        let mut bytes: String = (0..before).map(|_| random.one_of(&plain)).collect();
+        bytes += &doubtful(random.one_of(&DOUBTFUL));
+        bytes += &smuggled();
+        let largest = [1 << 20, 1, 7, 100][round % 4];
+        let answer = send_in_pieces(&host, bytes.as_bytes(), largest, &mut random).await;
+        let statuses: Vec<&str> = answer
+            .split("HTTP/1.1 ")
+            .skip(1)
+            .map(|answer| &answer[..3])
+            .collect();
+        let mut expected = vec!["404"; before];
+        expected.push("400");
+        assert_eq!(statuses, expected, "in pieces of {largest}: {bytes}");
+    }
+    assert_eq!(all_events(&mut host.client()).await.len(), 0);
+}
+
+/// Sends bytes in random pieces, each in a packet of its own.
+async fn send_in_pieces(
+    host: &Host,
+    mut bytes: &[u8],
+    largest: usize,
+    random: &mut Random,
+) -> String {
+    let mut stream = TcpStream::connect(host.address()).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (mut reading, mut writing) = stream.split();
+    let mut answer = Vec::new();
+    let write = async {
+        while !bytes.is_empty() {
+            let (piece, rest) = bytes.split_at(bytes.len().min(1 + random.below(largest)));
+            // The host may close before it has read the whole.
+            if writing.write_all(piece).await.is_err() {
+                break;
+            }
+            bytes = rest;
+            tokio::task::yield_now().await;
+        }
+    };
+    let _ = tokio::join!(write, reading.read_to_end(&mut answer));
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// Request lines and header lines that are none.

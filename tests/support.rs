@@ -4,7 +4,7 @@
 //! - [`client`]: one keep-alive connection to it.
 //! - [`notifications`]: bodies, and [`random`], which chooses among them.
 //! - [`ledger`]: what was acknowledged, and whether the journal has it.
-//! - [`load`]: connections that post without pause.
+//! - [`load`]: connections that post without pause, or at a steady rate.
 //! - [`metrics`]: what the host has counted.
 //! - [`mounts`]: small disks.
 //! - [`platform`]: the sender, with its rules for pushing.

@@ -5,7 +5,7 @@
 //! - [`journal`]: what its appends go to, and the SQLite that is built in.
 //! - [`settings`]: what the operator decided.
 //! - [`server`]: the public listener; [`tls`]: its certificates; `stream`: no
-//!   connection stalls.
+//!   connection stalls; `framing`: no request has two lengths.
 //! - [`admin`]: the other listener; [`metrics`]: what it tells.
 //! - [`limits`]: every limit, in one place.
 //! - [`cli`]: the program `batchtask`.
@@ -17,6 +17,7 @@ pub mod admin;
 pub mod bindings;
 pub mod cli;
 mod engine;
+mod framing;
 mod instances;
 pub mod journal;
 pub mod limits;

@@ -16,6 +16,10 @@ pub struct Limits {
     /// Requests being read or answered at once; one more is answered 503
     #[arg(long, value_name = "N", env = "BATCHTASK_MAX_IN_FLIGHT", default_value_t = Self::DEFAULT.max_in_flight)]
     pub max_in_flight: usize,
+    /// Reads at once, each until its answer was taken; one more is answered 503,
+    /// so that readers never keep notifications waiting
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_READS", default_value_t = Self::DEFAULT.max_reads)]
+    pub max_reads: usize,
     /// Bytes of a request's header; more are answered 431
     #[arg(long, value_name = "N", env = "BATCHTASK_HEADER_BYTES", default_value_t = Self::DEFAULT.header_bytes, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(8192..))]
     pub header_bytes: usize,
@@ -56,6 +60,7 @@ impl Limits {
     pub const DEFAULT: Self = Self {
         max_connections: 4096,
         max_in_flight: 1024,
+        max_reads: 32,
         header_bytes: 16 << 10,
         header_seconds: 10,
         idle_seconds: 75,

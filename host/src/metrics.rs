@@ -31,6 +31,7 @@ pub struct Metrics {
     signatures: IntCounterVec,
     pub(crate) connections: IntGauge,
     pub(crate) in_flight: IntGauge,
+    pub(crate) reads: IntGauge,
     pub(crate) instances: IntGauge,
     pub(crate) instantiations: IntCounter,
     pub(crate) failures: IntCounter,
@@ -93,6 +94,13 @@ impl Metrics {
                     "Requests being read or answered now.",
                 )?,
             )?,
+            reads: register(
+                r,
+                gauge(
+                    "batchtask_reads",
+                    "Reads being answered, or whose answers are being taken, now.",
+                )?,
+            )?,
             instances: register(
                 r,
                 gauge(
@@ -137,12 +145,8 @@ impl Metrics {
     }
 
     /// Counts a request that was answered.
-    pub(crate) fn answered(&self, method: &http::Method, report: &Report, elapsed: Duration) {
+    pub(crate) fn answered(&self, method: &str, report: &Report, elapsed: Duration) {
         self.requests.with_label_values(&[&report.outcome]).inc();
-        let method = match method.as_str() {
-            known @ ("GET" | "HEAD" | "POST") => known,
-            _ => "other",
-        };
         let duration = self.durations.with_label_values(&[method]);
         duration.observe(elapsed.as_secs_f64());
         if let Some(finding) = &report.signature {

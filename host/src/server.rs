@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use batchtask_guest::outcomes::Refusal;
+use batchtask_guest::outcomes::{Refusal, Success};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -16,11 +16,14 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::io::InspectReader;
 
+use crate::framing::{Framing, Requests};
 use crate::limits::{HEADER_FIELDS, HTTP2_STREAMS, Limits};
 use crate::metrics::Metrics;
 use crate::receiver::{Receiver, Request, Response, refusal};
@@ -53,6 +56,7 @@ pub struct Server {
     tls: Option<Tls>,
     connections: Arc<Semaphore>,
     in_flight: Semaphore,
+    reads: Arc<Semaphore>,
 }
 
 impl Server {
@@ -68,6 +72,7 @@ impl Server {
         Self {
             connections: Arc::new(Semaphore::new(limits.max_connections)),
             in_flight: Semaphore::new(limits.max_in_flight),
+            reads: Arc::new(Semaphore::new(limits.max_reads)),
             receiver,
             max_body_bytes,
             limits,
@@ -159,9 +164,18 @@ impl Server {
         watcher: Watcher,
     ) -> Result<(), Failed> {
         let header_bytes = self.limits.header_bytes;
+        let requests = Requests::default();
+        let mut framing = Framing::new(requests.clone());
+        let stream = InspectReader::new(stream, move |bytes: &[u8]| framing.follow(bytes));
         let service = service_fn(move |request| {
             let (server, answering) = (self.clone(), answering.clone());
+            let is_doubtful = requests.next_is_doubtful();
             async move {
+                if is_doubtful {
+                    // As hyper answers whatever else is no request.
+                    tracing::debug!("a request had a length beside its transfer coding");
+                    return Ok(bad_request());
+                }
                 answering.set(true);
                 let answer = server.answer(request).await;
                 answering.set(false);
@@ -169,6 +183,8 @@ impl Server {
             }
         });
         let connection = http1::Builder::new()
+            // Who says that nothing more follows may still wait for an answer.
+            .half_close(true)
             .max_headers(HEADER_FIELDS)
             .max_buf_size(header_bytes)
             .serve_connection(TokioIo::new(stream), service);
@@ -200,21 +216,21 @@ impl Server {
 
     async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
         let started = Instant::now();
-        let method = request.method().clone();
+        let method = known(request.method());
         let version = request.version();
         let has_body = !hyper::body::Body::is_end_stream(request.body());
         self.metrics.in_flight.inc();
-        let response = match self.in_flight.try_acquire() {
+        let (response, read) = match self.in_flight.try_acquire() {
             Ok(_permit) => self.exchange(request).await,
-            Err(_) => refusal(Refusal::Overloaded, None),
+            Err(_) => (refusal(Refusal::Overloaded, None), None),
         };
         self.metrics.in_flight.dec();
         let elapsed = started.elapsed();
-        self.metrics.answered(&method, &response.report, elapsed);
-        log(&method, &response, elapsed);
+        self.metrics.answered(method, &response.report, elapsed);
+        log(method, &response, elapsed);
         let label = response.report.outcome.as_str();
         let unread = has_body && UNREAD.iter().any(|refusal| refusal.label() == label);
-        let mut answer = http_response(response);
+        let mut answer = http_response(response, read);
         if unread && version < Version::HTTP_2 {
             // The rest of the body cannot be told from a next request: the
             // connection ends here, and a sender must know that it does.
@@ -224,16 +240,28 @@ impl Server {
         answer
     }
 
-    async fn exchange(&self, request: http::Request<Incoming>) -> Response {
+    /// The answer, and what the caller holds until it has taken it.
+    async fn exchange(&self, request: http::Request<Incoming>) -> (Response, Option<Read>) {
         let exchange = async {
-            match self.read(request).await {
-                Ok(request) => self.receiver.exchange(request).await,
-                Err(early) => early,
+            let request = match self.read(request).await {
+                Ok(request) => request,
+                Err(early) => return (early, None),
+            };
+            if request.method == "POST" {
+                return (self.receiver.exchange(request).await, None);
             }
+            let Ok(permit) = self.reads.clone().try_acquire_owned() else {
+                return (refusal(Refusal::Overloaded, None), None);
+            };
+            let read = Read::new(permit, &self.metrics);
+            let response = self.receiver.exchange(request).await;
+            // Only who was let in may take time over an answer.
+            let was_read = response.status == Success::Read.status();
+            (response, was_read.then_some(read))
         };
         tokio::time::timeout(self.limits.request_time(), exchange)
             .await
-            .unwrap_or_else(|_| refusal(Refusal::Slow, None))
+            .unwrap_or_else(|_| (refusal(Refusal::Slow, None), None))
     }
 
     /// The whole request, or the answer to one that cannot be had whole.
@@ -276,9 +304,48 @@ enum Failed {
     Tls(#[from] io::Error),
 }
 
-fn http_response(response: Response) -> http::Response<Full<Bytes>> {
+/// A read under way: from when its request was whole until its answer was
+/// taken, for until then the answer lies in memory.
+struct Read {
+    _permit: OwnedSemaphorePermit,
+    under_way: IntGauge,
+}
+
+impl Read {
+    fn new(permit: OwnedSemaphorePermit, metrics: &Metrics) -> Self {
+        metrics.reads.inc();
+        Self {
+            _permit: permit,
+            under_way: metrics.reads.clone(),
+        }
+    }
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        self.under_way.dec();
+    }
+}
+
+/// The body of an answer, which is dropped when it was sent.
+struct Body {
+    bytes: Vec<u8>,
+    _read: Option<Read>,
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn http_response(response: Response, read: Option<Read>) -> http::Response<Full<Bytes>> {
     let status = StatusCode::from_u16(response.status);
-    let mut answer = http::Response::new(Full::new(Bytes::from(response.body)));
+    let body = Body {
+        bytes: response.body,
+        _read: read,
+    };
+    let mut answer = http::Response::new(Full::new(Bytes::from_owner(body)));
     *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers {
         // What the component sends are names and values of its own making; one
@@ -290,11 +357,26 @@ fn http_response(response: Response) -> http::Response<Full<Bytes>> {
     answer
 }
 
+fn bad_request() -> http::Response<Full<Bytes>> {
+    let mut answer = http::Response::new(Full::default());
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    answer
+}
+
+/// The name of a method, for logs and metrics: a caller may make up any.
+fn known(method: &http::Method) -> &'static str {
+    const KNOWN: [&str; 8] = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
+    ];
+    let known = KNOWN.into_iter().find(|known| method == known);
+    known.unwrap_or("other")
+}
+
 /// One line a request. The path is left out: it may hold a secret.
-fn log(method: &http::Method, response: &Response, elapsed: Duration) {
+fn log(method: &str, response: &Response, elapsed: Duration) {
     let report = &response.report;
     tracing::info!(
-        %method,
+        method,
         status = response.status,
         outcome = report.outcome,
         app_id = report.app_id,

@@ -337,11 +337,11 @@ impl Host {
         self.process.signal(Signal::CONT);
     }
 
-    /// Its memory in use, in KiB.
-    pub(crate) fn resident_kib(&self) -> u64 {
+    /// The most memory that it had in use, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
         let path = format!("/proc/{}/status", self.process.child.id());
         let status = fs::read_to_string(path).expect("it is alive");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
         kib.and_then(|kib| kib.parse().ok()).expect("a number")
     }

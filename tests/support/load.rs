@@ -1,11 +1,15 @@
-//! Connections that post new events without pause, to whatever host there is.
+//! Connections that post new events: without pause, to whatever host there is;
+//! or at a steady rate.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::{Client, Failure};
 use super::ledger::Ledger;
@@ -120,4 +124,44 @@ async fn post_on(shared: Arc<Shared>) -> Seen {
             }
         }
     }
+}
+
+/// Posts so many events at a steady rate, over eight connections, each of which
+/// ends with how long its posts took.
+pub(crate) fn push_at_rate(
+    per_s: usize,
+    count: usize,
+    host: SocketAddr,
+    ledger: &Arc<Ledger>,
+) -> JoinSet<Vec<Duration>> {
+    const CONNECTIONS: usize = 8;
+    let every = Duration::from_secs(1) * CONNECTIONS as u32 / per_s as u32;
+    let count = (count / CONNECTIONS) as u64;
+    let connection = |number: usize| {
+        let first = number as u64 * count;
+        push(first..first + count, every, host, ledger.clone())
+    };
+    (0..CONNECTIONS).map(connection).collect()
+}
+
+async fn push(
+    serials: Range<u64>,
+    every: Duration,
+    host: SocketAddr,
+    ledger: Arc<Ledger>,
+) -> Vec<Duration> {
+    let mut client = Client::new(host);
+    let mut clock = interval(every);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut times = Vec::new();
+    for serial in serials {
+        let due = clock.tick().await;
+        let notification = Notification::numbered(serial);
+        let body = notification.body();
+        client.post(&body).await.expect(200, "recorded");
+        // From when it was due: waiting for the one before counts too.
+        times.push(due.elapsed());
+        ledger.acknowledge(notification.status_desc, body);
+    }
+    times
 }

@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -74,6 +74,10 @@ pub(crate) struct Report {
     pub(crate) is_blocked: bool,
     /// The most messages that waited.
     pub(crate) longest_backlog: usize,
+    /// The least time that a delivery took.
+    pub(crate) quickest_delivery: Option<Duration>,
+    /// The most time that a push took, delivered or not.
+    pub(crate) slowest_push: Duration,
 }
 
 /// The platform at work.
@@ -168,6 +172,7 @@ struct Rule {
 struct Pushed {
     notification: Notification,
     delivered: bool,
+    took: Duration,
     connection: (SocketAddr, Client),
 }
 
@@ -238,8 +243,10 @@ impl Rule {
         let mut connection = self.idle.pop().unwrap_or_else(new);
         self.pushes.spawn(async move {
             let notification = Notification::numbered(serial);
+            let started = Instant::now();
             let answer = connection.1.try_post(notification.body()).await;
             Pushed {
+                took: started.elapsed(),
                 notification,
                 delivered: answer.is_ok_and(|answer| answer.status == 200),
                 connection,
@@ -270,6 +277,11 @@ impl Rule {
             report.discarded += usize::from(!pushed.delivered);
             report.blocks += usize::from(is_blocked && !blocked_before);
             report.is_blocked = is_blocked;
+            report.slowest_push = report.slowest_push.max(pushed.took);
+            if pushed.delivered {
+                let quickest = report.quickest_delivery.unwrap_or(pushed.took);
+                report.quickest_delivery = Some(quickest.min(pushed.took));
+            }
         });
     }
 }

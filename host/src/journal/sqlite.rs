@@ -118,7 +118,7 @@ impl Default for Options {
 }
 
 /// How many may wait for the next event at once.
-const FOLLOWERS_MAX: usize = 64;
+const FOLLOWERS_MAX: usize = 16;
 
 /// A journal in a file.
 ///

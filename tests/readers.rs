@@ -1,0 +1,160 @@
+//! Readers never keep notifications waiting, however many they are, however
+//! much they ask and however slowly they take it.
+//!
+//! - `BATCHTASK_TEST_READERS`: how many readers there are.
+//! - `BATCHTASK_TEST_READERS_RATE`: pushes a second meanwhile.
+//! - `BATCHTASK_TEST_READERS_SECONDS`: for how long.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::interval;
+
+use crate::support::EXAMPLE;
+use crate::support::host::{Host, QUIET, READ_TOKEN, Setup};
+use crate::support::ledger::Ledger;
+use crate::support::load::push_at_rate;
+use crate::support::notifications::Notification;
+use crate::support::scale;
+
+/// How many events are there to read, and how long each is.
+const EVENTS: u64 = 100;
+const EVENT_BYTES: usize = 8000;
+
+/// How much a slow reader takes at a time, and how often.
+const SIP_BYTES: usize = 4096;
+const SIP_EVERY: Duration = Duration::from_millis(100);
+
+async fn with_events(setup: Setup) -> Host {
+    let host = setup.start();
+    let mut client = host.client();
+    for serial in 0..EVENTS {
+        // The first numbers are the pushes'.
+        let mut notification = Notification::numbered((1 << 40) + serial);
+        notification.status_desc += &"x".repeat(EVENT_BYTES);
+        let answer = client.post(notification.body()).await;
+        answer.expect(200, "recorded");
+    }
+    host
+}
+
+fn read_request(limit: usize) -> String {
+    format!(
+        "GET /events?limit={limit} HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {READ_TOKEN}\r\n\r\n"
+    )
+}
+
+async fn connect(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// Readers hold what they read until they have taken it; one too many is told
+/// so at once, and notifications are taken all the while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_read_too_many_is_a_503_at_once_and_pushes_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path()).with_admin();
+    let setup = ["--max-reads", "2", "--write-seconds", "60"]
+        .iter()
+        .fold(setup, |setup, argument| setup.argument(*argument));
+    let host = with_events(setup).await;
+    // More than the system's buffers hold.
+    let mut reader = connect(host.address()).await;
+    let requests = read_request(100).repeat(16);
+    reader.write_all(requests.as_bytes()).await.unwrap();
+    while host.metrics().await.value("batchtask_reads") < 2.0 {}
+    let started = Instant::now();
+    let mut client = host.client();
+    for serial in 0..5 {
+        let answer = client.get("/tasks?limit=1").await;
+        answer.expect(503, "overloaded");
+        assert!(answer.header("retry-after").is_some());
+        let answer = client.post(Notification::numbered(serial).body()).await;
+        answer.expect(200, "recorded");
+    }
+    assert!(started.elapsed() < Duration::from_secs(5));
+    drop(reader);
+    while host.metrics().await.value("batchtask_reads") > 0.0 {}
+    client.read("/tasks?limit=1").await;
+    client.post(EXAMPLE).await.expect(200, "recorded");
+}
+
+/// Asks for all there is, takes it in sips, and asks again, also when told to
+/// come later. Returns how often it was served, and how often not.
+async fn read_slowly(address: SocketAddr, end: Arc<AtomicBool>) -> (usize, usize) {
+    let (mut served, mut refused) = (0, 0);
+    let mut clock = interval(SIP_EVERY);
+    while !end.load(Relaxed) {
+        let mut stream = connect(address).await;
+        let request = read_request(50);
+        if stream.write_all(request.as_bytes()).await.is_err() {
+            continue;
+        }
+        let mut sip = vec![0; SIP_BYTES];
+        let mut is_first = true;
+        while !end.load(Relaxed) {
+            clock.tick().await;
+            let Ok(1..) = stream.read(&mut sip).await else {
+                break;
+            };
+            if std::mem::take(&mut is_first) {
+                let is_served = sip.starts_with(b"HTTP/1.1 200 ");
+                served += usize::from(is_served);
+                refused += usize::from(!is_served);
+                if !is_served {
+                    assert!(sip.starts_with(b"HTTP/1.1 503 "));
+                    break;
+                }
+            }
+        }
+    }
+    (served, refused)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_slow_readers_do_not_hold_up_pushes() {
+    let readers = scale("BATCHTASK_TEST_READERS", 200);
+    let rate = scale("BATCHTASK_TEST_READERS_RATE", 200);
+    let seconds = scale("BATCHTASK_TEST_READERS_SECONDS", 6);
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path()).variable(QUIET).with_admin();
+    let host = with_events(setup).await;
+    let end = Arc::new(AtomicBool::new(false));
+    let mut reading: JoinSet<_> = (0..readers)
+        .map(|_| read_slowly(host.address(), end.clone()))
+        .collect();
+    let ledger = Arc::new(Ledger::new());
+    let mut pushes = push_at_rate(rate, rate * seconds, host.address(), &ledger);
+    let mut times = Vec::new();
+    while let Some(pushed) = pushes.join_next().await {
+        times.extend(pushed.unwrap());
+    }
+    let peak_kib = host.peak_kib();
+    end.store(true, Relaxed);
+    let (mut served, mut refused) = (0, 0);
+    while let Some(read) = reading.join_next().await {
+        let read = read.unwrap();
+        (served, refused) = (served + read.0, refused + read.1);
+    }
+    times.sort_unstable();
+    let p99 = times[times.len() * 99 / 100];
+    eprintln!(
+        "{} pushes at {rate}/s beside {readers} readers ({served} reads served, {refused} not): \
+         median {:?}, 99th percentile {p99:?}, most {:?}, {} MiB at most",
+        times.len(),
+        times[times.len() / 2],
+        times[times.len() - 1],
+        peak_kib >> 10
+    );
+    assert!(served > 0);
+    assert!(p99 < Duration::from_secs(1));
+    assert!(peak_kib < 256 << 10);
+    ledger.check(&mut host.client()).await;
+}
