@@ -15,12 +15,12 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use crate::support::EXAMPLE;
 use crate::support::host::{Host, QUIET, READ_TOKEN, Setup};
 use crate::support::ledger::Ledger;
 use crate::support::load::push_at_rate;
+use crate::support::metrics::Metrics;
 use crate::support::notifications::Notification;
-use crate::support::scale;
+use crate::support::{EXAMPLE, PATIENCE, scale};
 
 /// How many events are there to read, and how long each is.
 const EVENTS: u64 = 100;
@@ -55,6 +55,13 @@ async fn connect(address: SocketAddr) -> TcpStream {
     socket.connect(address).await.unwrap()
 }
 
+/// Waits until the host has counted such.
+async fn until(host: &Host, is_such: impl Fn(&Metrics) -> bool) {
+    let counted = async { while !is_such(&host.metrics().await) {} };
+    let counted = tokio::time::timeout(PATIENCE, counted).await;
+    counted.expect("the host comes to count such");
+}
+
 /// Readers hold what they read until they have taken it; one too many is told
 /// so at once, and notifications are taken all the while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,11 +72,20 @@ async fn one_read_too_many_is_a_503_at_once_and_pushes_go_on() {
         .iter()
         .fold(setup, |setup, argument| setup.argument(*argument));
     let host = with_events(setup).await;
-    // More than the system's buffers hold.
-    let mut reader = connect(host.address()).await;
+    // More than the system's buffers hold, on each of two connections.
     let requests = read_request(100).repeat(16);
-    reader.write_all(requests.as_bytes()).await.unwrap();
-    while host.metrics().await.value("batchtask_reads") < 2.0 {}
+    let mut readers = [connect(host.address()).await, connect(host.address()).await];
+    for reader in &mut readers {
+        reader.write_all(requests.as_bytes()).await.unwrap();
+    }
+    // Seen again and again, it is not about to change.
+    for _ in 0..20 {
+        until(&host, |metrics| {
+            metrics.value("batchtask_reads") == 2.0
+                && metrics.value("batchtask_in_flight_requests") == 0.0
+        })
+        .await;
+    }
     let started = Instant::now();
     let mut client = host.client();
     for serial in 0..5 {
@@ -80,8 +96,9 @@ async fn one_read_too_many_is_a_503_at_once_and_pushes_go_on() {
         answer.expect(200, "recorded");
     }
     assert!(started.elapsed() < Duration::from_secs(5));
-    drop(reader);
-    while host.metrics().await.value("batchtask_reads") > 0.0 {}
+    assert_eq!(host.metrics().await.value("batchtask_reads"), 2.0);
+    drop(readers);
+    until(&host, |metrics| metrics.value("batchtask_reads") == 0.0).await;
     client.read("/tasks?limit=1").await;
     client.post(EXAMPLE).await.expect(200, "recorded");
 }

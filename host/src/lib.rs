@@ -5,7 +5,8 @@
 //! - [`journal`]: what its appends go to, and the SQLite that is built in.
 //! - [`settings`]: what the operator decided.
 //! - [`server`]: the public listener; [`tls`]: its certificates; `stream`: no
-//!   connection stalls; `framing`: no request has two lengths.
+//!   connection stalls; `framing`: no request has two lengths; `reads`: readers
+//!   keep no notification waiting.
 //! - [`admin`]: the other listener; [`metrics`]: what it tells.
 //! - [`limits`]: every limit, in one place.
 //! - [`cli`]: the program `batchtask`.
@@ -22,6 +23,7 @@ mod instances;
 pub mod journal;
 pub mod limits;
 pub mod metrics;
+mod reads;
 pub mod receiver;
 pub mod server;
 pub mod settings;

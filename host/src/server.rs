@@ -16,7 +16,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,6 +25,7 @@ use tokio_util::io::InspectReader;
 use crate::framing::{Framing, Requests};
 use crate::limits::{HEADER_FIELDS, HTTP2_STREAMS, Limits};
 use crate::metrics::Metrics;
+use crate::reads::{self, Read, Reads};
 use crate::receiver::{Receiver, Request, Response, refusal};
 use crate::stream::{Answering, Guarded};
 use crate::tls::Tls;
@@ -56,7 +56,7 @@ pub struct Server {
     tls: Option<Tls>,
     connections: Arc<Semaphore>,
     in_flight: Semaphore,
-    reads: Arc<Semaphore>,
+    reads: Reads,
 }
 
 impl Server {
@@ -72,7 +72,7 @@ impl Server {
         Self {
             connections: Arc::new(Semaphore::new(limits.max_connections)),
             in_flight: Semaphore::new(limits.max_in_flight),
-            reads: Arc::new(Semaphore::new(limits.max_reads)),
+            reads: Reads::new(limits.max_reads, metrics.reads.clone()),
             receiver,
             max_body_bytes,
             limits,
@@ -250,11 +250,11 @@ impl Server {
             if request.method == "POST" {
                 return (self.receiver.exchange(request).await, None);
             }
-            let Ok(permit) = self.reads.clone().try_acquire_owned() else {
+            let Some(read) = self.reads.begin() else {
                 return (refusal(Refusal::Overloaded, None), None);
             };
-            let read = Read::new(permit, &self.metrics);
-            let response = self.receiver.exchange(request).await;
+            let exchange = self.receiver.exchange(request);
+            let response = self.reads.in_turn(exchange).await;
             // Only who was let in may take time over an answer.
             let was_read = response.status == Success::Read.status();
             (response, was_read.then_some(read))
@@ -304,48 +304,13 @@ enum Failed {
     Tls(#[from] io::Error),
 }
 
-/// A read under way: from when its request was whole until its answer was
-/// taken, for until then the answer lies in memory.
-struct Read {
-    _permit: OwnedSemaphorePermit,
-    under_way: IntGauge,
-}
-
-impl Read {
-    fn new(permit: OwnedSemaphorePermit, metrics: &Metrics) -> Self {
-        metrics.reads.inc();
-        Self {
-            _permit: permit,
-            under_way: metrics.reads.clone(),
-        }
-    }
-}
-
-impl Drop for Read {
-    fn drop(&mut self) {
-        self.under_way.dec();
-    }
-}
-
-/// The body of an answer, which is dropped when it was sent.
-struct Body {
-    bytes: Vec<u8>,
-    _read: Option<Read>,
-}
-
-impl AsRef<[u8]> for Body {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 fn http_response(response: Response, read: Option<Read>) -> http::Response<Full<Bytes>> {
     let status = StatusCode::from_u16(response.status);
-    let body = Body {
-        bytes: response.body,
-        _read: read,
+    let body = match read {
+        Some(read) => reads::body(response.body, read),
+        None => Bytes::from(response.body),
     };
-    let mut answer = http::Response::new(Full::new(Bytes::from_owner(body)));
+    let mut answer = http::Response::new(Full::new(body));
     *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers {
         // What the component sends are names and values of its own making; one

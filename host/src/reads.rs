@@ -1,0 +1,128 @@
+//! Reads, kept apart from notifications: so many at once, one computing at a
+//! time, and each until its answer was taken.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use prometheus::IntGauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The bounds of reads.
+pub(crate) struct Reads {
+    permits: Arc<Semaphore>,
+    /// Whose turn it is to compute.
+    turn: Semaphore,
+    under_way: IntGauge,
+}
+
+/// A read under way. Its answer lies in memory until it is taken: until then
+/// this is kept.
+pub(crate) struct Read {
+    _permit: OwnedSemaphorePermit,
+    under_way: IntGauge,
+}
+
+impl Reads {
+    pub(crate) fn new(at_once: usize, under_way: IntGauge) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(at_once)),
+            turn: Semaphore::new(1),
+            under_way,
+        }
+    }
+
+    /// Begins a read, unless it is one too many.
+    pub(crate) fn begin(&self) -> Option<Read> {
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        self.under_way.inc();
+        Some(Read {
+            _permit: permit,
+            under_way: self.under_way.clone(),
+        })
+    }
+
+    /// Does the work of a read, but never while that of another is being done:
+    /// all reads together keep one thread busy, a slice of time each, and leave
+    /// the others to notifications.
+    pub(crate) async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            let turn = self.turn.acquire().await;
+            let polled = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+            drop(turn);
+            if let Poll::Ready(done) = polled {
+                return done;
+            }
+            woken().await;
+        }
+    }
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        self.under_way.dec();
+    }
+}
+
+/// Waits until something wakes this task.
+async fn woken() {
+    let mut has_slept = false;
+    poll_fn(|_| match std::mem::replace(&mut has_slept, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+/// A body that keeps a read under way until it was sent, or given up.
+pub(crate) fn body(bytes: Vec<u8>, read: Read) -> Bytes {
+    Bytes::from_owner(Body { bytes, _read: read })
+}
+
+struct Body {
+    bytes: Vec<u8>,
+    _read: Read,
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::time::Duration;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_computes_at_a_time_and_waiting_is_no_computing() {
+        let gauge = IntGauge::new("reads", "reads").unwrap();
+        let reads = Arc::new(Reads::new(8, gauge));
+        let (computing, done) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let waits = reads.in_turn(std::future::pending::<()>());
+        assert!(tokio::time::timeout(Duration::ZERO, waits).await.is_err());
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (reads, computing, done) = (reads.clone(), computing.clone(), done.clone());
+            all.spawn(async move {
+                let work = async {
+                    for _ in 0..20 {
+                        assert_eq!(computing.fetch_add(1, SeqCst), 0);
+                        std::thread::sleep(Duration::from_micros(200));
+                        computing.fetch_sub(1, SeqCst);
+                        tokio::task::yield_now().await;
+                    }
+                };
+                reads.in_turn(work).await;
+                done.fetch_add(1, SeqCst);
+            });
+        }
+        all.join_all().await;
+        assert_eq!(done.load(SeqCst), 8);
+    }
+}
