@@ -170,7 +170,7 @@ async fn a_disk_that_is_slow_delays_pushes_and_loses_none() {
 /// answered in time all the same, with a 503.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_stalls_now_and_then_keeps_what_was_delivered() {
-    let how = "delay_enter=3000000:when=20+15";
+    let how = "delay_enter=2500000:when=20+50";
     let Some(wrapper) = tampering("fdatasync,fsync", how) else {
         return;
     };
@@ -183,11 +183,11 @@ async fn a_disk_that_stalls_now_and_then_keeps_what_was_delivered() {
         ..Pace::default()
     };
     let mut platform = Platform::start(pace, host.address());
-    platform.reports(|report| report.blocks >= 2).await;
+    platform.reports(|report| report.is_blocked).await;
     platform.reports(|report| !report.is_blocked).await;
     let report = settle(platform, &host).await;
     eprintln!("{report:?}");
-    assert!(report.discarded >= 20);
+    assert!(report.discarded >= 10);
     let slowest = report.slowest_push;
     assert!(slowest < Duration::from_secs(1) + AT_ONCE, "{slowest:?}");
     let answered = host.metrics().await.requests("too-slow");

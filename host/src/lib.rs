@@ -6,7 +6,7 @@
 //! - [`settings`]: what the operator decided.
 //! - [`server`]: the public listener; [`tls`]: its certificates; `stream`: no
 //!   connection stalls; `framing`: no request has two lengths; `reads`: readers
-//!   keep no notification waiting.
+//!   keep no notification waiting; `answers`: what is sent and logged.
 //! - [`admin`]: the other listener; [`metrics`]: what it tells.
 //! - [`limits`]: every limit, in one place.
 //! - [`cli`]: the program `batchtask`.
@@ -15,6 +15,7 @@
 //! - [`bindings`]: the types of `wit/`.
 
 pub mod admin;
+mod answers;
 pub mod bindings;
 pub mod cli;
 mod engine;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use batchtask_guest::outcomes::{Refusal, Success};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderValue, Version, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -22,10 +22,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::io::InspectReader;
 
+use crate::answers::{bad_request, http_response, known, log};
 use crate::framing::{Framing, Requests};
 use crate::limits::{HEADER_FIELDS, HTTP2_STREAMS, Limits};
 use crate::metrics::Metrics;
-use crate::reads::{self, Read, Reads};
+use crate::reads::{Read, Reads};
 use crate::receiver::{Receiver, Request, Response, refusal};
 use crate::stream::{Answering, Guarded};
 use crate::tls::Tls;
@@ -302,53 +303,4 @@ enum Failed {
     Http(#[from] hyper::Error),
     #[error("TLS: {0}")]
     Tls(#[from] io::Error),
-}
-
-fn http_response(response: Response, read: Option<Read>) -> http::Response<Full<Bytes>> {
-    let status = StatusCode::from_u16(response.status);
-    let body = match read {
-        Some(read) => reads::body(response.body, read),
-        None => Bytes::from(response.body),
-    };
-    let mut answer = http::Response::new(Full::new(body));
-    *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in response.headers {
-        // What the component sends are names and values of its own making; one
-        // that is none is left out.
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            answer.headers_mut().append(name, value);
-        }
-    }
-    answer
-}
-
-fn bad_request() -> http::Response<Full<Bytes>> {
-    let mut answer = http::Response::new(Full::default());
-    *answer.status_mut() = StatusCode::BAD_REQUEST;
-    answer
-}
-
-/// The name of a method, for logs and metrics: a caller may make up any.
-fn known(method: &http::Method) -> &'static str {
-    const KNOWN: [&str; 8] = [
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
-    ];
-    let known = KNOWN.into_iter().find(|known| method == known);
-    known.unwrap_or("other")
-}
-
-/// One line a request. The path is left out: it may hold a secret.
-fn log(method: &str, response: &Response, elapsed: Duration) {
-    let report = &response.report;
-    tracing::info!(
-        method,
-        status = response.status,
-        outcome = report.outcome,
-        app_id = report.app_id,
-        task_id = report.task_id,
-        detail = report.detail,
-        signature = report.signature,
-        ms = elapsed.as_secs_f64() * 1e3,
-        "request"
-    );
 }
