@@ -83,7 +83,9 @@ async fn a_disk_that_fails_now_and_then_loses_nothing_that_was_acknowledged() {
         };
         let folder = tempfile::tempdir().unwrap();
         let setup = Setup::in_folder(folder.path()).variable(QUIET);
-        let host = setup.clone().with_admin().under(wrapper).start();
+        // There are many, and the first has the address of the admin listener.
+        let host = setup.clone().with_admin().keeping_all_lines();
+        let host = host.under(wrapper).start();
         let ledger = Arc::new(Ledger::new());
         let load = Load::start(4, &ledger);
         load.point_at(host.address());

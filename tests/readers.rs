@@ -30,6 +30,9 @@ const EVENT_BYTES: usize = 8000;
 const SIP_BYTES: usize = 4096;
 const SIP_EVERY: Duration = Duration::from_millis(100);
 
+/// In how many sips' time a reader that was refused asks again.
+const SIPS_LATER: usize = 10;
+
 async fn with_events(setup: Setup) -> Host {
     let host = setup.start();
     let mut client = host.client();
@@ -49,6 +52,7 @@ fn read_request(limit: usize) -> String {
     )
 }
 
+/// A connection that takes little at a time.
 async fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -103,8 +107,8 @@ async fn one_read_too_many_is_a_503_at_once_and_pushes_go_on() {
     client.post(EXAMPLE).await.expect(200, "recorded");
 }
 
-/// Asks for all there is, takes it in sips, and asks again, also when told to
-/// come later. Returns how often it was served, and how often not.
+/// Asks for all there is, takes it in sips, and asks again; when told to come
+/// later, a little later. Returns how often it was served, and how often not.
 async fn read_slowly(address: SocketAddr, end: Arc<AtomicBool>) -> (usize, usize) {
     let (mut served, mut refused) = (0, 0);
     let mut clock = interval(SIP_EVERY);
@@ -127,6 +131,9 @@ async fn read_slowly(address: SocketAddr, end: Arc<AtomicBool>) -> (usize, usize
                 refused += usize::from(!is_served);
                 if !is_served {
                     assert!(sip.starts_with(b"HTTP/1.1 503 "));
+                    for _ in 0..SIPS_LATER {
+                        clock.tick().await;
+                    }
                     break;
                 }
             }
