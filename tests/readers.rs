@@ -33,6 +33,10 @@ const SIP_EVERY: Duration = Duration::from_millis(100);
 /// In how many sips' time a reader that was refused asks again.
 const SIPS_LATER: usize = 10;
 
+/// The platform waits for 15 seconds, and this machine may have much else to do:
+/// where it has not, the printed figure is the one to look at.
+const IN_TIME: Duration = Duration::from_secs(5);
+
 async fn with_events(setup: Setup) -> Host {
     let host = setup.start();
     let mut client = host.client();
@@ -178,7 +182,7 @@ async fn many_slow_readers_do_not_hold_up_pushes() {
         peak_kib >> 10
     );
     assert!(served > 0);
-    assert!(p99 < Duration::from_secs(1));
+    assert!(p99 < IN_TIME, "{p99:?}");
     assert!(peak_kib < 256 << 10);
     ledger.check(&mut host.client()).await;
 }
