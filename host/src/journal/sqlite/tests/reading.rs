@@ -466,7 +466,8 @@ async fn the_summary_counts_tasks_by_status_and_duplicates_as_arrivals() {
         ..event("a", "Success", 1)
     };
     journal.append(again, None).await.unwrap();
-    let summary = journal.reopen().summarize(NOW_MS + 1).await.unwrap();
+    let journal = journal.reopen();
+    let summary = journal.summarize(NOW_MS + 1).await.unwrap();
     let counts: Vec<_> = summary
         .statuses
         .iter()
