@@ -14,6 +14,7 @@ fn main() {
         ".cargo/config.toml",
         "Cargo.lock",
         "Cargo.toml",
+        "adapters/imported",
         "guest/Cargo.toml",
         "guest/src",
         "notification/Cargo.toml",
@@ -27,7 +28,7 @@ fn main() {
     }
     match component::build(
         root,
-        "batchtask-guest",
+        component::RECEIVER,
         &variable("OUT_DIR").join("component"),
     ) {
         Ok(path) => export("BATCHTASK_COMPONENT", &path),

@@ -6,13 +6,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use batchtask_notification::push_decimal;
 
+use crate::adapter::Adapter;
 use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
 use crate::bindings::exports::wasi::http::incoming_handler::Guest;
 use crate::bindings::wasi::http::types::{
     Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
 use crate::bindings::wasi::io::streams::StreamError;
-use crate::intake::{Component, exchange, receiver};
+use crate::intake::{exchange, receiver};
 use crate::outcomes::{Problem, Refusal};
 use crate::receiver::header;
 
@@ -22,11 +23,12 @@ const WRITE_BYTES: usize = 4096;
 /// How much is asked of the body at once, in bytes.
 const READ_BYTES: u64 = 64 << 10;
 
-impl Guest for Component {
+impl<A: Adapter> Guest for A {
     fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
         let is_head = matches!(request.method(), Method::Head);
-        let response = match read(&request) {
-            Ok(request) => exchange(request),
+        let limit = receiver::<A>().map(|receiver| receiver.settings.max_body_bytes);
+        let response = match limit.and_then(|limit| read(&request, limit)) {
+            Ok(request) => exchange::<A>(request),
             Err(problem) => problem.into_response(),
         };
         drop(request);
@@ -34,10 +36,9 @@ impl Guest for Component {
     }
 }
 
-fn read(request: &IncomingRequest) -> Result<Request, Box<Problem>> {
+fn read(request: &IncomingRequest, limit: usize) -> Result<Request, Box<Problem>> {
     let method = method_name(request.method());
     let headers = request.headers().entries();
-    let limit = receiver()?.settings.max_body_bytes;
     let body = match method.as_str() {
         // Nothing looks at the body of a read.
         "GET" | "HEAD" => Vec::new(),

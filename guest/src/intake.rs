@@ -5,32 +5,29 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use once_cell::race::OnceBox;
 
-use crate::bindings::batchtask::receiver::settings::get;
+use crate::adapter::Adapter;
 use crate::bindings::exports::batchtask::receiver::intake::{
     Guest, Outcome, Refusal as WireRefusal, Request, Response,
 };
 use crate::bindings::wasi::clocks::wall_clock::now;
-use crate::journal::Imported;
 use crate::outcomes::{Problem, Refusal, Success};
 use crate::receiver::{Receiver, Sender};
 use crate::settings::Settings;
 
-pub(crate) struct Component;
-
 /// The settings, read once an instance: they do not change while it lives.
 static SETTINGS: OnceBox<Result<Settings, Vec<String>>> = OnceBox::new();
 
-fn settings() -> &'static Result<Settings, Vec<String>> {
-    SETTINGS.get_or_init(|| Settings::read(get).into())
+fn settings<A: Adapter>() -> &'static Result<Settings, Vec<String>> {
+    SETTINGS.get_or_init(|| Settings::read(A::setting).into())
 }
 
-/// The heart, over what the host provides.
-pub(crate) fn receiver() -> Result<Receiver<'static, Imported>, Box<Problem>> {
-    let settings = settings()
+/// The heart, over what the adapter provides.
+pub(crate) fn receiver<A: Adapter>() -> Result<Receiver<'static, A>, Box<Problem>> {
+    let settings = settings::<A>()
         .as_ref()
         .map_err(|wrong| Problem::from(Refusal::Misconfigured).for_operator(lines(wrong)))?;
     Ok(Receiver {
-        journal: &Imported,
+        journal: A::ONE,
         settings,
         now_ms: now_ms(),
     })
@@ -52,16 +49,16 @@ fn now_ms() -> u64 {
         .saturating_add((now.nanoseconds / 1_000_000).into())
 }
 
-pub(crate) fn exchange(request: Request) -> Response {
-    match receiver() {
+pub(crate) fn exchange<A: Adapter>(request: Request) -> Response {
+    match receiver::<A>() {
         Ok(receiver) => receiver.exchange(request),
         Err(problem) => problem.into_response(),
     }
 }
 
-impl Guest for Component {
+impl<A: Adapter> Guest for A {
     fn exchange(request: Request) -> Response {
-        exchange(request)
+        exchange::<A>(request)
     }
 
     fn accept(body: Vec<u8>) -> Result<Outcome, WireRefusal> {
@@ -70,7 +67,7 @@ impl Guest for Component {
             proven: true,
             ..Sender::default()
         };
-        let taken = receiver().and_then(|receiver| receiver.take(body, &sender));
+        let taken = receiver::<A>().and_then(|receiver| receiver.take(body, &sender));
         match taken {
             Ok(taken) => Ok(match taken.success {
                 Success::Duplicate => Outcome::Duplicate,
@@ -87,12 +84,6 @@ impl Guest for Component {
     }
 
     fn check() -> Result<(), Vec<String>> {
-        settings().as_ref().map(|_| ()).map_err(Vec::clone)
+        settings::<A>().as_ref().map(|_| ()).map_err(Vec::clone)
     }
-}
-
-#[allow(unsafe_code, unreachable_pub, reason = "generated")]
-mod export {
-    crate::bindings::export!(Component with_types_in crate::bindings);
-    use super::Component;
 }

@@ -35,53 +35,6 @@ pub trait Journal {
     fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
 }
 
-/// The journal that the host provides.
-#[cfg(target_arch = "wasm32")]
-pub(crate) struct Imported;
-
-#[cfg(target_arch = "wasm32")]
-mod imported {
-    use super::*;
-    use crate::bindings::batchtask::receiver::journal as import;
-
-    impl Journal for Imported {
-        fn append(&self, event: &Event, nonce: Option<&Nonce>) -> Result<Appended, Error> {
-            import::append(event, nonce)
-        }
-        fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error> {
-            import::quarantine(reject, nonce)
-        }
-        fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
-            import::find_task(app_id, task_id)
-        }
-        fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
-            import::list_tasks(query)
-        }
-        fn list_history(
-            &self,
-            app_id: &str,
-            task_id: &str,
-            cursor: Option<&str>,
-            limit: u32,
-        ) -> Result<HistoryPage, Error> {
-            import::list_history(app_id, task_id, cursor, limit)
-        }
-        fn follow(&self, after: u64, limit: u32, wait_ms: u32) -> Result<Vec<StoredEvent>, Error> {
-            import::follow(after, limit, wait_ms)
-        }
-        fn list_quarantine(
-            &self,
-            cursor: Option<&str>,
-            limit: u32,
-        ) -> Result<QuarantinePage, Error> {
-            import::list_quarantine(cursor, limit)
-        }
-        fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {
-            import::summarize(stale_before_ms)
-        }
-    }
-}
-
 /// The text of an error, for the operator.
 pub fn error_text(error: Error) -> String {
     match error {

@@ -1,4 +1,6 @@
-//! The batch-task receiver: the component of the world `component` in `wit/`.
+//! The batch-task receiver: everything of the component but where events go
+//! and where settings come from. A crate of `adapters/` adds that, and is the
+//! component of the world `component` in `wit/`.
 //!
 //! Its heart is one function from a buffered request to a response; everything
 //! else is a shell around it or a room it uses.
@@ -11,11 +13,12 @@
 //! - [`routes`]: from a request's target to one of the things there are.
 //! - [`outcomes`]: the one table of what a request can come to.
 //! - [`settings`]: the one table of what an operator can decide.
-//! - [`journal`]: the import of that name, as a trait.
+//! - [`adapter`]: what a component is built over, and [`journal`], the
+//!   interface of that name as a trait.
 //! - `intake`, `http`: the exports, thin shells over the heart.
 //!
-//! Built natively, it is a library: the bundled host takes its tables from
-//! here, and its tests run without wasm.
+//! The bundled host takes its tables from here too, and its tests run without
+//! wasm.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 // A trap is a lost notification.
@@ -38,6 +41,7 @@ extern crate batchtask_runtime as _;
 
 pub use batchtask_notification::Class;
 
+pub mod adapter;
 pub mod bindings;
 pub mod journal;
 pub mod json;

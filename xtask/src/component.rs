@@ -7,6 +7,10 @@ use std::process::Command;
 
 const TARGET: &str = "wasm32-wasip2";
 
+/// The crate of the receiver alone, which the host embeds and adapters are
+/// plugged into.
+pub(crate) const RECEIVER: &str = "batchtask-adapter-imported";
+
 /// Builds `package` of the workspace at `root`, in a target directory of its
 /// own, and returns where the component is.
 pub(crate) fn build(root: &Path, package: &str, target_dir: &Path) -> Result<PathBuf, String> {

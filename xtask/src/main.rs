@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
 /// Writes every artifact and their checksums to `dist/`, and says how large
 /// each is and what it imports.
 fn dist(root: &Path) -> anyhow::Result<()> {
-    let receiver = build(root, "batchtask-guest")?;
+    let receiver = build(root, component::RECEIVER)?;
     let dist = root.join("dist");
     fs::create_dir_all(&dist)?;
     let mut checksums = String::new();
@@ -73,7 +73,7 @@ fn dist(root: &Path) -> anyhow::Result<()> {
 /// Plugs somebody's own adapter into the receiver.
 fn compose_with(root: &Path, adapter: &Path, output: &Path) -> anyhow::Result<()> {
     let wasm = fs::read(adapter).with_context(|| adapter.display().to_string())?;
-    let wasm = compose::plug(&build(root, "batchtask-guest")?, &wasm)?;
+    let wasm = compose::plug(&build(root, component::RECEIVER)?, &wasm)?;
     fs::write(output, binary::without_names(&wasm)?).with_context(|| output.display().to_string())
 }
 

@@ -1,0 +1,74 @@
+//! The receiver alone: `journal` and `settings` are imports of the component,
+//! for a host that provides them, or for an adapter that is plugged in.
+
+#![cfg(target_arch = "wasm32")]
+#![no_std]
+
+extern crate alloc;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use batchtask_guest::adapter::Adapter;
+use batchtask_guest::bindings;
+use batchtask_guest::bindings::batchtask::receiver::{journal, settings};
+use batchtask_guest::journal::{
+    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
+};
+
+struct Imported;
+
+impl Adapter for Imported {
+    const ONE: &'static Self = &Self;
+
+    fn setting(name: &str) -> Option<String> {
+        settings::get(name)
+    }
+}
+
+impl Journal for Imported {
+    fn append(&self, event: &Event, nonce: Option<&Nonce>) -> Result<Appended, Error> {
+        journal::append(event, nonce)
+    }
+
+    fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error> {
+        journal::quarantine(reject, nonce)
+    }
+
+    fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
+        journal::find_task(app_id, task_id)
+    }
+
+    fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
+        journal::list_tasks(query)
+    }
+
+    fn list_history(
+        &self,
+        app_id: &str,
+        task_id: &str,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<HistoryPage, Error> {
+        journal::list_history(app_id, task_id, cursor, limit)
+    }
+
+    fn follow(&self, after: u64, limit: u32, wait_ms: u32) -> Result<Vec<StoredEvent>, Error> {
+        journal::follow(after, limit, wait_ms)
+    }
+
+    fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error> {
+        journal::list_quarantine(cursor, limit)
+    }
+
+    fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {
+        journal::summarize(stale_before_ms)
+    }
+}
+
+#[allow(unsafe_code, unreachable_pub, reason = "generated")]
+mod generated {
+    use super::{Imported, bindings};
+    bindings::export!(Imported with_types_in bindings);
+}
