@@ -3,13 +3,15 @@
 use anyhow::bail;
 
 use crate::binary::Shape;
+use crate::component::RECEIVER;
 
 /// A component in `dist/`.
 pub(crate) struct Artifact {
     pub(crate) file: &'static str,
-    /// The crate that provides what the receiver imports; none leaves that to
-    /// an embedder.
-    pub(crate) adapter: Option<&'static str>,
+    /// The crate that it is.
+    pub(crate) package: &'static str,
+    /// How long it may be, in bytes: hosts fetch and compile it at start.
+    max_bytes: usize,
     /// What it may import beyond [`RECEIVER_IMPORTS`].
     imports: &'static [&'static str],
 }
@@ -17,7 +19,8 @@ pub(crate) struct Artifact {
 pub(crate) const ARTIFACTS: &[Artifact] = &[
     Artifact {
         file: "receiver.wasm",
-        adapter: None,
+        package: RECEIVER,
+        max_bytes: 96 << 10,
         imports: &[
             "batchtask:receiver/journal@0.1.0",
             "batchtask:receiver/settings@0.1.0",
@@ -25,7 +28,8 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         file: "receiver-spin.wasm",
-        adapter: Some("batchtask-adapter-spin"),
+        package: "batchtask-adapter-spin",
+        max_bytes: 140 << 10,
         // Hosts match drafts byte for byte.
         imports: &[
             "wasi:config/store@0.2.0-draft-2024-09-27",
@@ -35,7 +39,8 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         file: "receiver-forward.wasm",
-        adapter: Some("batchtask-adapter-forward"),
+        package: "batchtask-adapter-forward",
+        max_bytes: 140 << 10,
         imports: &[
             "wasi:cli/environment@0.2.0",
             "wasi:clocks/monotonic-clock@0.2.0",
@@ -65,8 +70,12 @@ const RAISED: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:io/"];
 const HIGHEST: &str = "0.2.6";
 
 impl Artifact {
-    /// Fails when the artifact imports or exports what it should not.
-    pub(crate) fn check(&self, shape: &Shape) -> anyhow::Result<()> {
+    /// Fails when the artifact is longer than it may be, or imports or exports
+    /// what it should not.
+    pub(crate) fn check(&self, bytes: usize, shape: &Shape) -> anyhow::Result<()> {
+        if bytes > self.max_bytes {
+            bail!("`{}` is longer than {} bytes", self.file, self.max_bytes);
+        }
         for import in &shape.imports {
             let mut allowed = self.imports.iter().chain(RECEIVER_IMPORTS);
             if !allowed.any(|allowed| matches(import, allowed)) {
@@ -110,26 +119,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_on_the_list_is_refused() {
+    fn what_is_too_long_or_not_on_the_list_is_refused() {
         let receiver = &ARTIFACTS[0];
-        let shape = |import: &str, export: &str| Shape {
-            imports: vec![import.into()],
-            exports: vec![export.into(), EXPORTS[1].into()],
+        let is_taken = |bytes, import: &str, export: &str| {
+            let shape = Shape {
+                imports: vec![import.into()],
+                exports: vec![export.into(), EXPORTS[1].into()],
+            };
+            receiver.check(bytes, &shape).is_ok()
         };
-        assert!(
-            receiver
-                .check(&shape(RECEIVER_IMPORTS[0], EXPORTS[0]))
-                .is_ok()
-        );
-        assert!(
-            receiver
-                .check(&shape("wasi:cli/exit@0.2.0", EXPORTS[0]))
-                .is_err()
-        );
-        assert!(
-            receiver
-                .check(&shape(RECEIVER_IMPORTS[0], "wasi:cli/run@0.2.0"))
-                .is_err()
-        );
+        let (bytes, import, export) = (receiver.max_bytes, RECEIVER_IMPORTS[0], EXPORTS[0]);
+        assert!(is_taken(bytes, import, export));
+        assert!(!is_taken(bytes + 1, import, export));
+        assert!(!is_taken(bytes, "wasi:cli/exit@0.2.0", export));
+        assert!(!is_taken(bytes, import, "wasi:cli/run@0.2.0"));
     }
 }

@@ -1,4 +1,4 @@
-//! What `wit/` says, as Rust: generated.
+//! What `wit/world.wit` says, as Rust: generated. What the guest has too is its.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -9,7 +9,12 @@
 
 wit_bindgen::generate!({
     path: ["../../wit", "wit"],
-    world: "batchtask:forward/adapter",
-    pub_export_macro: true,
+    world: "batchtask:forward/imports",
+    with: {
+        "wasi:http/types@0.2.0": batchtask_guest::bindings::wasi::http::types,
+        "wasi:io/error@0.2.0": batchtask_guest::bindings::wasi::io::error,
+        "wasi:io/poll@0.2.0": batchtask_guest::bindings::wasi::io::poll,
+        "wasi:io/streams@0.2.0": batchtask_guest::bindings::wasi::io::streams,
+    },
     generate_all,
 });

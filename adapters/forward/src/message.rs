@@ -3,11 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
+use batchtask_guest::json::Object;
 use batchtask_notification::{Class, Flags, time};
 use sha2::{Digest, Sha256};
 
-use crate::bindings::exports::batchtask::receiver::journal::{Event, Reject};
-use crate::json::Object;
+use batchtask_guest::journal::{Event, Reject};
 
 /// The media type of a message.
 pub const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
@@ -124,7 +124,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::exports::batchtask::receiver::journal::EventFlags;
+    use batchtask_guest::journal::EventFlags;
     use serde_json::{Value, json};
 
     fn event() -> Event {

@@ -5,15 +5,15 @@ use alloc::vec::Vec;
 
 use crate::bindings::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::bindings::wasi::http::outgoing_handler::handle;
-use crate::bindings::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest,
-    RequestOptions, Scheme,
-};
-use crate::bindings::wasi::io::poll::{Pollable, poll};
-use crate::bindings::wasi::io::streams::OutputStream;
 use crate::endpoint::Endpoint;
 use crate::message::{MEDIA_TYPE, Message};
 use crate::signature::signatures;
+use batchtask_guest::bindings::wasi::http::types::{
+    ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    RequestOptions, Scheme,
+};
+use batchtask_guest::bindings::wasi::io::poll::{Pollable, poll};
+use batchtask_guest::bindings::wasi::io::streams::OutputStream;
 
 /// How long a whole request may take, in nanoseconds: 8 s, for the platform
 /// gives up after 15 s and must have a 503 by then.

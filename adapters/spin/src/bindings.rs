@@ -1,4 +1,4 @@
-//! What `wit/` says, as Rust: generated.
+//! What `wit/world.wit` says, as Rust: generated.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -8,8 +8,7 @@
 )]
 
 wit_bindgen::generate!({
-    path: ["../../wit", "wit"],
-    world: "batchtask:spin/adapter",
-    pub_export_macro: true,
+    path: "wit",
+    world: "batchtask:spin/imports",
     generate_all,
 });

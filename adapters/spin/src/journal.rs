@@ -8,7 +8,7 @@ use crate::limits::{MAX_KEYS, VALUES_AT_ONCE};
 use crate::timeline::Keys;
 use crate::value::decode_event;
 
-pub use crate::bindings::exports::batchtask::receiver::journal::{
+pub use batchtask_guest::journal::{
     Appended, Error, Event, EventFlags, HistoryPage, Nonce, QuarantinePage, Quarantined, Reject,
     Step, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
 };

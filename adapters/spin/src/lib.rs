@@ -1,5 +1,5 @@
-//! The receiver's `journal` and `settings` over what Spin offers: a key-value
-//! store, and variables. The component of the world `adapter` in `wit/`.
+//! The receiver over what Spin offers: its journal is a key-value store, its
+//! settings are variables.
 //!
 //! An event is one key, written once. A set of keys needs no transaction and
 //! no compare-and-swap, and a task's state is the greatest of its events, so
@@ -12,6 +12,7 @@
 //!   `quarantine` are its parts, [`timeline`] what they read.
 //! - [`bucket`]: the key-value store, as a trait.
 //! - [`settings`]: the interface of that name.
+//! - `component`: the guest over both, and so the component.
 //! - [`limits`]: every limit.
 //!
 //! What a key-value store cannot do: the feed in order of arrival and
@@ -43,8 +44,6 @@
 )]
 
 extern crate alloc;
-#[cfg(target_arch = "wasm32")]
-extern crate batchtask_runtime as _;
 
 mod append;
 pub mod bindings;
@@ -60,6 +59,6 @@ pub mod timeline;
 pub mod value;
 
 #[cfg(target_arch = "wasm32")]
-mod export;
+mod component;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,90 @@
+//! The component: the guest, whose journal is on the other side.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use batchtask_guest::adapter::Adapter;
+use batchtask_guest::bindings;
+use batchtask_guest::journal::{
+    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
+};
+
+use crate::bindings::wasi::cli::environment::get_environment;
+use crate::endpoint::Endpoint;
+use crate::message::{self, Message};
+use crate::send;
+
+struct Forward;
+
+impl Adapter for Forward {
+    const ONE: &'static Self = &Self;
+
+    /// The value of a variable. An empty one was left alone.
+    fn setting(name: &str) -> Option<String> {
+        let mut variables = get_environment().into_iter();
+        let (_, value) = variables.find(|(found, _)| found == name)?;
+        Some(value).filter(|value| !value.is_empty())
+    }
+}
+
+fn forward(message: &Message) -> Result<Appended, Error> {
+    let posted = Endpoint::read(Forward::setting)
+        .map_err(String::from)
+        .and_then(|endpoint| send::post(&endpoint, message));
+    match posted {
+        Ok(()) => Ok(Appended::Recorded),
+        Err(text) => Err(Error::Unavailable(text)),
+    }
+}
+
+fn unsupported<T>() -> Result<T, Error> {
+    let text = "events are forwarded; nothing is kept here to be read";
+    Err(Error::Unsupported(text.into()))
+}
+
+impl Journal for Forward {
+    fn append(&self, event: &Event, _nonce: Option<&Nonce>) -> Result<Appended, Error> {
+        forward(&message::of_event(event))
+    }
+
+    fn quarantine(&self, reject: &Reject, _nonce: Option<&Nonce>) -> Result<Appended, Error> {
+        forward(&message::of_reject(reject))
+    }
+
+    fn find_task(&self, _app_id: &str, _task_id: &str) -> Result<Option<Task>, Error> {
+        unsupported()
+    }
+
+    fn list_tasks(&self, _query: &TaskQuery) -> Result<TaskPage, Error> {
+        unsupported()
+    }
+
+    fn list_history(
+        &self,
+        _app_id: &str,
+        _task_id: &str,
+        _cursor: Option<&str>,
+        _limit: u32,
+    ) -> Result<HistoryPage, Error> {
+        unsupported()
+    }
+
+    fn follow(&self, _after: u64, _limit: u32, _wait_ms: u32) -> Result<Vec<StoredEvent>, Error> {
+        unsupported()
+    }
+
+    fn list_quarantine(&self, _cursor: Option<&str>, _limit: u32) -> Result<QuarantinePage, Error> {
+        unsupported()
+    }
+
+    fn summarize(&self, _stale_before_ms: u64) -> Result<Summary, Error> {
+        unsupported()
+    }
+}
+
+#[allow(unsafe_code, unreachable_pub, reason = "generated")]
+mod generated {
+    use super::{Forward, bindings};
+    bindings::export!(Forward with_types_in bindings);
+}

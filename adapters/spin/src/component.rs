@@ -1,0 +1,86 @@
+//! The component: the guest over the journal in the bucket.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use batchtask_guest::adapter::Adapter;
+use batchtask_guest::bindings;
+
+use crate::bindings::wasi::config::store::{self as config, Error as ConfigError};
+use crate::bindings::wasi::keyvalue::store::Bucket;
+use crate::bucket;
+use crate::journal::{
+    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
+};
+use crate::settings;
+
+struct Spin;
+
+impl Adapter for Spin {
+    const ONE: &'static Self = &Self;
+
+    fn setting(name: &str) -> Option<String> {
+        let found = config::get(&settings::variable(name));
+        settings::value(found.map_err(|error| match error {
+            ConfigError::Upstream(text) | ConfigError::Io(text) => text,
+        }))
+    }
+}
+
+/// Each call opens the bucket: one request makes one or two.
+fn open() -> Result<Journal<Bucket>, Error> {
+    let name = Spin::setting(settings::BUCKET);
+    let name = name.as_deref().unwrap_or(settings::DEFAULT_BUCKET);
+    Ok(Journal {
+        bucket: bucket::open(name.trim())?,
+    })
+}
+
+impl batchtask_guest::journal::Journal for Spin {
+    fn append(&self, event: &Event, nonce: Option<&Nonce>) -> Result<Appended, Error> {
+        open()?.append(event, nonce)
+    }
+
+    fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error> {
+        open()?.quarantine(reject, nonce)
+    }
+
+    fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
+        open()?.find_task(app_id, task_id)
+    }
+
+    fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
+        open()?.list_tasks(query)
+    }
+
+    fn list_history(
+        &self,
+        app_id: &str,
+        task_id: &str,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<HistoryPage, Error> {
+        open()?.list_history(app_id, task_id, cursor, limit)
+    }
+
+    fn follow(&self, _after: u64, _limit: u32, _wait_ms: u32) -> Result<Vec<StoredEvent>, Error> {
+        let text = "a key-value store does not know the order of arrival";
+        Err(Error::Unsupported(text.into()))
+    }
+
+    fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error> {
+        open()?.list_quarantine(cursor, limit)
+    }
+
+    fn summarize(&self, _stale_before_ms: u64) -> Result<Summary, Error> {
+        let text = "a key-value store is not counted through for a glance";
+        Err(Error::Unsupported(text.into()))
+    }
+}
+
+#[allow(unsafe_code, unreachable_pub, reason = "generated")]
+mod generated {
+    use super::{Spin, bindings};
+    bindings::export!(Spin with_types_in bindings);
+}
