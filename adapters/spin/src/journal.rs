@@ -1,5 +1,6 @@
 //! The interface `journal` over a bucket.
 
+use alloc::collections::BinaryHeap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -28,8 +29,7 @@ impl<B: Bucket> Journal<B> {
             let text = "the bucket holds more keys than a read can go through";
             return Err(Error::Unsupported(text.into()));
         }
-        sort(&mut keys);
-        Ok(Keys(keys))
+        Ok(Keys(sorted(keys)))
     }
 
     /// The values of some keys.
@@ -43,10 +43,10 @@ impl<B: Bucket> Journal<B> {
     }
 }
 
-/// Sorts texts. There is one of it, for sorting is much code.
+/// Texts in order. By a heap: 3 kB less code than the sort of slices.
 #[inline(never)]
-pub(crate) fn sort(texts: &mut [String]) {
-    texts.sort_unstable();
+pub(crate) fn sorted(texts: Vec<String>) -> Vec<String> {
+    BinaryHeap::from(texts).into_sorted_vec()
 }
 
 /// Values that were read.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::bucket::Bucket;
 use crate::journal::{
     Error, Event, EventFlags, Journal, Step, Task, TaskOrder, TaskPage, TaskQuery, Values, damaged,
-    sort,
+    sorted,
 };
 use crate::key::{self, EVENT, REPEAT};
 use crate::limits::{
@@ -45,12 +45,12 @@ impl<B: Bucket> Journal<B> {
             .map(|cursor| place_of(cursor, query.order))
             .transpose()?;
         let keys = self.scan(&[EVENT, REPEAT])?;
-        let mut places: Vec<String> = keys
+        let places = keys
             .timelines()
             .filter(|timeline| keys_match(timeline, query))
             .map(|timeline| key::place(timeline.last.occurred_at_ms, timeline.last.task))
             .collect();
-        sort(&mut places);
+        let mut places = sorted(places);
         if query.order == TaskOrder::Newest {
             places.reverse();
         }
@@ -171,7 +171,7 @@ pub(crate) fn repeated_ids(repeats: &[String], values: &Values) -> Vec<String> {
 /// The request ids that are told: in order, each once, not too many.
 pub(crate) fn listed(mut request_ids: Vec<String>) -> Vec<String> {
     request_ids.retain(|id| (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()));
-    sort(&mut request_ids);
+    request_ids = sorted(request_ids);
     request_ids.dedup();
     request_ids.truncate(MAX_REQUEST_IDS);
     request_ids

@@ -44,22 +44,38 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
 /// The reverse of [`encode_event`]; none when the bytes are no event's.
 pub fn decode_event(bytes: &[u8]) -> Option<Event> {
     let mut reader = Reader::new(bytes, EVENT)?;
+    let received_at_ms = reader.number()?;
+    let occurred_at_ms = reader.number()?;
+    let rank = u8::try_from(reader.number()?).ok()?;
+    let oddities = u8::try_from(reader.number()?).ok()?;
+    let digest = reader.bytes()??;
+    let app_id = reader.text()??;
+    let task_id = reader.text()??;
+    let task_type = reader.text()??;
+    let status = reader.text()??;
+    let status_desc = reader.text()??;
+    let event_time = reader.text()?;
+    let event_time_ms = reader.text()?;
+    let request_id = reader.text()?;
+    let signature = reader.text()?;
+    let body = reader.bytes()??;
+    // Copied last: no copy is there to be dropped by a `?`, which is much code.
     Some(Event {
-        received_at_ms: reader.number()?,
-        occurred_at_ms: reader.number()?,
-        rank: u8::try_from(reader.number()?).ok()?,
-        oddities: EventFlags::from_bits_retain(u8::try_from(reader.number()?).ok()?),
-        digest: reader.bytes()??.into(),
-        app_id: reader.text()??,
-        task_id: reader.text()??,
-        task_type: reader.text()??,
-        status: reader.text()??,
-        status_desc: reader.text()??,
-        event_time: reader.text()?,
-        event_time_ms: reader.text()?,
-        request_id: reader.text()?,
-        signature: reader.text()?,
-        body: reader.bytes()??.into(),
+        received_at_ms,
+        occurred_at_ms,
+        rank,
+        oddities: EventFlags::from_bits_retain(oddities),
+        digest: digest.into(),
+        app_id: app_id.into(),
+        task_id: task_id.into(),
+        task_type: task_type.into(),
+        status: status.into(),
+        status_desc: status_desc.into(),
+        event_time: event_time.map(String::from),
+        event_time_ms: event_time_ms.map(String::from),
+        request_id: request_id.map(String::from),
+        signature: signature.map(String::from),
+        body: body.into(),
     })
 }
 
@@ -77,12 +93,17 @@ pub fn encode_reject(reject: &Reject) -> Vec<u8> {
 /// The reverse of [`encode_reject`]; none when the bytes are no reject's.
 pub fn decode_reject(bytes: &[u8]) -> Option<Reject> {
     let mut reader = Reader::new(bytes, REJECT)?;
+    let received_at_ms = reader.number()?;
+    let reason = reader.text()??;
+    let detail = reader.text()??;
+    let pointer = reader.text()?;
+    let body = reader.bytes()??;
     Some(Reject {
-        received_at_ms: reader.number()?,
-        reason: reader.text()??,
-        detail: reader.text()??,
-        pointer: reader.text()?,
-        body: reader.bytes()??.into(),
+        received_at_ms,
+        reason: reason.into(),
+        detail: detail.into(),
+        pointer: pointer.map(String::from),
+        body: body.into(),
     })
 }
 
@@ -131,9 +152,9 @@ impl<'a> Reader<'a> {
         Some(Some(bytes))
     }
 
-    fn text(&mut self) -> Option<Option<String>> {
+    fn text(&mut self) -> Option<Option<&'a str>> {
         match self.bytes()? {
-            Some(bytes) => Some(Some(core::str::from_utf8(bytes).ok()?.into())),
+            Some(bytes) => Some(Some(core::str::from_utf8(bytes).ok()?)),
             None => Some(None),
         }
     }
