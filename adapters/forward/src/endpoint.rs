@@ -29,13 +29,13 @@ impl Endpoint {
     pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, &'static str> {
         let url = look_up(URL).unwrap_or_default();
         let wrong_url = "`BATCHTASK_FORWARD_URL` must be an `http` or `https` URL without a user";
-        let (is_tls, authority, target) = split(url.trim()).ok_or(wrong_url)?;
+        let (is_tls, authority, target) = split(url.trim_ascii()).ok_or(wrong_url)?;
         let secrets = look_up(SECRET).unwrap_or_default();
         Ok(Self {
             is_tls,
             authority: authority.into(),
             target,
-            keys: keys(secrets.trim()).ok_or(
+            keys: keys(secrets.trim_ascii()).ok_or(
                 "`BATCHTASK_FORWARD_SECRET` must be `whsec_` and 24 to 64 bytes as base64, \
                  or two of them with a comma between",
             )?,
@@ -69,7 +69,7 @@ fn keys(secrets: &str) -> Option<Vec<Key>> {
         "" => Some(Vec::new()),
         _ => secrets
             .split(',')
-            .map(|secret| Key::of(secret.trim()))
+            .map(|secret| Key::of(secret.trim_ascii()))
             .collect(),
     }
 }

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
 use batchtask_guest::json::Object;
+use batchtask_guest::views::hex;
 use batchtask_notification::{Class, Flags, time};
 use sha2::{Digest, Sha256};
 
@@ -110,15 +111,6 @@ fn push_encoded(uri: &mut String, text: &str) {
             uri.push_str(&hex(&[byte]).to_ascii_uppercase());
         }
     }
-}
-
-/// Bytes in lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }
 
 #[cfg(test)]

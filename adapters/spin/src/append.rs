@@ -87,19 +87,12 @@ impl<B: Bucket> Journal<B> {
     /// Removes some nonces that have expired, from among those after `key`:
     /// anywhere, for it is a hash.
     fn prune_nonces(&self, key: &String, now_ms: u64) -> Result<(), Error> {
-        let keys = self.scan(&[NONCE])?.0;
-        let start = keys.partition_point(|other| other < key);
-        let (before, after) = keys.split_at_checked(start).unwrap_or_default();
-        let some: Vec<String> = after
-            .iter()
-            .chain(before)
-            .take(NONCES_PRUNED_AT_ONCE)
-            .cloned()
-            .collect();
-        let expired: Vec<String> = (self.bucket.get_many(&some)?.into_iter())
-            .filter(|(_, value)| expires_at_ms(value) <= now_ms)
-            .map(|(key, _)| key)
-            .collect();
+        let mut keys = self.scan(&[NONCE])?.0;
+        keys.retain(|other| other > key);
+        keys.truncate(NONCES_PRUNED_AT_ONCE);
+        let mut found = self.bucket.get_many(&keys)?;
+        found.retain(|(_, value)| expires_at_ms(value) <= now_ms);
+        let expired: Vec<String> = found.into_iter().map(|(key, _)| key).collect();
         self.bucket.delete_many(&expired)
     }
 }

@@ -33,7 +33,7 @@ fn open() -> Result<Journal<Bucket>, Error> {
     let name = Spin::setting(settings::BUCKET);
     let name = name.as_deref().unwrap_or(settings::DEFAULT_BUCKET);
     Ok(Journal {
-        bucket: bucket::open(name.trim())?,
+        bucket: bucket::open(name.trim_ascii())?,
     })
 }
 

@@ -17,6 +17,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use batchtask_guest::views::hex;
 use sha2::{Digest as _, Sha256};
 
 /// What the keys of events begin with.
@@ -189,8 +190,7 @@ pub(crate) fn dropped_count(key: &str) -> u64 {
 
 /// Where a task stands in a list: by time, then by hash.
 pub(crate) fn place(occurred_at_ms: u64, task: &str) -> String {
-    let mut place = String::new();
-    push_hex(&mut place, &occurred_at_ms.to_be_bytes());
+    let mut place = hex(&occurred_at_ms.to_be_bytes());
     place.push('.');
     place.push_str(task);
     place
@@ -205,9 +205,7 @@ pub(crate) fn task_at(place: &str) -> Option<&str> {
 
 /// The hash of a task's two ids.
 pub fn task(app_id: &str, task_id: &str) -> String {
-    let mut digits = String::new();
-    push_hex(&mut digits, &hash(&[app_id, task_id], TASK_DIGITS / 2));
-    digits
+    hex(&hash(&[app_id, task_id], TASK_DIGITS / 2))
 }
 
 /// The first bytes of the SHA-256 over texts, each with its length before it.
@@ -258,11 +256,6 @@ fn push_number(text: &mut String, number: usize) {
     push_hex(text, &number.to_be_bytes());
 }
 
-/// Adds bytes in lower-case hexadecimal.
 fn push_hex(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
-        }
-    }
+    text.push_str(&hex(bytes));
 }
