@@ -90,9 +90,12 @@ impl<B: Bucket> Journal<B> {
         let mut keys = self.scan(&[NONCE])?.0;
         keys.retain(|other| other > key);
         keys.truncate(NONCES_PRUNED_AT_ONCE);
-        let mut found = self.bucket.get_many(&keys)?;
-        found.retain(|(_, value)| expires_at_ms(value) <= now_ms);
-        let expired: Vec<String> = found.into_iter().map(|(key, _)| key).collect();
+        let mut expired = Vec::new();
+        for (key, value) in self.bucket.get_many(&keys)? {
+            if expires_at_ms(&value) <= now_ms {
+                expired.push(key);
+            }
+        }
         self.bucket.delete_many(&expired)
     }
 }

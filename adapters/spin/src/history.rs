@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::bucket::Bucket;
-use crate::journal::{Error, HistoryPage, Journal, StoredEvent};
+use crate::journal::{Error, Event, HistoryPage, Journal, StoredEvent};
 use crate::key::{self, EVENT, EventKey, REPEAT};
 use crate::limits::{MAX_REQUEST_IDS, PAGE_BYTES};
 use crate::tasks::{listed, repeated_ids};
@@ -94,11 +94,7 @@ impl<B: Bucket> Journal<B> {
     /// the one that follows the page.
     fn mark_late(&self, events: &mut [StoredEvent], next: Option<&Entry<'_>>) -> Result<(), Error> {
         let mut earliest_ms = match next {
-            Some(entry) => {
-                self.values(vec![entry.key])?
-                    .expect_event(entry.key)?
-                    .received_at_ms
-            }
+            Some(entry) => self.event(entry)?.received_at_ms,
             None => u64::MAX,
         };
         for stored in events.iter_mut().rev() {
@@ -111,11 +107,12 @@ impl<B: Bucket> Journal<B> {
     fn status(&self, entry: &Entry<'_>) -> Result<String, Error> {
         match entry.event.status {
             Some(status) => Ok(status.into()),
-            None => Ok(self
-                .values(vec![entry.key])?
-                .expect_event(entry.key)?
-                .status),
+            None => Ok(self.event(entry)?.status),
         }
+    }
+
+    fn event(&self, entry: &Entry<'_>) -> Result<Event, Error> {
+        self.values(vec![entry.key])?.expect_event(entry.key)
     }
 }
 

@@ -36,8 +36,11 @@ impl<B: Bucket> Journal<B> {
     pub(crate) fn values(&self, keys: Vec<&String>) -> Result<Values, Error> {
         let mut found = Vec::new();
         for some in keys.chunks(VALUES_AT_ONCE) {
-            let some: Vec<String> = some.iter().copied().cloned().collect();
-            found.append(&mut self.bucket.get_many(&some)?);
+            let mut keys = Vec::new();
+            for &key in some {
+                keys.push(key.clone());
+            }
+            found.append(&mut self.bucket.get_many(&keys)?);
         }
         Ok(Values(found))
     }

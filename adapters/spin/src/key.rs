@@ -161,8 +161,9 @@ pub(crate) fn reject(received_at_ms: u64, bytes: usize, body: &[u8]) -> String {
     key.push('.');
     push_number(&mut key, bytes);
     key.push('.');
-    let digest = Sha256::digest(body);
-    push_hex(&mut key, digest.get(..16).unwrap_or_default());
+    let mut digest = Sha256::digest(body).to_vec();
+    digest.truncate(16);
+    push_hex(&mut key, &digest);
     key
 }
 
@@ -217,7 +218,9 @@ fn hash(texts: &[&str], bytes: usize) -> Vec<u8> {
         hash.update(length.to_be_bytes());
         hash.update(text);
     }
-    hash.finalize().into_iter().take(bytes).collect()
+    let mut digest = hash.finalize().to_vec();
+    digest.truncate(bytes);
+    digest
 }
 
 fn letter_of(status: &str) -> &'static str {

@@ -49,11 +49,9 @@ impl<B: Bucket> Journal<B> {
         let more = u64::try_from(surplus.len()).unwrap_or(0);
         let total = key::dropped(dropped(&keys).saturating_add(more));
         self.bucket.set(&total, &[])?;
-        let counts = keys
-            .with_prefix(DROPPED)
-            .iter()
-            .filter(|key| **key != total);
-        let gone: Vec<String> = surplus.iter().chain(counts).cloned().collect();
+        let mut gone = surplus.to_vec();
+        gone.extend_from_slice(keys.with_prefix(DROPPED));
+        gone.retain(|key| *key != total);
         self.bucket.delete_many(&gone)
     }
 

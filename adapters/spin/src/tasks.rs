@@ -45,11 +45,13 @@ impl<B: Bucket> Journal<B> {
             .map(|cursor| place_of(cursor, query.order))
             .transpose()?;
         let keys = self.scan(&[EVENT, REPEAT])?;
-        let places = keys
-            .timelines()
-            .filter(|timeline| keys_match(timeline, query))
-            .map(|timeline| key::place(timeline.last.occurred_at_ms, timeline.last.task))
-            .collect();
+        let mut places = Vec::new();
+        for timeline in keys.timelines() {
+            if keys_match(&timeline, query) {
+                let last = &timeline.last;
+                places.push(key::place(last.occurred_at_ms, last.task));
+            }
+        }
         let mut places = sorted(places);
         if query.order == TaskOrder::Newest {
             places.reverse();
@@ -70,10 +72,10 @@ impl<B: Bucket> Journal<B> {
         let mut previous: Option<&String> = None;
         for (number, some) in places.chunks(VALUES_AT_ONCE).enumerate() {
             let is_enough = number.saturating_mul(VALUES_AT_ONCE) >= MAX_TASKS_READ;
-            let timelines: Vec<Timeline<'_>> = some
-                .iter()
-                .filter_map(|place| keys.timeline(key::task_at(place)?))
-                .collect();
+            let mut timelines = Vec::new();
+            for place in some {
+                timelines.extend(key::task_at(place).and_then(|task| keys.timeline(task)));
+            }
             let is_full = |tasks: &Vec<Task>, bytes| tasks.len() >= limit || bytes >= PAGE_BYTES;
             if is_enough || is_full(&tasks, bytes) {
                 break;
@@ -164,8 +166,13 @@ fn task_of(timeline: &Timeline<'_>, repeats: &[String], values: &Values) -> Resu
 
 /// The request ids of repetitions, as far as they were read.
 pub(crate) fn repeated_ids(repeats: &[String], values: &Values) -> Vec<String> {
-    let text = |key: &String| String::from_utf8(values.get(key)?.into()).ok();
-    repeats.iter().filter_map(text).collect()
+    let mut ids = Vec::new();
+    for key in repeats {
+        if let Some(Ok(id)) = values.get(key).map(core::str::from_utf8) {
+            ids.push(id.into());
+        }
+    }
+    ids
 }
 
 /// The request ids that are told: in order, each once, not too many.

@@ -54,11 +54,12 @@ pub struct Entry<'a> {
 impl<'a> Timeline<'a> {
     /// Of the keys of one task, which are in order; none when there are none.
     fn of(keys: &'a [String]) -> Option<Self> {
-        let entry = |key: &'a String| {
-            let event = EventKey::parse(key)?;
-            Some(Entry { key, event })
-        };
-        let mut events: Vec<Entry<'a>> = keys.iter().filter_map(entry).collect();
+        let mut events: Vec<Entry<'a>> = Vec::new();
+        for key in keys {
+            if let Some(event) = EventKey::parse(key) {
+                events.push(Entry { key, event });
+            }
+        }
         if events.iter().any(|entry| entry.event.by_arrival) {
             events = without_repetitions(events);
         }
