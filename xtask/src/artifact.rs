@@ -29,7 +29,7 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
     Artifact {
         file: "receiver-spin.wasm",
         package: "batchtask-adapter-spin",
-        max_bytes: 160 << 10,
+        max_bytes: 140 << 10,
         // Hosts match drafts byte for byte.
         imports: &[
             "wasi:config/store@0.2.0-draft-2024-09-27",
@@ -40,7 +40,7 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
     Artifact {
         file: "receiver-forward.wasm",
         package: "batchtask-adapter-forward",
-        max_bytes: 160 << 10,
+        max_bytes: 140 << 10,
         imports: &[
             "wasi:cli/environment@0.2.0",
             "wasi:clocks/monotonic-clock@0.2.0",

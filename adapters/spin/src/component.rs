@@ -37,11 +37,15 @@ fn open() -> Result<Journal<Bucket>, Error> {
     })
 }
 
+// What is not inlined would make its caller in the guest longer than both are
+// apart.
 impl batchtask_guest::journal::Journal for Spin {
+    #[inline(never)]
     fn append(&self, event: &Event, nonce: Option<&Nonce>) -> Result<Appended, Error> {
         open()?.append(event, nonce)
     }
 
+    #[inline(never)]
     fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error> {
         open()?.quarantine(reject, nonce)
     }
@@ -50,6 +54,7 @@ impl batchtask_guest::journal::Journal for Spin {
         open()?.find_task(app_id, task_id)
     }
 
+    #[inline(never)]
     fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
         open()?.list_tasks(query)
     }
@@ -69,6 +74,7 @@ impl batchtask_guest::journal::Journal for Spin {
         Err(Error::Unsupported(text.into()))
     }
 
+    #[inline(never)]
     fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error> {
         open()?.list_quarantine(cursor, limit)
     }
