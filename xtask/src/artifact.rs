@@ -33,7 +33,6 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
         // Hosts match drafts byte for byte.
         imports: &[
             "wasi:config/store@0.2.0-draft-2024-09-27",
-            "wasi:keyvalue/batch@0.2.0-draft2",
             "wasi:keyvalue/store@0.2.0-draft2",
         ],
     },

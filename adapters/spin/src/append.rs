@@ -89,14 +89,13 @@ impl<B: Bucket> Journal<B> {
     fn prune_nonces(&self, key: &String, now_ms: u64) -> Result<(), Error> {
         let mut keys = self.scan(&[NONCE])?.0;
         keys.retain(|other| other > key);
-        keys.truncate(NONCES_PRUNED_AT_ONCE);
-        let mut expired = Vec::new();
-        for (key, value) in self.bucket.get_many(&keys)? {
-            if expires_at_ms(&value) <= now_ms {
-                expired.push(key);
+        for key in keys.iter().take(NONCES_PRUNED_AT_ONCE) {
+            let value = self.bucket.get(key)?;
+            if value.is_some_and(|value| expires_at_ms(&value) <= now_ms) {
+                self.bucket.delete(key)?;
             }
         }
-        self.bucket.delete_many(&expired)
+        Ok(())
     }
 }
 

@@ -6,22 +6,20 @@ use alloc::vec::Vec;
 
 use crate::journal::Error;
 
-/// Keys that were found, with their values, in no particular order.
-pub type Found = Vec<(String, Vec<u8>)>;
-
 /// What the journal needs of a key-value store. A success of `set` is a
 /// promise that the value is durable.
+///
+/// Each call is about one key: of Spin's stores, Redis cannot read several at
+/// once, and DynamoDB takes no more than 25 to remove.
 pub trait Bucket {
     /// The value of a key.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error>;
-    /// The values of those of some keys that are there.
-    fn get_many(&self, keys: &[String]) -> Result<Found, Error>;
     /// Whether a key is there.
     fn exists(&self, key: &str) -> Result<bool, Error>;
     /// Makes a value durable.
     fn set(&self, key: &str, value: &[u8]) -> Result<(), Error>;
-    /// Removes keys, whether they are there or not.
-    fn delete_many(&self, keys: &[String]) -> Result<(), Error>;
+    /// Removes a key, whether it is there or not.
+    fn delete(&self, key: &str) -> Result<(), Error>;
     /// Every key there is, in no particular order.
     fn keys(&self) -> Result<Vec<String>, Error>;
 }
@@ -32,7 +30,6 @@ pub(crate) use imported::open;
 #[cfg(target_arch = "wasm32")]
 mod imported {
     use super::*;
-    use crate::bindings::wasi::keyvalue::batch;
     use crate::bindings::wasi::keyvalue::store::{self, Error as StoreError};
 
     /// The bucket of that name.
@@ -51,12 +48,6 @@ mod imported {
             store::Bucket::get(self, key).map_err(unavailable)
         }
 
-        fn get_many(&self, keys: &[String]) -> Result<Found, Error> {
-            let values = batch::get_many(self, keys).map_err(unavailable)?;
-            let found = |(key, value): (String, Option<Vec<u8>>)| Some((key, value?));
-            Ok(values.into_iter().filter_map(found).collect())
-        }
-
         fn exists(&self, key: &str) -> Result<bool, Error> {
             store::Bucket::exists(self, key).map_err(unavailable)
         }
@@ -65,8 +56,8 @@ mod imported {
             store::Bucket::set(self, key, value).map_err(unavailable)
         }
 
-        fn delete_many(&self, keys: &[String]) -> Result<(), Error> {
-            batch::delete_many(self, keys).map_err(unavailable)
+        fn delete(&self, key: &str) -> Result<(), Error> {
+            store::Bucket::delete(self, key).map_err(unavailable)
         }
 
         fn keys(&self) -> Result<Vec<String>, Error> {

@@ -11,9 +11,6 @@ use crate::limits::{MAX_REQUEST_IDS, PAGE_BYTES};
 use crate::tasks::{listed, repeated_ids};
 use crate::timeline::{Entry, Keys};
 
-/// How many events are read at once: each may be 400 kB.
-const EVENTS_AT_ONCE: usize = 16;
-
 impl<B: Bucket> Journal<B> {
     /// A page of a task's events, in order of occurrence.
     pub fn list_history(
@@ -57,35 +54,27 @@ impl<B: Bucket> Journal<B> {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, Error> {
         let (mut events, mut bytes) = (Vec::new(), 0_usize);
-        for some in entries.chunks(EVENTS_AT_ONCE) {
-            let repeats = |entry: &Entry<'_>| {
-                let mut prefix = key::task_prefix(REPEAT, entry.event.task);
-                prefix.push_str(entry.event.digest);
-                keys.with_prefix(&prefix)
-            };
-            let mut wanted = Vec::new();
-            for entry in some {
-                wanted.push(entry.key);
-                wanted.extend(repeats(entry).iter().take(MAX_REQUEST_IDS));
+        for entry in entries {
+            if events.len() >= limit || bytes >= PAGE_BYTES {
+                break;
             }
+            let mut prefix = key::task_prefix(REPEAT, entry.event.task);
+            prefix.push_str(entry.event.digest);
+            let repeats = keys.with_prefix(&prefix);
+            let mut wanted = vec![entry.key];
+            wanted.extend(repeats.iter().take(MAX_REQUEST_IDS));
             let values = self.values(wanted)?;
-            for entry in some {
-                if events.len() >= limit || bytes >= PAGE_BYTES {
-                    return Ok(events);
-                }
-                let event = values.expect_event(entry.key)?;
-                let repeats = repeats(entry);
-                let mut request_ids = repeated_ids(repeats, &values);
-                request_ids.extend(event.request_id.clone());
-                bytes = bytes.saturating_add(values.get(entry.key).map_or(0, <[u8]>::len));
-                events.push(StoredEvent {
-                    seq: event.received_at_ms,
-                    duplicates: u64::try_from(repeats.len()).unwrap_or(u64::MAX),
-                    request_ids: listed(request_ids),
-                    late: false,
-                    event,
-                });
-            }
+            let event = values.expect_event(entry.key)?;
+            let mut request_ids = repeated_ids(repeats, &values);
+            request_ids.extend(event.request_id.clone());
+            bytes = bytes.saturating_add(values.get(entry.key).map_or(0, <[u8]>::len));
+            events.push(StoredEvent {
+                seq: event.received_at_ms,
+                duplicates: u64::try_from(repeats.len()).unwrap_or(u64::MAX),
+                request_ids: listed(request_ids),
+                late: false,
+                event,
+            });
         }
         Ok(events)
     }

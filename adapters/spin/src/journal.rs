@@ -4,8 +4,8 @@ use alloc::collections::BinaryHeap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::bucket::{Bucket, Found};
-use crate::limits::{MAX_KEYS, VALUES_AT_ONCE};
+use crate::bucket::Bucket;
+use crate::limits::MAX_KEYS;
 use crate::timeline::Keys;
 use crate::value::decode_event;
 
@@ -32,15 +32,13 @@ impl<B: Bucket> Journal<B> {
         Ok(Keys(sorted(keys)))
     }
 
-    /// The values of some keys.
-    pub(crate) fn values(&self, keys: Vec<&String>) -> Result<Values, Error> {
+    /// The values of those of some keys that are there.
+    pub(crate) fn values<'a>(&self, keys: Vec<&'a String>) -> Result<Values<'a>, Error> {
         let mut found = Vec::new();
-        for some in keys.chunks(VALUES_AT_ONCE) {
-            let mut keys = Vec::new();
-            for &key in some {
-                keys.push(key.clone());
+        for key in keys {
+            if let Some(value) = self.bucket.get(key)? {
+                found.push((key.as_str(), value));
             }
-            found.append(&mut self.bucket.get_many(&keys)?);
         }
         Ok(Values(found))
     }
@@ -53,12 +51,12 @@ pub(crate) fn sorted(texts: Vec<String>) -> Vec<String> {
 }
 
 /// Values that were read.
-pub(crate) struct Values(Found);
+pub(crate) struct Values<'a>(Vec<(&'a str, Vec<u8>)>);
 
-impl Values {
+impl Values<'_> {
     /// The bytes of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
-        let found = self.0.iter().find(|(found, _)| found == key);
+        let found = self.0.iter().find(|(found, _)| *found == key);
         found.map(|(_, value)| value.as_slice())
     }
 

@@ -11,9 +11,6 @@ pub const MAX_KEYS: usize = 250_000;
 /// tell read a value a task.
 pub const MAX_TASKS_READ: usize = 2_000;
 
-/// How many values are read at once.
-pub(crate) const VALUES_AT_ONCE: usize = 64;
-
 /// About how many bytes a page of events or rejects has at most.
 pub(crate) const PAGE_BYTES: usize = 1 << 20;
 
@@ -41,5 +38,6 @@ pub(crate) const QUARANTINE_PRUNED_EVERY: u8 = 16;
 
 /// One in so many nonces also removes old ones. A power of two.
 pub(crate) const NONCES_PRUNED_EVERY: u8 = 128;
-/// How many old nonces are looked at then.
-pub(crate) const NONCES_PRUNED_AT_ONCE: usize = 1024;
+/// How many nonces are looked at then: twice as many as came since, so at most
+/// half of those that are kept have expired.
+pub(crate) const NONCES_PRUNED_AT_ONCE: usize = 256;

@@ -11,9 +11,6 @@ use crate::limits::{MAX_QUARANTINE_BYTES, MAX_REJECTS, PAGE_BYTES, QUARANTINE_PR
 use crate::timeline::Keys;
 use crate::value::{decode_reject, encode_reject};
 
-/// How many rejects are read at once: each may be 400 kB.
-const REJECTS_AT_ONCE: usize = 16;
-
 impl<B: Bucket> Journal<B> {
     /// Keeps what could not be understood.
     pub fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error> {
@@ -49,10 +46,12 @@ impl<B: Bucket> Journal<B> {
         let more = u64::try_from(surplus.len()).unwrap_or(0);
         let total = key::dropped(dropped(&keys).saturating_add(more));
         self.bucket.set(&total, &[])?;
-        let mut gone = surplus.to_vec();
-        gone.extend_from_slice(keys.with_prefix(DROPPED));
-        gone.retain(|key| *key != total);
-        self.bucket.delete_many(&gone)
+        for key in surplus.iter().chain(keys.with_prefix(DROPPED)) {
+            if *key != total {
+                self.bucket.delete(key)?;
+            }
+        }
+        Ok(())
     }
 
     /// A page of the quarantine, newest first.
@@ -72,23 +71,21 @@ impl<B: Bucket> Journal<B> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (mut page, mut bytes) = (Vec::new(), 0_usize);
         let mut last: Option<&String> = None;
-        'page: for some in rest.rchunks(REJECTS_AT_ONCE) {
-            let values = self.values(some.iter().collect())?;
-            for key in some.iter().rev() {
-                if page.len() >= limit || bytes >= PAGE_BYTES {
-                    break 'page;
-                }
-                last = Some(key);
-                // One that went in the meantime, or is somebody else's.
-                let Some(reject) = values.get(key).and_then(decode_reject) else {
-                    continue;
-                };
-                bytes = bytes.saturating_add(reject.body.len());
-                page.push(Quarantined {
-                    seq: reject.received_at_ms,
-                    reject,
-                });
+        for key in rest.iter().rev() {
+            if page.len() >= limit || bytes >= PAGE_BYTES {
+                break;
             }
+            last = Some(key);
+            let value = self.bucket.get(key)?;
+            // One that went in the meantime, or is somebody else's.
+            let Some(reject) = value.and_then(|value| decode_reject(&value)) else {
+                continue;
+            };
+            bytes = bytes.saturating_add(reject.body.len());
+            page.push(Quarantined {
+                seq: reject.received_at_ms,
+                reject,
+            });
         }
         let is_end = last == rest.first();
         let next = last.filter(|_| !is_end);

@@ -9,9 +9,7 @@ use crate::journal::{
     sorted,
 };
 use crate::key::{self, EVENT, REPEAT};
-use crate::limits::{
-    MAX_REQUEST_ID_BYTES, MAX_REQUEST_IDS, MAX_TASKS_READ, MAX_TRAIL, PAGE_BYTES, VALUES_AT_ONCE,
-};
+use crate::limits::{MAX_REQUEST_ID_BYTES, MAX_REQUEST_IDS, MAX_TASKS_READ, MAX_TRAIL, PAGE_BYTES};
 use crate::timeline::{Keys, Timeline};
 
 impl<B: Bucket> Journal<B> {
@@ -70,27 +68,19 @@ impl<B: Bucket> Journal<B> {
         let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
         let (mut tasks, mut bytes) = (Vec::new(), 0_usize);
         let mut previous: Option<&String> = None;
-        for (number, some) in places.chunks(VALUES_AT_ONCE).enumerate() {
-            let is_enough = number.saturating_mul(VALUES_AT_ONCE) >= MAX_TASKS_READ;
-            let mut timelines = Vec::new();
-            for place in some {
-                timelines.extend(key::task_at(place).and_then(|task| keys.timeline(task)));
-            }
-            let is_full = |tasks: &Vec<Task>, bytes| tasks.len() >= limit || bytes >= PAGE_BYTES;
-            if is_enough || is_full(&tasks, bytes) {
+        for place in places.iter().take(MAX_TASKS_READ) {
+            if tasks.len() >= limit || bytes >= PAGE_BYTES {
                 break;
             }
-            let values = self.values(needed(&timelines))?;
-            for (place, timeline) in some.iter().zip(&timelines) {
-                if is_full(&tasks, bytes) {
-                    break;
-                }
-                previous = Some(place);
-                let task = task_of(timeline, keys.repeats(timeline.last.task), &values)?;
-                if values_match(&task, query) {
-                    bytes = bytes.saturating_add(task_bytes(&task));
-                    tasks.push(task);
-                }
+            previous = Some(place);
+            let Some(timeline) = key::task_at(place).and_then(|task| keys.timeline(task)) else {
+                continue;
+            };
+            let values = self.values(needed(&timeline))?;
+            let task = task_of(&timeline, keys.repeats(timeline.last.task), &values)?;
+            if values_match(&task, query) {
+                bytes = bytes.saturating_add(task_bytes(&task));
+                tasks.push(task);
             }
         }
         let is_end = previous == places.last();
@@ -102,23 +92,24 @@ impl<B: Bucket> Journal<B> {
     }
 }
 
-/// The keys whose values tasks in a list need: their greatest events, and
-/// steps whose status is not in the key.
-fn needed<'a>(timelines: &[Timeline<'a>]) -> Vec<&'a String> {
+/// The keys whose values a task in a list needs: its greatest event, and steps
+/// whose status is not in the key.
+fn needed<'a>(timeline: &Timeline<'a>) -> Vec<&'a String> {
     let mut keys = Vec::new();
-    for timeline in timelines {
-        let trail = timeline.tail(MAX_TRAIL);
-        for (place, entry) in trail.iter().rev().enumerate() {
-            if place == 0 || entry.event.status.is_none() {
-                keys.push(entry.key);
-            }
+    for (place, entry) in timeline.tail(MAX_TRAIL).iter().rev().enumerate() {
+        if place == 0 || entry.event.status.is_none() {
+            keys.push(entry.key);
         }
     }
     keys
 }
 
 /// A task, as far as its keys and the values that were read tell.
-fn task_of(timeline: &Timeline<'_>, repeats: &[String], values: &Values) -> Result<Task, Error> {
+fn task_of(
+    timeline: &Timeline<'_>,
+    repeats: &[String],
+    values: &Values<'_>,
+) -> Result<Task, Error> {
     let trail = timeline.tail(MAX_TRAIL);
     let mut trail_steps = Vec::new();
     let mut oddities = EventFlags::empty();
@@ -165,7 +156,7 @@ fn task_of(timeline: &Timeline<'_>, repeats: &[String], values: &Values) -> Resu
 }
 
 /// The request ids of repetitions, as far as they were read.
-pub(crate) fn repeated_ids(repeats: &[String], values: &Values) -> Vec<String> {
+pub(crate) fn repeated_ids(repeats: &[String], values: &Values<'_>) -> Vec<String> {
     let mut ids = Vec::new();
     for key in repeats {
         if let Some(Ok(id)) = values.get(key).map(core::str::from_utf8) {

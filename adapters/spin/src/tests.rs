@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::bucket::{Bucket, Found};
+use crate::bucket::Bucket;
 use crate::journal::{
     Appended, Error, Event, EventFlags, Journal, Nonce, Reject, TaskOrder, TaskQuery,
 };
@@ -27,13 +27,6 @@ impl Bucket for Memory {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.0.borrow().get(key).cloned())
     }
-    fn get_many(&self, keys: &[String]) -> Result<Found, Error> {
-        let values = self.0.borrow();
-        let found = keys.iter().rev();
-        Ok(found
-            .filter_map(|key| Some((key.clone(), values.get(key)?.clone())))
-            .collect())
-    }
     fn exists(&self, key: &str) -> Result<bool, Error> {
         Ok(self.0.borrow().contains_key(key))
     }
@@ -41,9 +34,8 @@ impl Bucket for Memory {
         self.0.borrow_mut().insert(key.into(), value.into());
         Ok(())
     }
-    fn delete_many(&self, keys: &[String]) -> Result<(), Error> {
-        let mut values = self.0.borrow_mut();
-        keys.iter().for_each(|key| drop(values.remove(key)));
+    fn delete(&self, key: &str) -> Result<(), Error> {
+        self.0.borrow_mut().remove(key);
         Ok(())
     }
     fn keys(&self) -> Result<Vec<String>, Error> {

@@ -23,7 +23,7 @@ use wasmtime_wasi_http::{
 };
 
 use self::bindings::wasi::config::store as config;
-use self::bindings::wasi::keyvalue::{batch, store as keyvalue};
+use self::bindings::wasi::keyvalue::store as keyvalue;
 use super::store::Store;
 use crate::support::client::Client;
 use crate::support::host::READ_TOKEN;
@@ -31,8 +31,8 @@ use crate::support::host::READ_TOKEN;
 mod bindings {
     #![allow(clippy::all, unused, reason = "generated")]
     wasmtime::component::bindgen!({
-        path: ["../wit", "../adapters/spin/wit"],
-        world: "batchtask:spin/adapter",
+        path: "../adapters/spin/wit",
+        world: "batchtask:spin/imports",
         imports: { default: async | trappable },
         with: { "wasi:keyvalue/store.bucket": super::Bucket },
     });
@@ -93,7 +93,6 @@ fn prepare(component: &Path) -> wasmtime::Result<ProxyPre<State>> {
     wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)?;
     config::add_to_linker::<_, Imports>(&mut linker, |state| state)?;
     keyvalue::add_to_linker::<_, Imports>(&mut linker, |state| state)?;
-    batch::add_to_linker::<_, Imports>(&mut linker, |state| state)?;
     ProxyPre::new(linker.instantiate_pre(&component)?)
 }
 
@@ -233,6 +232,10 @@ impl keyvalue::HostBucket for State {
         other(self.store.write(key, value).await)
     }
 
+    async fn delete(&mut self, _: Resource<Bucket>, key: String) -> Answered<()> {
+        other(self.store.remove(&key).await)
+    }
+
     async fn exists(&mut self, _: Resource<Bucket>, key: String) -> Answered<bool> {
         other(self.store.read(|values| values.contains_key(&key)).await)
     }
@@ -255,25 +258,5 @@ impl keyvalue::HostBucket for State {
     async fn drop(&mut self, bucket: Resource<Bucket>) -> wasmtime::Result<()> {
         self.table.delete(bucket)?;
         Ok(())
-    }
-}
-
-impl batch::Host for State {
-    /// Keys that are not there are left out, as Spin's SQLite does.
-    async fn get_many(
-        &mut self,
-        _: Resource<Bucket>,
-        keys: Vec<String>,
-    ) -> Answered<Vec<(String, Option<Vec<u8>>)>> {
-        let found = self.store.read(|values| {
-            let kept = values.iter().filter(|(key, _)| keys.contains(key));
-            kept.map(|(key, value)| (key.clone(), Some(value.clone())))
-                .collect()
-        });
-        other(found.await)
-    }
-
-    async fn delete_many(&mut self, _: Resource<Bucket>, keys: Vec<String>) -> Answered<()> {
-        other(self.store.remove(&keys).await)
     }
 }

@@ -147,10 +147,9 @@ impl Store {
         }
     }
 
-    pub(crate) async fn remove(&self, keys: &[String]) -> Result<(), String> {
+    pub(crate) async fn remove(&self, key: &str) -> Result<(), String> {
         self.take_turns().await;
-        let mut inside = self.inside();
-        keys.iter().for_each(|key| drop(inside.values.remove(key)));
+        self.inside().values.remove(key);
         Ok(())
     }
 
