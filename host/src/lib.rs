@@ -34,3 +34,8 @@ pub mod tls;
 mod wasi_http;
 
 pub use receiver::Receiver;
+
+/// Compiles the program that the documentation shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;
