@@ -15,6 +15,7 @@ use super::suite::{self, Journal};
 use super::tools::{JCO, PYTHON, WASMTIME, tool};
 use crate::support::EXAMPLE;
 use crate::support::host::READ_TOKEN;
+use crate::support::notifications::Notification;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -81,6 +82,12 @@ async fn forwards(host: &Process, sink: &Sink) {
     assert_eq!(first["data"]["body"], EXAMPLE);
     verify(&posted[0]);
 
+    // Each is answered as soon as it is there, which must not pass for a
+    // connection that broke.
+    for serial in 0..200 {
+        let body = Notification::numbered(serial).body();
+        client.post(body).await.expect(200, "recorded");
+    }
     for answer in [Answer::Status(500), Answer::Status(302), Answer::Closed] {
         sink.answer(answer);
         suite::is_unavailable(&mut client).await;
