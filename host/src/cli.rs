@@ -1,8 +1,30 @@
 //! The program `batchtask`.
+//!
+//! - `serve`, with `given` settings and `logging`; `tls`: run a receiver.
+//! - `send`: plays the platform.
+//! - `tasks`, `task`, `tail`, `export`: read a receiver, through `reader` and
+//!   its `filter`s; `table`: columns for people.
+//! - `client`: HTTP, for both.
+//! - `manual`: completions and man pages.
+//! - `exit`: exit codes.
 
+mod client;
+mod exit;
+mod export;
+mod filter;
+mod given;
 mod logging;
+mod manual;
+mod reader;
+mod send;
 mod serve;
+mod table;
+mod tail;
+mod task;
+mod tasks;
 mod tls;
+
+use std::process::ExitCode;
 
 use batchtask_guest::settings::{SETTINGS, Setting};
 use clap::{Arg, CommandFactory, Parser, Subcommand};
@@ -27,8 +49,22 @@ struct Cli {
 enum Command {
     /// Serve the webhook.
     Serve(Box<serve::Serve>),
+    /// Post notifications as the platform would.
+    Send(Box<send::Send>),
+    /// List the tasks of a running receiver.
+    Tasks(tasks::Tasks),
+    /// Show a task of a running receiver, and what happened to it.
+    Task(task::Task),
+    /// Follow the events of a running receiver as they arrive.
+    Tail(tail::Tail),
+    /// Write the tasks or events of a running receiver as CSV or JSON Lines.
+    Export(export::Export),
     /// Make certificates for trials.
     Tls(tls::Tls),
+    /// Print completions for a shell.
+    Completions(manual::Completions),
+    /// Print the man page, or write the page of every command.
+    Man(manual::Man),
 }
 
 /// The table of the receiver's settings, for `--help`.
@@ -62,12 +98,38 @@ fn is_known(name: &str) -> bool {
     SETTINGS.iter().any(|setting| setting.name == name)
 }
 
-/// Runs the program with the arguments it was given.
-pub async fn run() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    match cli.command {
-        Some(Command::Serve(serve)) => serve.run().await,
-        Some(Command::Tls(tls)) => tls.run(),
-        None => cli.serve.run().await,
+/// Runs the program with the arguments it was given; what is wrong goes to
+/// stderr.
+pub async fn run() -> ExitCode {
+    match Cli::parse().run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+impl Cli {
+    async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Some(Command::Serve(serve)) => serve.run().await,
+            Some(Command::Send(send)) => send.run().await,
+            Some(Command::Tasks(tasks)) => tasks.run().await,
+            Some(Command::Task(task)) => task.run().await,
+            Some(Command::Tail(tail)) => tail.run().await,
+            Some(Command::Export(export)) => export.run().await,
+            Some(Command::Tls(tls)) => tls.run(),
+            Some(Command::Completions(completions)) => completions.run(Self::command()),
+            Some(Command::Man(man)) => man.run(Self::command()),
+            None => self.serve.run().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
     }
 }

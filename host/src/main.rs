@@ -4,11 +4,5 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match batchtask::cli::run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("batchtask: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    batchtask::cli::run().await
 }

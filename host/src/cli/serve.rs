@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use batchtask_guest::settings::SETTINGS;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::given::{Given, checked, warn_of_misspelt};
 use super::logging::Logging;
 use crate::admin::Admin;
 use crate::engine::default_cache_dir;
@@ -91,10 +91,8 @@ pub(super) struct Serve {
     /// request a fresh one
     #[arg(long, value_name = "N", default_value_t = DEFAULT_REUSE, value_parser = clap::value_parser!(u32).range(1..), env = "BATCHTASK_INSTANCE_REUSE")]
     instance_reuse: u32,
-    /// Settings of the receiver: lines of `BATCHTASK_NAME=VALUE`. The
-    /// environment goes before the file
-    #[arg(long, value_name = "FILE", env = "BATCHTASK_SETTINGS")]
-    settings: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -112,8 +110,11 @@ impl Serve {
             address => Some(listen(address).await?),
         };
         let address = listener.local_addr()?;
-        let mut settings = self.settings()?;
+        warn_of_misspelt();
+        let mut settings = self.given.read()?;
         let made_token = made_read_token(&mut settings, address)?;
+        // The host reads bodies before the component does, under the same limit,
+        // and counts stale tasks.
         let checked = checked(&settings)?;
         self.warn_of_little_memory(checked.max_body_bytes);
         let tls = self.tls()?;
@@ -155,36 +156,6 @@ impl Serve {
         journal.close();
         tracing::info!("stopped");
         Ok(())
-    }
-
-    /// The settings of the file, and over them those of the environment. A
-    /// name that nothing reads is misspelt: what it meant to turn on is off.
-    fn settings(&self) -> anyhow::Result<Settings> {
-        let environment = Settings::from_env();
-        for name in environment.names().filter(|name| !super::is_known(name)) {
-            tracing::warn!("`{name}` is set, but is no setting");
-        }
-        let Some(path) = &self.settings else {
-            return Ok(environment);
-        };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the settings `{}`", path.display()))?;
-        let settings = Settings::parse(&text).map_err(|line| {
-            anyhow::anyhow!(
-                "`{}`, line {line}: must be `BATCHTASK_NAME=VALUE`",
-                path.display()
-            )
-        })?;
-        if let Some(name) = settings
-            .names()
-            .find(|name| !SETTINGS.iter().any(|known| known.name == *name))
-        {
-            bail!(
-                "`{}`: `{name}` is no setting of the receiver",
-                path.display()
-            );
-        }
-        Ok(settings.overridden_by(environment))
     }
 
     /// An instance holds a body several times over: as it came, out of its
@@ -243,14 +214,6 @@ async fn listen(address: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on `{address}`"))
-}
-
-/// The settings as the component understands them. The host reads bodies before
-/// the component does, under the same limit, and counts stale tasks.
-fn checked(settings: &Settings) -> anyhow::Result<batchtask_guest::settings::Settings> {
-    let look_up = |name: &str| settings.get(name).map(String::from);
-    let checked = batchtask_guest::settings::Settings::read(look_up);
-    checked.map_err(|wrong| anyhow::anyhow!(wrong.join("\n")))
 }
 
 /// Who tries it on their own machine is not asked for a read token: one is

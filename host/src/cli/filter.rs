@@ -1,0 +1,103 @@
+//! Which tasks are asked for.
+
+use batchtask_notification::time;
+use clap::{Args, ValueEnum};
+
+use super::reader::Query;
+
+/// The filters of `GET /tasks`.
+#[derive(Args)]
+#[command(next_help_heading = "Filters")]
+pub(super) struct Filter {
+    /// Tasks with this status, such as `Processing`
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
+    /// Tasks that are not done, done but to be retried, or done for good
+    #[arg(long, value_enum)]
+    class: Option<Class>,
+    /// Tasks of this type, such as `softwareUpgrade`
+    #[arg(long, value_name = "TYPE")]
+    task_type: Option<String>,
+    /// Tasks of this resource space
+    #[arg(long, value_name = "ID")]
+    app_id: Option<String>,
+    /// Tasks in whose ids or text this occurs
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
+    /// Tasks last changed at this UTC instant or later, such as `2026-01-31`
+    /// or `2026-01-31T12:00:00Z`
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    since: Option<String>,
+    /// Tasks last changed before this UTC instant
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    until: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Class {
+    Open,
+    Retryable,
+    Final,
+}
+
+/// By the time of their last change.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(super) enum Order {
+    /// The last changed first.
+    #[default]
+    Newest,
+    /// The last changed last.
+    Oldest,
+}
+
+impl Filter {
+    pub(super) fn query(&self, order: Order, limit: u32) -> Query {
+        Query::default()
+            .with("status", self.status.as_ref())
+            .with("class", self.class.map(name))
+            .with("task_type", self.task_type.as_ref())
+            .with("app_id", self.app_id.as_ref())
+            .with("q", self.q.as_ref())
+            .with("since", self.since.as_ref())
+            .with("until", self.until.as_ref())
+            .with("order", Some(name(order)))
+            .with("limit", Some(limit))
+    }
+}
+
+/// The name of a value on the command line, which is also the API's.
+fn name(value: impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// The API's form of an instant, of which the time, or its milliseconds, may be
+/// left out.
+pub(super) fn instant(text: &str) -> Result<String, &'static str> {
+    let seconds = text.strip_suffix('Z').map(|text| format!("{text}.000Z"));
+    let day = format!("{text}T00:00:00.000Z");
+    [Some(text.to_owned()), seconds, Some(day)]
+        .into_iter()
+        .flatten()
+        .find(|text| time::parse_milliseconds(text).is_some())
+        .ok_or("it must be a UTC instant such as `2026-01-31T12:00:00.000Z`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_may_be_short() {
+        for (text, expected) in [
+            ("2026-01-31", "2026-01-31T00:00:00.000Z"),
+            ("2026-01-31T12:34:56Z", "2026-01-31T12:34:56.000Z"),
+            ("2026-01-31T12:34:56.789Z", "2026-01-31T12:34:56.789Z"),
+        ] {
+            assert_eq!(instant(text).as_deref(), Ok(expected));
+        }
+        for text in ["", "2026-02-30", "2026-01-31T12:34Z", "yesterday"] {
+            assert!(instant(text).is_err(), "{text}");
+        }
+    }
+}

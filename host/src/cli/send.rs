@@ -1,0 +1,189 @@
+//! `batchtask send`: posts notifications as the platform would.
+//!
+//! - `body`: one notification, as JSON.
+//! - `life`: the pushes of whole lives of tasks.
+//! - `sign`: the signature of a push.
+//! - `post`: posts them, so many at once and a second.
+//! - `tally`: what came back.
+
+mod body;
+mod life;
+mod post;
+mod sign;
+mod tally;
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use bytes::Bytes;
+use clap::Args;
+
+use self::body::{Fields, SAMPLE};
+use self::life::{Lives, Scenario};
+use self::post::{Pace, Post};
+use self::sign::Signer;
+use super::client::{Client, Server};
+use super::given::{Given, checked};
+
+#[derive(Args)]
+#[command(after_help = "\
+Posts the example of the platform's manual, unless told otherwise. Like the
+platform it signs with `BATCHTASK_TOKEN`, as the other settings of the signature
+have it, and posts to `/notifications/` and `BATCHTASK_PATH_SECRET`, when those
+are set; `batchtask --help` has the settings.
+
+Examples:
+  batchtask send
+  batchtask send --task-id upgrade-7 --status Success --status-desc 'all done'
+  batchtask send --file push.json --count 100
+  batchtask send --scenario life --tasks 500 --duplicates 20 --disorder
+  batchtask send --scenario life --tasks 100 --rate 5
+  batchtask send --url https://receiver.example.com --ca certs/ca.pem
+
+Exit codes: 0 all were answered 200, 1 some were not, 2 usage, 3 some were not
+answered at all.")]
+pub(super) struct Send {
+    /// Post this file, byte for byte; `-` is the standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["Fields", "scenario"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    fields: Fields,
+    /// How often the notification is posted; each time but the first it is a
+    /// duplicate
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// Post the whole lives of tasks, each with ids of its own, and with times
+    /// that end about now
+    #[arg(long, value_enum, conflicts_with = "count", help_heading = "Scenario")]
+    scenario: Option<Scenario>,
+    /// How many tasks live
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "scenario", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Scenario")]
+    tasks: u32,
+    /// How many of 100 notifications are posted once more, later
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, requires = "scenario", value_parser = clap::value_parser!(u32).range(..=100), help_heading = "Scenario")]
+    duplicates: u32,
+    /// Post in any order
+    #[arg(long, requires = "scenario", help_heading = "Scenario")]
+    disorder: bool,
+    /// Make the same choices as the run that said this seed
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "scenario",
+        help_heading = "Scenario"
+    )]
+    seed: Option<u64>,
+    #[command(flatten)]
+    pace: Pace,
+    /// Report as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// Not everything was answered 200.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// All were answered.
+    #[error("{refused} of {sent} were refused")]
+    Refused { refused: u64, sent: u64 },
+    /// Some were not; of the first of them, why.
+    #[error("{unanswered} of {sent} were not answered: {reason}")]
+    Unanswered {
+        unanswered: u64,
+        sent: u64,
+        reason: String,
+    },
+    /// It was ended by Ctrl-C.
+    #[error("interrupted after {sent}")]
+    Interrupted { sent: u64 },
+}
+
+/// What is posted.
+pub(super) enum Plan {
+    /// One body, some times.
+    Same { body: Bytes, count: u64 },
+    /// Many.
+    Lives(Lives),
+}
+
+impl Send {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let given = self.given.read()?;
+        let settings = checked(&given)?;
+        let path = match &settings.path_secret {
+            Some(secret) => format!("/notifications/{secret}"),
+            None => "/notifications".into(),
+        };
+        let plan = self.plan()?;
+        let client = Client::new(self.server)?;
+        let post = Arc::new(Post {
+            target: client.uri(&path)?,
+            client,
+            signer: Signer::of(&given, settings.scheme),
+            plan,
+        });
+        let tally = post.run(self.pace).await;
+        let mut out = io::stdout().lock();
+        match self.json {
+            true => writeln!(out, "{}", tally.json(&post.plan))?,
+            false => tally.write(&mut out, &post.plan)?,
+        }
+        Ok(tally.verdict()?)
+    }
+
+    fn plan(&self) -> anyhow::Result<Plan> {
+        if let Some(scenario) = self.scenario {
+            let seed = self.seed.unwrap_or_else(|| fastrand::u32(..).into());
+            let lives = Lives::new(scenario, self.tasks, seed, &self.fields);
+            let lives = lives.repeated(self.duplicates);
+            let lives = if self.disorder {
+                lives.disordered()
+            } else {
+                lives
+            };
+            return Ok(Plan::Lives(lives));
+        }
+        let body = match &self.file {
+            Some(path) => read(path)?,
+            None if self.fields.is_given() => self.fields.notification().body(),
+            None => SAMPLE.into(),
+        };
+        let count = self.count.into();
+        Ok(Plan::Same { body, count })
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Bytes> {
+    let mut body = Vec::new();
+    let read = match path.as_os_str() == "-" {
+        true => io::stdin().read_to_end(&mut body).map(|_| body),
+        false => fs::read(path),
+    };
+    let body = read.with_context(|| format!("cannot read `{}`", path.display()))?;
+    Ok(body.into())
+}
+
+impl Plan {
+    /// How many requests it takes.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Same { count, .. } => *count,
+            Self::Lives(lives) => lives.len(),
+        }
+    }
+
+    /// The body of a request.
+    pub(super) fn body(&self, index: u64) -> Bytes {
+        match self {
+            Self::Same { body, .. } => body.clone(),
+            Self::Lives(lives) => lives.body(index),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One notification, as JSON.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use batchtask_notification::time;
+use bytes::Bytes;
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::filter::instant;
+
+/// The example of the platform's manual, word for word.
+pub(super) const SAMPLE: &str = include_str!("../../../../tests/samples/seed-example.json");
+
+/// What a notification says. What is left out is as in the sample, but for the
+/// time, which is now, and the request id, which is new.
+#[derive(Args)]
+#[group(multiple = true)]
+#[command(next_help_heading = "Fields of the notification")]
+pub(super) struct Fields {
+    /// The resource space
+    #[arg(long, value_name = "ID")]
+    pub(super) app_id: Option<String>,
+    /// The task in it
+    #[arg(long, value_name = "ID", conflicts_with = "scenario")]
+    task_id: Option<String>,
+    /// Its type, such as `softwareUpgrade`
+    #[arg(long, value_name = "TYPE")]
+    pub(super) task_type: Option<String>,
+    /// Its status, such as `Processing`
+    #[arg(long, value_name = "STATUS", conflicts_with = "scenario")]
+    status: Option<String>,
+    /// A text about it
+    #[arg(long, value_name = "TEXT", conflicts_with = "scenario")]
+    status_desc: Option<String>,
+    /// When it changed, such as `2026-01-31T12:00:00.000Z`; `event_time` says
+    /// the same [default: now]
+    #[arg(long, value_name = "INSTANT", value_parser = instant, conflicts_with = "scenario")]
+    event_time_ms: Option<String>,
+    /// The trace id
+    #[arg(long, value_name = "ID", conflicts_with = "scenario")]
+    request_id: Option<String>,
+}
+
+/// The default of `task_type`, as in the sample.
+pub(super) const TASK_TYPE: &str = "softwareUpgrade";
+
+/// What a notification says.
+pub(super) struct Notification<'a> {
+    pub(super) app_id: &'a str,
+    pub(super) task_id: &'a str,
+    pub(super) task_type: &'a str,
+    pub(super) status: &'a str,
+    pub(super) status_desc: &'a str,
+    /// In the form of `event_time_ms`.
+    pub(super) at: String,
+    pub(super) request_id: String,
+}
+
+impl Fields {
+    /// Whether any field was given.
+    pub(super) fn is_given(&self) -> bool {
+        let Self {
+            app_id,
+            task_id,
+            task_type,
+            status,
+            status_desc,
+            event_time_ms,
+            request_id,
+        } = self;
+        [
+            app_id,
+            task_id,
+            task_type,
+            status,
+            status_desc,
+            event_time_ms,
+            request_id,
+        ]
+        .into_iter()
+        .any(Option::is_some)
+    }
+
+    pub(super) fn notification(&self) -> Notification<'_> {
+        fn or<'a>(given: &'a Option<String>, default: &'a str) -> &'a str {
+            given.as_deref().unwrap_or(default)
+        }
+        let now = || time::rfc3339(now_ms()).unwrap_or_default();
+        let request_id = || uuid(&mut fastrand::Rng::new());
+        Notification {
+            app_id: or(&self.app_id, "1a7ffc5c-d89c-44dd-8265-b1653d951ce0"),
+            task_id: or(&self.task_id, "1a7ffc5c-d89c-44dd-8265"),
+            task_type: or(&self.task_type, TASK_TYPE),
+            status: or(&self.status, "Waitting"),
+            status_desc: or(&self.status_desc, "status_desc"),
+            at: self.event_time_ms.clone().unwrap_or_else(now),
+            request_id: self.request_id.clone().unwrap_or_else(request_id),
+        }
+    }
+}
+
+impl Notification<'_> {
+    /// The body of its push.
+    pub(super) fn body(&self) -> Bytes {
+        let seconds = self.at.split('.').next().unwrap_or_default();
+        let body = json!({
+            "resource": "batchtask",
+            "event": "update",
+            "event_time": seconds.replace(['-', ':'], "") + "Z",
+            "event_time_ms": self.at,
+            "request_id": self.request_id,
+            "notify_data": {
+                "body": {
+                    "app_id": self.app_id,
+                    "task_id": self.task_id,
+                    "task_type": self.task_type,
+                    "status": self.status,
+                    "status_desc": self.status_desc,
+                },
+            },
+        });
+        body.to_string().into()
+    }
+}
+
+/// An id in the form of the sample's.
+pub(super) fn uuid(random: &mut fastrand::Rng) -> String {
+    let id = random.u128(..);
+    let (a, b, c, d, e) = (
+        id >> 96,
+        (id >> 80) & 0xffff,
+        (id >> 64) & 0xffff,
+        (id >> 48) & 0xffff,
+        id & 0xffff_ffff_ffff,
+    );
+    format!("{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use batchtask_notification::{Flags, Notification as Parsed};
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        fields: Fields,
+        #[arg(long)]
+        scenario: bool,
+    }
+
+    fn fields(line: &[&str]) -> Fields {
+        Line::parse_from([&["send"], line].concat()).fields
+    }
+
+    #[test]
+    fn a_field_is_as_given_and_else_as_in_the_sample() {
+        let text = "\"\n✓";
+        let fields = fields(&[
+            "--status-desc",
+            text,
+            "--event-time-ms",
+            "2026-01-31T12:34:56.789Z",
+        ]);
+        assert!(fields.is_given());
+        let parsed = Parsed::parse(&fields.notification().body()).unwrap();
+        let sample = Parsed::parse(SAMPLE.as_bytes()).unwrap();
+        assert_eq!(parsed.status_desc(), text);
+        assert_eq!(parsed.event_time_ms(), Some("2026-01-31T12:34:56.789Z"));
+        assert_eq!(parsed.event_time(), Some("20260131T123456Z"));
+        assert_eq!(parsed.app_id(), sample.app_id());
+        assert_eq!(parsed.task_id(), sample.task_id());
+        assert_eq!(parsed.task_type(), sample.task_type());
+        assert_eq!(parsed.status(), sample.status());
+        assert_eq!(parsed.flags(), Flags::default());
+        assert_eq!(
+            parsed.request_id().map(str::len),
+            sample.request_id().map(str::len)
+        );
+    }
+
+    #[test]
+    fn without_fields_there_is_only_the_sample() {
+        assert!(!fields(&[]).is_given());
+        assert!(fields(&["--request-id", "x"]).is_given());
+    }
+}

@@ -1,0 +1,140 @@
+//! Posts requests, so many at once and a second.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use clap::Args;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Uri};
+use http_body_util::Full;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Plan;
+use super::body::{now_ms, uuid};
+use super::sign::Signer;
+use super::tally::Tally;
+use crate::cli::client::{Answer, Client, ClientError};
+
+/// How fast requests are posted.
+#[derive(Args, Clone, Copy)]
+#[command(next_help_heading = "Pace")]
+pub(super) struct Pace {
+    /// The most requests a second [default: as fast as they are answered]
+    #[arg(long, value_name = "R", value_parser = rate)]
+    rate: Option<f64>,
+    /// The most requests that are under way at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    concurrency: u32,
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate: f64 = text.parse().map_err(|_| "it is no number")?;
+    match (0.001..=1e6).contains(&rate) {
+        true => Ok(rate),
+        false => Err("it must be from 0.001 to 1000000"),
+    }
+}
+
+/// What is posted, and where to.
+pub(super) struct Post {
+    pub(super) client: Client,
+    pub(super) target: Uri,
+    pub(super) signer: Option<Signer>,
+    pub(super) plan: Plan,
+}
+
+/// All that the requests under way share.
+struct Run {
+    post: Arc<Post>,
+    rate: Option<f64>,
+    start: Instant,
+    next: AtomicU64,
+    tally: Mutex<Tally>,
+    progress: ProgressBar,
+}
+
+impl Post {
+    /// Posts everything, or until Ctrl-C or until nobody answers.
+    pub(super) async fn run(self: &Arc<Self>, pace: Pace) -> Tally {
+        let run = Arc::new(Run {
+            post: self.clone(),
+            rate: pace.rate,
+            start: Instant::now(),
+            next: AtomicU64::new(0),
+            tally: Mutex::default(),
+            progress: progress(self.plan.len()),
+        });
+        let mut workers: JoinSet<()> = (0..pace.concurrency).map(|_| run.clone().work()).collect();
+        let all_ended = async { while workers.join_next().await.is_some() {} };
+        let interrupted = tokio::select! {
+            () = all_ended => false,
+            Ok(()) = tokio::signal::ctrl_c() => true,
+        };
+        run.progress.finish_and_clear();
+        let tally = std::mem::take(&mut *run.tally());
+        tally.ended(run.start.elapsed(), interrupted)
+    }
+
+    async fn request(&self, index: u64) -> Result<Answer, ClientError> {
+        let mut request = Request::new(Full::new(self.plan.body(index)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.target.clone();
+        let headers = request.headers_mut();
+        if let Some(signer) = &self.signer {
+            headers.extend(signer.sign(now_ms(), &uuid(&mut fastrand::Rng::new())));
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.client.exchange(request).await
+    }
+}
+
+impl Run {
+    /// Posts whatever is next until nothing is left.
+    async fn work(self: Arc<Self>) {
+        loop {
+            let index = self.next.fetch_add(1, Relaxed);
+            if index >= self.post.plan.len() || self.tally().nobody_answers() {
+                return;
+            }
+            if let Some(rate) = self.rate {
+                let due = Duration::from_secs_f64(index as f64 / rate);
+                tokio::time::sleep_until(self.start + due).await;
+            }
+            let asked = Instant::now();
+            let answer = self.post.request(index).await;
+            self.tally().add(answer, asked.elapsed());
+            self.progress.inc(1);
+        }
+    }
+
+    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A bar on a terminal, and nothing elsewhere.
+fn progress(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} {per_sec} {eta}");
+    let bar = ProgressBar::new(length);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_positive_number() {
+        assert_eq!(rate("0.5"), Ok(0.5));
+        for text in ["0", "-1", "inf", "NaN", "1e9", "x", ""] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+}

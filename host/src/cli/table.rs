@@ -1,0 +1,104 @@
+//! Columns for people.
+
+use std::io::{self, Write};
+
+use unicode_width::UnicodeWidthStr;
+
+/// Rows whose columns line up, whatever script they are in.
+pub(super) struct Table<const COLUMNS: usize> {
+    rows: Vec<[String; COLUMNS]>,
+}
+
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    /// A table with these headings.
+    pub(super) fn new(headings: [&str; COLUMNS]) -> Self {
+        let rows = vec![headings.map(str::to_owned)];
+        Self { rows }
+    }
+
+    pub(super) fn push(&mut self, row: [&str; COLUMNS]) {
+        self.rows.push(row.map(plain));
+    }
+
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut widths = [0; COLUMNS];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.width().max(*width);
+            }
+        }
+        for row in &self.rows {
+            write_row(out, row, &widths)?;
+        }
+        Ok(())
+    }
+}
+
+/// A line of cells, each at least so wide, with no spaces at its end.
+pub(super) fn write_row(
+    out: &mut impl Write,
+    cells: &[String],
+    widths: &[usize],
+) -> io::Result<()> {
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        line += cell;
+        line.extend(std::iter::repeat_n(
+            ' ',
+            2 + width.saturating_sub(cell.width()),
+        ));
+    }
+    writeln!(out, "{}", line.trim_end())
+}
+
+/// A text of somebody else's that does nothing to a terminal: no control
+/// characters, and none that change the order of what follows.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            _ if is_plain(character) => plain.push(character),
+            _ => plain.extend(character.escape_default()),
+        }
+    }
+    plain
+}
+
+fn is_plain(character: char) -> bool {
+    let is_invisible = matches!(
+        character,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    !character.is_control() && !is_invisible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_in_any_script() {
+        let mut table = Table::new(["A", "B"]);
+        table.push(["升级", "x"]);
+        table.push(["", "a\tb"]);
+        let mut out = Vec::new();
+        table.write(&mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "A     B\n升级  x\n      a\\tb\n"
+        );
+    }
+
+    #[test]
+    fn nothing_reaches_the_terminal_but_what_can_be_seen() {
+        for (text, expected) in [
+            ("a\u{1b}[2J\r\n", r"a\u{1b}[2J\r\n"),
+            ("\u{9b}31m\u{7f}", r"\u{9b}31m\u{7f}"),
+            ("\u{202e}exe.\u{2066}", r"\u{202e}exe.\u{2066}"),
+            ("\u{feff}\u{2028}\u{200b}", r"\u{feff}\u{2028}\u{200b}"),
+            ("שלום ✓ 👍 é", "שלום ✓ 👍 é"),
+        ] {
+            assert_eq!(plain(text), expected);
+        }
+    }
+}

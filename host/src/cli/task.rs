@@ -1,0 +1,107 @@
+//! `batchtask task`
+
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::reader::{Event, Item, Reader, Remote, Task as State};
+use super::table::{Table, plain, write_row};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  batchtask task 1a7ffc5c-d89c-44dd-8265-b1653d951ce0 1a7ffc5c-d89c-44dd-8265
+  batchtask task APP TASK --json | jq -r '.events[].status'
+
+Exit codes: 0 answered, 1 refused or there is no such task, 2 usage, 3 the
+receiver was not reached.")]
+pub(super) struct Task {
+    /// The resource space, `app_id`
+    app: String,
+    /// The task in it, `task_id`
+    task: String,
+    /// One JSON object: `task` and `events`, each as the API has it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Task {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let reader = Reader::new(self.remote)?;
+        let task = reader.task(&self.app, &self.task).await?;
+        let mut events = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = reader
+                .history(&self.app, &self.task, cursor.as_deref())
+                .await?;
+            events.extend(page.events);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let mut out = io::stdout().lock();
+        match self.json {
+            true => write_json(&mut out, &task, &events)?,
+            false => {
+                write_state(&mut out, &task.known)?;
+                writeln!(out)?;
+                timeline(&events).write(&mut out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_json(out: &mut impl Write, task: &Item<State>, events: &[Item<Event>]) -> io::Result<()> {
+    let events: Vec<&str> = events.iter().map(|event| event.json.as_str()).collect();
+    let (task, events) = (&task.json, events.join(","));
+    writeln!(out, r#"{{"task":{task},"events":[{events}]}}"#)
+}
+
+fn write_state(out: &mut impl Write, task: &State) -> io::Result<()> {
+    let status = format!("{} ({})", task.status, task.class);
+    let events = format!("{}, and {} duplicates", task.events, task.duplicates);
+    for (name, value) in [
+        ("task", &task.task_id),
+        ("app", &task.app_id),
+        ("type", &task.task_type),
+        ("status", &status),
+        ("text", &task.status_desc),
+        ("first change", &task.first_occurred_at),
+        ("last change", &task.occurred_at),
+        ("last arrival", &task.last_received_at),
+        ("events", &events),
+        ("flags", &task.flags.join(" ")),
+    ] {
+        write_row(out, &[name.into(), plain(value)], &[12, 0])?;
+    }
+    Ok(())
+}
+
+/// The events in order of occurrence.
+fn timeline(events: &[Item<Event>]) -> Table<6> {
+    let headings = [
+        "OCCURRED",
+        "ARRIVED",
+        "STATUS",
+        "DUPLICATES",
+        "TEXT",
+        "FLAGS",
+    ];
+    let mut table = Table::new(headings);
+    for Item { known: event, .. } in events {
+        table.push([
+            &event.occurred_at,
+            &event.received_at,
+            &event.status,
+            &event.duplicates.to_string(),
+            &event.status_desc,
+            &event.flags.join(" "),
+        ]);
+    }
+    table
+}
