@@ -14,6 +14,7 @@
 //! | `admin` | alive, ready, counted; never on the public port |
 //! | `faults` | calls that fail: an error for one request, and nothing lost |
 //! | `limits` | beyond a limit the answer comes at once |
+//! | `command_line` | other commands play the platform and read the host, for people and scripts |
 //! | `logs` | no secret, and no control character of somebody else's |
 //! | `pages` | who gets to see them, what is on them, where their links lead |
 //! | `senders` | who is not proven gets nothing in and nothing out |
@@ -31,6 +32,7 @@
 
 mod admin;
 mod bodies;
+mod command_line;
 mod disks;
 mod example;
 mod faults;

@@ -8,6 +8,8 @@
 //! - [`metrics`]: what the host has counted.
 //! - [`mounts`]: small disks.
 //! - [`platform`]: the sender, with its rules for pushing.
+//! - [`program`]: other commands of the program; [`relay`]: one address for a
+//!   host that comes and goes.
 //! - [`signing`]: the signatures of pushes, made by another library.
 
 pub(crate) mod client;
@@ -18,7 +20,9 @@ pub(crate) mod metrics;
 pub(crate) mod mounts;
 pub(crate) mod notifications;
 pub(crate) mod platform;
+pub(crate) mod program;
 pub(crate) mod random;
+pub(crate) mod relay;
 pub(crate) mod signing;
 
 use std::time::Duration;

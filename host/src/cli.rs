@@ -4,10 +4,11 @@
 //! - `send`: plays the platform.
 //! - `tasks`, `task`, `tail`, `export`: read a receiver, through `reader` and
 //!   its `filter`s; `table`: columns for people.
-//! - `client`: HTTP, for both.
+//! - `client`: HTTP, for both; `answer`: what a request came to.
 //! - `manual`: completions and man pages.
 //! - `exit`: exit codes.
 
+mod answer;
 mod client;
 mod exit;
 mod export;

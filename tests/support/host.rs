@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::PATIENCE;
 use super::client::Client;
 use super::metrics::Metrics;
+use super::program::remove_settings;
 
 /// What readers show the host.
 pub(crate) const READ_TOKEN: &str = "e2eReadToken0123456789abcdefghij";
@@ -159,11 +160,7 @@ impl Setup {
             // Compiled code outlives a run of the tests: it is the same.
             .args(["--cache-dir", concat!(env!("CARGO_TARGET_TMPDIR"), "/code")])
             .args(&self.arguments);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("BATCHTASK_") {
-                command.env_remove(name);
-            }
-        }
+        remove_settings(&mut command);
         command
             .env("BATCHTASK_READ_TOKEN", READ_TOKEN)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))

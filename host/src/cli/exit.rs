@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use super::client::ClientError;
+use super::answer::ClientError;
 use super::send::SendError;
 
 /// It could not be done: refused, most often.

@@ -11,8 +11,7 @@ use csv::{Terminator, WriterBuilder};
 use super::filter::{Filter, Order};
 use super::reader::{Event, Item, PAGE_MAX, Reader, Remote, Task};
 
-#[derive(Args)]
-#[command(after_help = "\
+const HELP: &str = "\
 Rows are written as they are read, a page at a time. Tasks come with the last
 changed last, so that none is missed when tasks change meanwhile; one that does
 may come twice. Events come in order of arrival.
@@ -28,7 +27,10 @@ Examples:
   batchtask export events --format jsonl | gzip > events.jsonl.gz
 
 Exit codes: 0 all was written, 1 refused or not written, 2 usage, 3 the receiver
-was not reached.")]
+was not reached.";
+
+#[derive(Args)]
+#[command(after_help = HELP)]
 pub(super) struct Export {
     #[command(subcommand)]
     what: What,
@@ -37,15 +39,17 @@ pub(super) struct Export {
 #[derive(Subcommand)]
 enum What {
     /// The state of each task
+    #[command(after_help = HELP)]
     Tasks {
-        #[command(flatten)]
-        filter: Filter,
         #[command(flatten)]
         to: To,
         #[command(flatten)]
         remote: Remote,
+        #[command(flatten)]
+        filter: Filter,
     },
     /// Every event of every task, with its body
+    #[command(after_help = HELP)]
     Events {
         #[command(flatten)]
         to: To,
@@ -235,7 +239,7 @@ impl Rows {
 
     fn begin<T: Row>(&mut self) -> io::Result<()> {
         match self {
-            Self::Csv(csv) => Ok(csv.write_record(T::HEADINGS)?),
+            Self::Csv(csv) => csv.write_record(T::HEADINGS).map_err(io_error),
             Self::Jsonl(_) => Ok(()),
         }
     }
@@ -245,7 +249,8 @@ impl Rows {
             match self {
                 Self::Csv(csv) => {
                     let cells = item.known.cells();
-                    csv.write_record(cells.into_iter().map(|cell| harmless(cell)))?;
+                    let cells = cells.into_iter().map(harmless);
+                    csv.write_record(cells).map_err(io_error)?;
                 }
                 Self::Jsonl(out) => writeln!(out, "{}", item.json)?,
             }
@@ -258,6 +263,14 @@ impl Rows {
             Self::Csv(csv) => csv.flush(),
             Self::Jsonl(out) => out.flush(),
         }
+    }
+}
+
+/// The error of the writer below: rows of text have no other.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

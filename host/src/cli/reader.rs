@@ -10,7 +10,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::client::{Client, ClientError, Server};
+use super::answer::ClientError;
+use super::client::{Client, Server};
 
 /// The most items on a page.
 pub(super) const PAGE_MAX: u32 = 500;
@@ -24,7 +25,8 @@ pub(super) struct Remote {
     /// others on this machine see a command line
     #[arg(
         long,
-        value_name = "TOKEN",
+        // Whoever leaves it out is told of the variable.
+        value_name = "BATCHTASK_READ_TOKEN",
         env = "BATCHTASK_READ_TOKEN",
         hide_env_values = true,
         value_parser = bearer

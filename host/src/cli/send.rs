@@ -1,13 +1,14 @@
 //! `batchtask send`: posts notifications as the platform would.
 //!
 //! - `body`: one notification, as JSON.
-//! - `life`: the pushes of whole lives of tasks.
+//! - `play`: which whole lives of tasks; `life`: their pushes.
 //! - `sign`: the signature of a push.
 //! - `post`: posts them, so many at once and a second.
 //! - `tally`: what came back.
 
 mod body;
 mod life;
+mod play;
 mod post;
 mod sign;
 mod tally;
@@ -22,7 +23,8 @@ use bytes::Bytes;
 use clap::Args;
 
 use self::body::{Fields, SAMPLE};
-use self::life::{Lives, Scenario};
+use self::life::Lives;
+use self::play::Play;
 use self::post::{Pace, Post};
 use self::sign::Signer;
 use super::client::{Client, Server};
@@ -49,35 +51,10 @@ pub(super) struct Send {
     /// Post this file, byte for byte; `-` is the standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["Fields", "scenario"])]
     file: Option<PathBuf>,
-    #[command(flatten)]
-    fields: Fields,
     /// How often the notification is posted; each time but the first it is a
     /// duplicate
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
-    /// Post the whole lives of tasks, each with ids of its own, and with times
-    /// that end about now
-    #[arg(long, value_enum, conflicts_with = "count", help_heading = "Scenario")]
-    scenario: Option<Scenario>,
-    /// How many tasks live
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "scenario", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Scenario")]
-    tasks: u32,
-    /// How many of 100 notifications are posted once more, later
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, requires = "scenario", value_parser = clap::value_parser!(u32).range(..=100), help_heading = "Scenario")]
-    duplicates: u32,
-    /// Post in any order
-    #[arg(long, requires = "scenario", help_heading = "Scenario")]
-    disorder: bool,
-    /// Make the same choices as the run that said this seed
-    #[arg(
-        long,
-        value_name = "N",
-        requires = "scenario",
-        help_heading = "Scenario"
-    )]
-    seed: Option<u64>,
-    #[command(flatten)]
-    pace: Pace,
     /// Report as one JSON object
     #[arg(long)]
     json: bool,
@@ -85,6 +62,12 @@ pub(super) struct Send {
     server: Server,
     #[command(flatten)]
     given: Given,
+    #[command(flatten)]
+    fields: Fields,
+    #[command(flatten)]
+    play: Play,
+    #[command(flatten)]
+    pace: Pace,
 }
 
 /// Not everything was answered 200.
@@ -106,7 +89,7 @@ pub(super) enum SendError {
 }
 
 /// What is posted.
-pub(super) enum Plan {
+enum Plan {
     /// One body, some times.
     Same { body: Bytes, count: u64 },
     /// Many.
@@ -139,15 +122,7 @@ impl Send {
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
-        if let Some(scenario) = self.scenario {
-            let seed = self.seed.unwrap_or_else(|| fastrand::u32(..).into());
-            let lives = Lives::new(scenario, self.tasks, seed, &self.fields);
-            let lives = lives.repeated(self.duplicates);
-            let lives = if self.disorder {
-                lives.disordered()
-            } else {
-                lives
-            };
+        if let Some(lives) = self.play.lives(&self.fields) {
             return Ok(Plan::Lives(lives));
         }
         let body = match &self.file {
@@ -172,7 +147,7 @@ fn read(path: &Path) -> anyhow::Result<Bytes> {
 
 impl Plan {
     /// How many requests it takes.
-    pub(super) fn len(&self) -> u64 {
+    fn len(&self) -> u64 {
         match self {
             Self::Same { count, .. } => *count,
             Self::Lives(lives) => lives.len(),
@@ -180,7 +155,7 @@ impl Plan {
     }
 
     /// The body of a request.
-    pub(super) fn body(&self, index: u64) -> Bytes {
+    fn body(&self, index: u64) -> Bytes {
         match self {
             Self::Same { body, .. } => body.clone(),
             Self::Lives(lives) => lives.body(index),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::client::ClientError;
+use super::answer::ClientError;
 use super::reader::{Event, Feed, Item, PAGE_MAX, Reader, Remote};
 use super::table::{plain, write_row};
 
@@ -78,14 +78,14 @@ fn write(out: &mut impl Write, event: &Item<Event>, json: bool) -> io::Result<()
     let texts = [
         &event.received_at,
         &event.status,
-        &event.task_id,
         &event.app_id,
+        &event.task_id,
         &event.status_desc,
     ];
     let mut cells = vec![event.seq.to_string()];
     cells.extend(texts.map(|text| plain(text)));
     // The widths of usual values: rows are shown before the next is known.
-    write_row(out, &cells, &[6, 24, 14, 24, 36, 0])
+    write_row(out, &cells, &[6, 24, 14, 36, 24, 0])
 }
 
 /// The next events, however often it takes to get them.

@@ -17,8 +17,6 @@ Examples:
 
 Exit codes: 0 answered, 1 refused, 2 usage, 3 the receiver was not reached.")]
 pub(super) struct Tasks {
-    #[command(flatten)]
-    filter: Filter,
     /// Which tasks come first, by the time of their last change
     #[arg(long, value_enum, default_value_t)]
     order: Order,
@@ -33,6 +31,8 @@ pub(super) struct Tasks {
     json: bool,
     #[command(flatten)]
     remote: Remote,
+    #[command(flatten)]
+    filter: Filter,
 }
 
 impl Tasks {
@@ -79,8 +79,8 @@ impl Shown {
             true => Self::Json(BufWriter::new(io::stdout())),
             false => Self::Table(Table::new([
                 "STATUS",
-                "TASK",
                 "APP",
+                "TASK",
                 "TYPE",
                 "LAST CHANGE",
                 "EVENTS",
@@ -96,8 +96,8 @@ impl Shown {
                 let task = &task.known;
                 table.push([
                     &task.status,
-                    &task.task_id,
                     &task.app_id,
+                    &task.task_id,
                     &task.task_type,
                     &task.occurred_at,
                     &task.events.to_string(),

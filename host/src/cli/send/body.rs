@@ -15,7 +15,6 @@ pub(super) const SAMPLE: &str = include_str!("../../../../tests/samples/seed-exa
 /// What a notification says. What is left out is as in the sample, but for the
 /// time, which is now, and the request id, which is new.
 #[derive(Args)]
-#[group(multiple = true)]
 #[command(next_help_heading = "Fields of the notification")]
 pub(super) struct Fields {
     /// The resource space

@@ -4,56 +4,9 @@ use std::collections::BTreeMap;
 
 use batchtask_notification::time;
 use bytes::Bytes;
-use clap::ValueEnum;
 
 use super::body::{Fields, Notification, TASK_TYPE, now_ms, uuid};
-
-/// How tasks end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Scenario {
-    /// Most with success, some in each of the other ways.
-    Life,
-    /// With success.
-    Success,
-    /// With success on some devices.
-    Partial,
-    /// With a failure.
-    Fail,
-    /// With a failure, and after a retry with success.
-    Retry,
-    /// Stopped.
-    Stop,
-}
-
-impl Scenario {
-    /// How many of ten tasks end in each way, in [`Scenario::Life`].
-    const OF_TEN: [Self; 10] = [
-        Self::Success,
-        Self::Success,
-        Self::Success,
-        Self::Success,
-        Self::Success,
-        Self::Success,
-        Self::Partial,
-        Self::Fail,
-        Self::Retry,
-        Self::Stop,
-    ];
-
-    /// The statuses that a task ends with, once it was processed.
-    fn end(self, random: &mut fastrand::Rng) -> &'static [&'static str] {
-        match self {
-            Self::Life => random
-                .choice(Self::OF_TEN)
-                .map_or(&[], |end| end.end(random)),
-            Self::Success => &["Success"],
-            Self::Partial => &["PartialSuccess"],
-            Self::Fail => &["Fail"],
-            Self::Retry => &["Fail", "Waitting", "Processing", "Success"],
-            Self::Stop => &["Stopping", "Stopped"],
-        }
-    }
-}
+use super::play::Scenario;
 
 /// A change of a task.
 #[derive(Clone, Debug)]
@@ -232,7 +185,7 @@ mod tests {
     use std::collections::{HashMap, HashSet};
 
     use batchtask_notification::{Class, Event, Flags, Notification as Parsed, Status, Step, step};
-    use clap::Parser;
+    use clap::{Parser, ValueEnum};
 
     use super::*;
 

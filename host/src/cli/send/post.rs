@@ -16,7 +16,8 @@ use super::Plan;
 use super::body::{now_ms, uuid};
 use super::sign::Signer;
 use super::tally::Tally;
-use crate::cli::client::{Answer, Client, ClientError};
+use crate::cli::answer::{Answer, ClientError};
+use crate::cli::client::Client;
 
 /// How fast requests are posted.
 #[derive(Args, Clone, Copy)]

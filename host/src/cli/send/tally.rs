@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Plan, SendError};
-use crate::cli::client::{Answer, ClientError, Refusal};
+use crate::cli::answer::{Answer, ClientError, Refusal};
 use crate::cli::table::{Table, write_row};
 
 /// After so many requests without an answer, as the platform has it, nobody is

@@ -1,0 +1,107 @@
+//! `batchtask tail`
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::run;
+use crate::support::host::{QUIET, Setup};
+use crate::support::ledger::{Ledger, all_events};
+use crate::support::load::Load;
+use crate::support::program::Program;
+use crate::support::relay::Relay;
+
+/// How often the host is killed.
+const KILLS: usize = 20;
+
+/// Connections that post meanwhile.
+const CONNECTIONS: usize = 4;
+
+fn seq(line: &str) -> u64 {
+    let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+    event["seq"].as_u64().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_kills_every_event_is_shown_exactly_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path()).variable(QUIET);
+    let ledger = Arc::new(Ledger::new());
+    let load = Load::start(CONNECTIONS, &ledger);
+    let relay = Relay::start().await;
+    let mut host = setup.start();
+    relay.point_at(host.address());
+    load.point_at(host.address());
+    let tail = Program::new(["tail", "--from-start", "--json"]);
+    let mut tail = tail.at(relay.address()).follow();
+    for kill in 0..KILLS {
+        // It is in touch again, and in the middle of something.
+        let count = tail.count();
+        tail.writes(|lines| lines.len() > count + kill % 3 * 10)
+            .await;
+        host.kill();
+        load.point_away();
+        relay.point_away();
+        host = setup.start();
+        relay.point_at(host.address());
+        load.point_at(host.address());
+    }
+    let seen = load.end().await;
+    assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+
+    let events = all_events(&mut host.client()).await;
+    let stored: Vec<u64> = events
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    let last = *stored.last().expect("some events");
+    let lines = tail
+        .writes(|lines| lines.last().is_some_and(|line| seq(line) >= last))
+        .await;
+    let shown: Vec<u64> = lines.iter().map(|line| seq(line)).collect();
+    assert_eq!(shown, stored);
+    for (line, event) in lines.iter().zip(&events) {
+        assert_eq!(&serde_json::from_str::<Value>(line).unwrap(), event);
+    }
+}
+
+#[tokio::test]
+async fn it_begins_with_the_next_event_or_where_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Setup::in_folder(folder.path()).variable(QUIET).start();
+    let address = host.address();
+    let start = |options: &[&str]| {
+        Program::new([&["tail"][..], options].concat())
+            .at(address)
+            .follow()
+    };
+
+    let mut of_nothing = start(&["--json"]);
+    of_nothing.says("following from after event 0").await;
+    run(address, "send").expect(0);
+    of_nothing.writes(|lines| lines.len() == 1).await;
+
+    // An odd number of events, so that the search for the last one has to.
+    run(address, "send --scenario success --tasks 7 --seed 1").expect(0);
+    let events = run(address, "export events --format jsonl")
+        .expect(0)
+        .json_lines();
+    let last = events.len();
+    let mut from_now = start(&[]);
+    from_now
+        .says(&format!("following from after event {last}"))
+        .await;
+    let mut after = start(&["--after", &(last - 2).to_string(), "--json"]);
+    after.writes(|lines| lines.len() == 2).await;
+
+    run(address, "send --task-id next --status-desc a\tb").expect(0);
+    let lines = from_now.writes(|lines| !lines.is_empty()).await;
+    let [line] = lines.as_slice() else {
+        panic!("one event: {lines:?}");
+    };
+    assert!(line.starts_with(&format!("{:<6}  20", last + 1)), "{line}");
+    assert!(line.ends_with(r"  a\tb"), "{line}");
+    let lines = after.writes(|lines| lines.len() == 3).await;
+    let seqs: Vec<u64> = lines.iter().map(|line| seq(line)).collect();
+    assert_eq!(seqs, [last as u64 - 1, last as u64, last as u64 + 1]);
+}

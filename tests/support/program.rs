@@ -1,0 +1,173 @@
+//! Other commands of the program under test than `serve`.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::PATIENCE;
+use super::host::READ_TOKEN;
+
+/// A command line, without the settings of whoever runs the tests.
+pub(crate) struct Program(Command);
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Removes every variable that the program reads.
+pub(crate) fn remove_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("BATCHTASK_") {
+            command.env_remove(name);
+        }
+    }
+}
+
+impl Program {
+    pub(crate) fn new<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_batchtask"));
+        remove_settings(&mut command);
+        command.args(arguments).stdin(Stdio::null());
+        Self(command)
+    }
+
+    /// For the receiver at this address, which may be read.
+    pub(crate) fn at(self, address: SocketAddr) -> Self {
+        self.variable(("BATCHTASK_URL", &format!("http://{address}")))
+            .variable(("BATCHTASK_READ_TOKEN", READ_TOKEN))
+    }
+
+    pub(crate) fn variable(mut self, (name, value): (&str, &str)) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub(crate) fn run(mut self) -> Ended {
+        let output = self.0.output().expect("the program can be started");
+        let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
+        Ended {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// Runs it with this on its standard input.
+    pub(crate) fn run_with_input(mut self, input: &[u8]) -> Ended {
+        self.0.stdin(Stdio::piped());
+        self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.0.spawn().expect("the program can be started");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        stdin.write_all(input).expect("it reads");
+        drop(stdin);
+        let output = child.wait_with_output().expect("it can be waited for");
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("it writes UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("it writes UTF-8"),
+        }
+    }
+
+    /// Runs it while nobody takes what it writes.
+    pub(crate) fn run_into_nothing(mut self) -> Ended {
+        self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.0.spawn().expect("the program can be started");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it can be waited for");
+        Ended {
+            code: output.status.code(),
+            stdout: String::new(),
+            stderr: String::from_utf8(output.stderr).expect("it writes UTF-8"),
+        }
+    }
+
+    /// Starts it, and reads its lines as they come.
+    pub(crate) fn follow(mut self) -> Follower {
+        self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.0.spawn().expect("the program can be started");
+        let stdout = read_lines(child.stdout.take().expect("it is piped"));
+        let stderr = read_lines(child.stderr.take().expect("it is piped"));
+        Follower {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+}
+
+fn read_lines(from: impl std::io::Read + Send + 'static) -> watch::Receiver<Vec<String>> {
+    let (lines, read) = watch::channel(Vec::new());
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            lines.send_modify(|lines| lines.push(line));
+        }
+    });
+    read
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The one JSON value that it wrote.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("{}", self.stdout))
+    }
+
+    /// The JSON value on each line that it wrote.
+    #[track_caller]
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        self.stdout.lines().map(parse).collect()
+    }
+}
+
+/// A command that goes on. Dropping it kills it.
+pub(crate) struct Follower {
+    child: Child,
+    stdout: watch::Receiver<Vec<String>>,
+    stderr: watch::Receiver<Vec<String>>,
+}
+
+impl Follower {
+    /// Waits until its output is such, and returns the lines.
+    pub(crate) async fn writes(&mut self, is_such: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let written = self.stdout.wait_for(|lines| is_such(lines));
+        match tokio::time::timeout(PATIENCE, written).await {
+            Ok(Ok(lines)) => lines.clone(),
+            _ => panic!("it does not write that: {:?}", self.stderr.borrow()),
+        }
+    }
+
+    /// Waits until it says this on stderr.
+    pub(crate) async fn says(&mut self, text: &str) {
+        let said = |lines: &Vec<String>| lines.iter().any(|line| line.contains(text));
+        let found = tokio::time::timeout(PATIENCE, self.stderr.wait_for(said)).await;
+        assert!(matches!(found, Ok(Ok(_))), "it does not say `{text}`");
+    }
+
+    /// How many lines it wrote.
+    pub(crate) fn count(&self) -> usize {
+        self.stdout.borrow().len()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
