@@ -119,7 +119,7 @@ impl Run {
 
 /// A bar on a terminal, and nothing elsewhere.
 fn progress(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} {per_sec} {eta}");
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len}, {eta} left");
     let bar = ProgressBar::new(length);
     match style {
         Ok(style) => bar.with_style(style),
