@@ -61,7 +61,11 @@ async fn through_kills_every_event_is_shown_exactly_once() {
     let shown: Vec<u64> = lines.iter().map(|line| seq(line)).collect();
     assert_eq!(shown, stored);
     for (line, event) in lines.iter().zip(&events) {
-        assert_eq!(&serde_json::from_str::<Value>(line).unwrap(), event);
+        let line: Value = serde_json::from_str(line).unwrap();
+        // It may have been repeated since: the count of that is newer.
+        for member in ["digest", "body", "received_at"] {
+            assert_eq!(line[member], event[member], "{line}");
+        }
     }
 }
 
