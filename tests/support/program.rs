@@ -50,49 +50,35 @@ impl Program {
         self
     }
 
-    pub(crate) fn run(mut self) -> Ended {
-        let output = self.0.output().expect("the program can be started");
-        let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
-        Ended {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+    pub(crate) fn run(self) -> Ended {
+        Ended::of(self.spawn())
     }
 
     /// Runs it with this on its standard input.
     pub(crate) fn run_with_input(mut self, input: &[u8]) -> Ended {
         self.0.stdin(Stdio::piped());
-        self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.0.spawn().expect("the program can be started");
+        let mut child = self.spawn();
         let mut stdin = child.stdin.take().expect("it is piped");
         stdin.write_all(input).expect("it reads");
         drop(stdin);
-        let output = child.wait_with_output().expect("it can be waited for");
-        Ended {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("it writes UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("it writes UTF-8"),
-        }
+        Ended::of(child)
     }
 
     /// Runs it while nobody takes what it writes.
-    pub(crate) fn run_into_nothing(mut self) -> Ended {
-        self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.0.spawn().expect("the program can be started");
+    pub(crate) fn run_into_nothing(self) -> Ended {
+        let mut child = self.spawn();
         drop(child.stdout.take());
-        let output = child.wait_with_output().expect("it can be waited for");
-        Ended {
-            code: output.status.code(),
-            stdout: String::new(),
-            stderr: String::from_utf8(output.stderr).expect("it writes UTF-8"),
-        }
+        Ended::of(child)
+    }
+
+    fn spawn(mut self) -> Child {
+        self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.0.spawn().expect("the program can be started")
     }
 
     /// Starts it, and reads its lines as they come.
-    pub(crate) fn follow(mut self) -> Follower {
-        self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.0.spawn().expect("the program can be started");
+    pub(crate) fn follow(self) -> Follower {
+        let mut child = self.spawn();
         let stdout = read_lines(child.stdout.take().expect("it is piped"));
         let stderr = read_lines(child.stderr.take().expect("it is piped"));
         Follower {
@@ -114,6 +100,16 @@ fn read_lines(from: impl std::io::Read + Send + 'static) -> watch::Receiver<Vec<
 }
 
 impl Ended {
+    fn of(child: Child) -> Self {
+        let output = child.wait_with_output().expect("it can be waited for");
+        let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
