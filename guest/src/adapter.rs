@@ -4,9 +4,10 @@ use alloc::string::String;
 
 use crate::journal::Journal;
 
-/// Where events go, and where settings come from. Whatever is one has what the
-/// world `component` exports, and [`crate::bindings::export`] makes that the
-/// exports of a crate: `adapters/imported` is the shortest.
+/// Where events go, and where settings come from. Whatever is one is a
+/// component behind `wasi:http`, by [`crate::bindings::handler::export`];
+/// `adapters/imported`, which takes both from its host, also exports `intake`,
+/// by [`crate::bindings::export`].
 pub trait Adapter: Journal + Sized + 'static {
     /// The one there is. An instance of the component may serve one request
     /// or many: it keeps nothing in memory that must last.

@@ -9,7 +9,17 @@
 
 wit_bindgen::generate!({
     path: "../wit",
-    world: "batchtask:receiver/component",
+    world: "batchtask:receiver/receiver",
     pub_export_macro: true,
     generate_all,
 });
+
+/// The world `handler`: what is behind `wasi:http`.
+pub mod handler {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "batchtask:receiver/handler",
+        pub_export_macro: true,
+        generate_all,
+    });
+}

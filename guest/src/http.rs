@@ -8,11 +8,11 @@ use batchtask_notification::push_decimal;
 
 use crate::adapter::Adapter;
 use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
-use crate::bindings::exports::wasi::http::incoming_handler::Guest;
-use crate::bindings::wasi::http::types::{
+use crate::bindings::handler::exports::wasi::http::incoming_handler::Guest;
+use crate::bindings::handler::wasi::http::types::{
     Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
-use crate::bindings::wasi::io::streams::StreamError;
+use crate::bindings::handler::wasi::io::streams::StreamError;
 use crate::intake::{exchange, receiver};
 use crate::outcomes::{Problem, Refusal};
 use crate::receiver::header;

@@ -9,7 +9,7 @@ use crate::adapter::Adapter;
 use crate::bindings::exports::batchtask::receiver::intake::{
     Guest, Outcome, Refusal as WireRefusal, Request, Response,
 };
-use crate::bindings::wasi::clocks::wall_clock::now;
+use crate::bindings::handler::wasi::clocks::wall_clock::now;
 use crate::outcomes::{Problem, Refusal, Success};
 use crate::receiver::{Receiver, Sender};
 use crate::settings::Settings;

@@ -1,6 +1,6 @@
 //! The batch-task receiver: everything of the component but where events go
 //! and where settings come from. A crate of `adapters/` adds that, and is the
-//! component of the world `component` in `wit/`.
+//! component of a world in `wit/`.
 //!
 //! Its heart is one function from a buffered request to a response; everything
 //! else is a shell around it or a room it uses.

@@ -10,6 +10,8 @@ pub(crate) struct Artifact {
     pub(crate) file: &'static str,
     /// The crate that it is.
     pub(crate) package: &'static str,
+    /// What it exports, and nothing else.
+    exports: &'static [&'static str],
     /// How long it may be, in bytes: hosts fetch and compile it at start.
     max_bytes: usize,
     /// What it may import beyond [`RECEIVER_IMPORTS`].
@@ -20,6 +22,7 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
     Artifact {
         file: "receiver.wasm",
         package: RECEIVER,
+        exports: &["batchtask:receiver/intake@0.1.0", HANDLER],
         max_bytes: 120 << 10,
         imports: &[
             "batchtask:receiver/journal@0.1.0",
@@ -29,6 +32,7 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
     Artifact {
         file: "receiver-spin.wasm",
         package: "batchtask-adapter-spin",
+        exports: &[HANDLER],
         max_bytes: 140 << 10,
         // Hosts match drafts byte for byte.
         imports: &[
@@ -39,6 +43,7 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
     Artifact {
         file: "receiver-forward.wasm",
         package: "batchtask-adapter-forward",
+        exports: &[HANDLER],
         max_bytes: 140 << 10,
         imports: &[
             "wasi:cli/environment@0.2.0",
@@ -57,11 +62,8 @@ const RECEIVER_IMPORTS: &[&str] = &[
     "wasi:io/streams@0.2.0",
 ];
 
-/// What every receiver exports, and nothing else.
-const EXPORTS: &[&str] = &[
-    "batchtask:receiver/intake@0.1.0",
-    "wasi:http/incoming-handler@0.2.0",
-];
+/// What every receiver exports.
+const HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
 
 /// The packages whose version the linker may raise, and how far: every host of
 /// 0.2 takes that too.
@@ -86,8 +88,12 @@ impl Artifact {
         }
         let mut exports = shape.exports.clone();
         exports.sort_unstable();
-        if exports != EXPORTS {
-            bail!("`{}` must export {EXPORTS:?}, not {exports:?}", self.file);
+        if exports != self.exports {
+            bail!(
+                "`{}` must export {:?}, not {exports:?}",
+                self.file,
+                self.exports
+            );
         }
         Ok(())
     }
@@ -123,11 +129,12 @@ mod tests {
         let is_taken = |bytes, import: &str, export: &str| {
             let shape = Shape {
                 imports: vec![import.into()],
-                exports: vec![export.into(), EXPORTS[1].into()],
+                exports: vec![export.into(), HANDLER.into()],
             };
             receiver.check(bytes, &shape).is_ok()
         };
-        let (bytes, import, export) = (receiver.max_bytes, RECEIVER_IMPORTS[0], EXPORTS[0]);
+        let (bytes, import, export) =
+            (receiver.max_bytes, RECEIVER_IMPORTS[0], receiver.exports[0]);
         assert!(is_taken(bytes, import, export));
         assert!(!is_taken(bytes + 1, import, export));
         assert!(!is_taken(bytes, "wasi:cli/exit@0.2.0", export));

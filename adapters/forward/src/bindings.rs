@@ -11,10 +11,10 @@ wit_bindgen::generate!({
     path: ["../../wit", "wit"],
     world: "batchtask:forward/imports",
     with: {
-        "wasi:http/types@0.2.0": batchtask_guest::bindings::wasi::http::types,
-        "wasi:io/error@0.2.0": batchtask_guest::bindings::wasi::io::error,
-        "wasi:io/poll@0.2.0": batchtask_guest::bindings::wasi::io::poll,
-        "wasi:io/streams@0.2.0": batchtask_guest::bindings::wasi::io::streams,
+        "wasi:http/types@0.2.0": batchtask_guest::bindings::handler::wasi::http::types,
+        "wasi:io/error@0.2.0": batchtask_guest::bindings::handler::wasi::io::error,
+        "wasi:io/poll@0.2.0": batchtask_guest::bindings::handler::wasi::io::poll,
+        "wasi:io/streams@0.2.0": batchtask_guest::bindings::handler::wasi::io::streams,
     },
     generate_all,
 });

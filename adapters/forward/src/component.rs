@@ -4,7 +4,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use batchtask_guest::adapter::Adapter;
-use batchtask_guest::bindings;
 use batchtask_guest::journal::{
     Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
     Summary, Task, TaskPage, TaskQuery,
@@ -85,6 +84,7 @@ impl Journal for Forward {
 
 #[allow(unsafe_code, unreachable_pub, reason = "generated")]
 mod generated {
-    use super::{Forward, bindings};
-    bindings::export!(Forward with_types_in bindings);
+    use super::Forward;
+    use batchtask_guest::bindings::handler;
+    handler::export!(Forward with_types_in handler);
 }

@@ -8,12 +8,12 @@ use crate::bindings::wasi::http::outgoing_handler::handle;
 use crate::endpoint::Endpoint;
 use crate::message::{MEDIA_TYPE, Message};
 use crate::signature::signatures;
-use batchtask_guest::bindings::wasi::http::types::{
+use batchtask_guest::bindings::handler::wasi::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest,
     RequestOptions, Scheme,
 };
-use batchtask_guest::bindings::wasi::io::poll::{Pollable, poll};
-use batchtask_guest::bindings::wasi::io::streams::OutputStream;
+use batchtask_guest::bindings::handler::wasi::io::poll::{Pollable, poll};
+use batchtask_guest::bindings::handler::wasi::io::streams::OutputStream;
 
 /// How long a whole request may take, in nanoseconds: 8 s, for the platform
 /// gives up after 15 s and must have a 503 by then.

@@ -71,4 +71,5 @@ impl Journal for Imported {
 mod generated {
     use super::{Imported, bindings};
     bindings::export!(Imported with_types_in bindings);
+    bindings::handler::export!(Imported with_types_in bindings::handler);
 }

@@ -8,22 +8,23 @@
 //!
 //! - [`key`]: the names of things in the bucket, and their order.
 //! - [`value`]: what they lead to.
-//! - [`journal`]: the interface of that name; `append`, `tasks`, `history` and
-//!   `quarantine` are its parts, [`timeline`] what they read.
+//! - [`journal`]: the interface of that name; `append`, `tasks`, `history`,
+//!   `summary` and `quarantine` are its parts, [`timeline`] what they read.
 //! - [`bucket`]: the key-value store, as a trait.
 //! - [`settings`]: the interface of that name.
 //! - `component`: the guest over both, and so the component.
 //! - [`limits`]: every limit.
 //!
-//! What a key-value store cannot do: the feed in order of arrival and
-//! the summary are `unsupported`, and so are reads over more than [`limits::MAX_KEYS`] keys,
+//! What a key-value store cannot do: the feed in order of arrival is
+//! `unsupported`, and so are reads over more than [`limits::MAX_KEYS`] keys,
 //! for a bucket can only be listed whole. Writes never list it, except that
 //! one nonce or reject in many removes old ones.
 //!
 //! Where a read is not exact: a task that changed at the same instant as
 //! another is listed by its hash; its oddities, request ids and last arrival
 //! are those of its newest [`limits::MAX_TRAIL`] events, in a list those of
-//! the newest one; `late` looks no further than one event past its page; an
+//! the newest one; the summary's last arrival is that of the newest event,
+//! and it counts no silent tasks; `late` looks no further than one event past its page; an
 //! event that arrives again is counted once for each request id; and a `seq`
 //! is the instant of arrival. Two requests with one nonce that arrive in the
 //! same moment both pass.
@@ -54,6 +55,7 @@ pub mod key;
 pub mod limits;
 mod quarantine;
 pub mod settings;
+mod summary;
 mod tasks;
 pub mod timeline;
 pub mod value;

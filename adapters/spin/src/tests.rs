@@ -475,3 +475,37 @@ fn keys_of_others_are_left_alone() {
     assert_eq!(journal.list_quarantine(None, 9).unwrap().rejects.len(), 1);
     journal.prune_quarantine().unwrap();
 }
+
+#[test]
+fn the_summary_counts_tasks_by_the_status_they_have() {
+    let journal = journal();
+    let empty = journal.summarize().unwrap();
+    assert!(empty.statuses.is_empty() && empty.last_received_at_ms.is_none());
+    for (task, occurred_at_ms, rank, status) in [
+        ("a", 1, 1, "Waitting"),
+        ("a", 2, 5, "Success"),
+        ("b", 1, 5, "Success"),
+        ("c", 9, 2, "Exploded"),
+        ("d", 3, 2, "Processing"),
+    ] {
+        let digest = task.as_bytes()[0] + rank;
+        let event = Event {
+            task_id: task.into(),
+            received_at_ms: 1000 + occurred_at_ms,
+            ..event(occurred_at_ms, rank, status, digest)
+        };
+        journal.append(&event, None).unwrap();
+    }
+    let summary = journal.summarize().unwrap();
+    let counts: Vec<_> = summary
+        .statuses
+        .iter()
+        .map(|count| (count.rank, count.status.as_str(), count.tasks))
+        .collect();
+    let expected = [(2, "Exploded", 1), (2, "Processing", 1), (5, "Success", 2)];
+    assert_eq!(counts, expected);
+    assert_eq!(
+        (summary.last_received_at_ms, summary.stale),
+        (Some(1009), None)
+    );
+}
