@@ -16,24 +16,22 @@ use batchtask::journal::{Appended, Event, EventFlags, Journal};
 use batchtask_notification::Notification;
 use tokio::net::TcpListener;
 
-/// Serves until the process is killed; says where on stderr.
-pub(crate) async fn serve(journal: PathBuf) -> anyhow::Result<()> {
-    let journal = Arc::new(SqliteJournal::open(journal, Options::default())?);
+/// Serves until the process is killed; says where on stderr. Without a journal
+/// nothing is kept.
+pub(crate) async fn serve(journal: Option<PathBuf>) -> anyhow::Result<()> {
+    let journal = journal.map(|path| SqliteJournal::open(path, Options::default()));
     let app = Router::new()
         .route("/notifications", post(receive))
-        .with_state(journal);
+        .with_state(journal.transpose()?.map(Arc::new));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, app).await?)
 }
 
-async fn receive(State(journal): State<Arc<SqliteJournal>>, body: Bytes) -> Response {
-    let Ok(notification) = Notification::parse(&body) else {
+async fn receive(State(journal): State<Option<Arc<SqliteJournal>>>, body: Bytes) -> Response {
+    let Some(event) = event(body.into()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now_ms = now.map_or(0, |now| now.as_millis() as u64);
-    let event = notification.into_event(now_ms);
     let answer = |outcome| {
         format!(
             r#"{{"outcome":"{outcome}","app_id":"{}","task_id":"{}"}}"#,
@@ -41,7 +39,23 @@ async fn receive(State(journal): State<Arc<SqliteJournal>>, body: Bytes) -> Resp
         )
     };
     let (recorded, duplicate) = (answer("recorded"), answer("duplicate"));
-    let event = Event {
+    let appended = match journal {
+        Some(journal) => journal.append(event, None).await,
+        None => Ok(Appended::Recorded),
+    };
+    match appended {
+        Ok(Appended::Recorded) => recorded.into_response(),
+        Ok(_) => duplicate.into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// A body as the journal takes it.
+pub(crate) fn event(body: Vec<u8>) -> Option<Event> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now_ms = now.map_or(0, |now| now.as_millis() as u64);
+    let event = Notification::parse(&body).ok()?.into_event(now_ms);
+    Some(Event {
         app_id: event.app_id,
         task_id: event.task_id,
         task_type: event.task_type,
@@ -56,11 +70,6 @@ async fn receive(State(journal): State<Arc<SqliteJournal>>, body: Bytes) -> Resp
         received_at_ms: event.received_at_ms,
         signature: None,
         oddities: EventFlags::empty(),
-        body: body.into(),
-    };
-    match journal.append(event, None).await {
-        Ok(Appended::Recorded) => recorded.into_response(),
-        Ok(_) => duplicate.into_response(),
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
+        body,
+    })
 }

@@ -1,154 +1,210 @@
-//! A server that is measured.
+//! What is measured: programs that take notifications over HTTP.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
-use crate::load;
+use crate::server::Server;
 
-/// Before each measurement: code is paged in, instances exist.
-const WARM_UP: Duration = Duration::from_millis(500);
+/// The receiver plugged into the adapter that keeps nothing; `cargo xtask
+/// bench` builds it.
+const COMPONENT: &str = "target/bench/receiver-nothing.wasm";
+/// The same component under wasi:http only.
+const WASI_HTTP_ONLY: &str = "target/bench/receiver-nothing-wasi-http.wasm";
 
-/// Clock ticks a second in `/proc`, on every Linux there is.
-const TICKS: f64 = 100.0;
+/// What a table compares; the first of each is what the others are compared
+/// with.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Group {
+    /// Every answer is durable first.
+    Durable,
+    /// Nothing is kept: what is left is HTTP and the component.
+    Nothing,
+}
 
 /// A server that is measured.
 pub(crate) struct Contender {
-    /// What the table calls it.
     pub(crate) name: &'static str,
+    pub(crate) group: Group,
     program: PathBuf,
     arguments: Vec<String>,
-    /// What comes before the journal's path, as an argument.
-    journal: &'static str,
+    /// What comes before the journal's path, as an argument; none takes no
+    /// journal.
+    journal: Option<&'static str>,
+    /// The option before a port of its own, where it cannot choose one itself.
+    port: Option<&'static str>,
 }
 
-/// What a contender did in one round.
-pub(crate) struct Measured {
-    /// Notifications acknowledged a second.
-    pub(crate) rate: f64,
-    /// The median of their times.
-    pub(crate) p50_ms: f64,
-    /// The 99th percentile of their times.
-    pub(crate) p99_ms: f64,
-    /// What each took of the processor.
-    pub(crate) cpu_us: f64,
-    /// The most memory the server had.
-    pub(crate) peak_mib: f64,
+/// The program `batchtask`, beside this one.
+pub(crate) fn batchtask() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name("batchtask");
+    ensure!(program.exists(), "`{}` is not built", program.display());
+    Ok(program)
 }
+
+/// What `batchtask` is started with, before what is asked of it.
+pub(crate) const SERVE: [&str; 5] = [
+    "serve",
+    "--listen",
+    "127.0.0.1:0",
+    "--log",
+    "batchtask::cli=info",
+];
 
 impl Contender {
-    /// All of them; the first is what the others are compared with.
-    pub(crate) fn all(batchtask: &Path) -> anyhow::Result<Vec<Self>> {
-        ensure!(batchtask.exists(), "`{}` is not built", batchtask.display());
-        let host = |name, extra: &[&str]| Self {
-            name,
-            program: batchtask.into(),
-            arguments: [
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--admin",
-                "off",
-                "--log",
-                "batchtask::cli=info",
-            ]
-            .iter()
-            .chain(extra)
-            .map(|argument| argument.to_string())
-            .collect(),
-            journal: "sqlite:",
-        };
-        Ok(vec![
-            Self {
-                name: "native axum",
-                program: std::env::current_exe()?,
-                arguments: vec!["baseline".into()],
-                journal: "",
-            },
-            host("batchtask", &[]),
-            host("batchtask, fresh instances", &["--instance-reuse", "1"]),
-        ])
-    }
-
-    /// Starts it on an empty journal, measures it, and ends it.
-    pub(crate) async fn measure(
-        &self,
-        connections: usize,
-        seconds: u64,
-    ) -> anyhow::Result<Measured> {
-        let folder = tempfile::tempdir_in(".")?;
-        let journal = folder.path().join("journal.db");
-        let mut server = Server(
-            Command::new(&self.program)
-                .args(&self.arguments)
-                .arg("--journal")
-                .arg(format!("{}{}", self.journal, journal.display()))
-                .env_remove("RUST_BACKTRACE")
-                .stderr(Stdio::piped())
-                .spawn()
-                .with_context(|| format!("cannot start `{}`", self.program.display()))?,
-        );
-        let address = server.address()?;
-        load::run(address, connections, WARM_UP).await?;
-        let before = server.cpu_seconds()?;
-        let mut times = load::run(address, connections, Duration::from_secs(seconds)).await?;
-        let cpu_seconds = server.cpu_seconds()? - before;
-        times.sort_unstable();
-        let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e3;
-        Ok(Measured {
-            rate: times.len() as f64 / seconds as f64,
-            p50_ms: at(0.5),
-            p99_ms: at(0.99),
-            cpu_us: cpu_seconds * 1e6 / times.len() as f64,
-            peak_mib: server.peak_mib()?,
-        })
-    }
-}
-
-/// A running server, killed when it is dropped.
-struct Server(Child);
-
-impl Server {
-    /// Where it says that it listens.
-    fn address(&mut self) -> anyhow::Result<SocketAddr> {
-        let stderr = self.0.stderr.take().context("no stderr")?;
-        let mut lines = BufReader::new(stderr).lines();
-        for line in &mut lines {
-            if let Some((_, address)) = line?.split_once("listening on http://") {
-                let address = address.trim().parse()?;
-                // Whatever else it says must not fill the pipe.
-                std::thread::spawn(move || lines.for_each(drop));
-                return Ok(address);
+    /// All that are there, and the names of those that are not.
+    pub(crate) fn all() -> anyhow::Result<(Vec<Self>, Vec<&'static str>)> {
+        let mut all = ours()?;
+        let mut missing = Vec::new();
+        for other in others() {
+            match other.program.exists() {
+                true => all.push(other),
+                false => missing.push(other.name),
             }
         }
-        anyhow::bail!("it ended before it listened")
+        Ok((all, missing))
     }
 
-    fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        // After the name in parentheses, which may hold anything.
-        let (_, rest) = stat.rsplit_once(')').context("no name")?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        Ok(ticks / TICKS)
-    }
-
-    fn peak_mib(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.context("no VmHWM")?.trim().trim_end_matches(" kB");
-        Ok(kib.trim().parse::<f64>()? / 1024.0)
+    /// Starts it on an empty journal in a folder.
+    pub(crate) fn start(&self, folder: &Path, cores: Option<usize>) -> anyhow::Result<Server> {
+        let mut command = on_cores(&self.program, cores);
+        command.args(&self.arguments);
+        if let Some(scheme) = self.journal {
+            let path = folder.join("journal.db");
+            command.arg("--journal");
+            command.arg(format!("{scheme}{}", path.display()));
+        }
+        if let Some(option) = self.port {
+            let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            command.args([option, &free.to_string()]);
+        }
+        Server::start(&mut command)
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// A command, on so many cores only.
+pub(crate) fn on_cores(program: &Path, cores: Option<usize>) -> Command {
+    let Some(cores) = cores else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("taskset");
+    let list = format!("0-{}", cores.saturating_sub(1));
+    command.args(["--cpu-list", &list]).arg(program);
+    command
+}
+
+/// Those that this workspace builds.
+fn ours() -> anyhow::Result<Vec<Contender>> {
+    let (program, this) = (batchtask()?, std::env::current_exe()?);
+    let host = |name, group, more: &[&str]| Contender {
+        arguments: [&SERVE[..], &["--admin", "off"], more]
+            .concat()
+            .into_iter()
+            .map(String::from)
+            .collect(),
+        journal: Some("sqlite:"),
+        program: program.clone(),
+        ..contender(name, group)
+    };
+    let bench = |name, group, arguments: &[&str], journal| Contender {
+        arguments: arguments
+            .iter()
+            .map(|argument| argument.to_string())
+            .collect(),
+        journal,
+        program: this.clone(),
+        ..contender(name, group)
+    };
+    let wasi_http = ["--component", WASI_HTTP_ONLY];
+    use Group::{Durable, Nothing};
+    Ok(vec![
+        bench("native axum", Durable, &["baseline"], Some("")),
+        host("batchtask", Durable, &[]),
+        host(
+            "batchtask, fresh instances",
+            Durable,
+            &["--instance-reuse", "1"],
+        ),
+        bench("native axum, parse only", Nothing, &["baseline"], None),
+        bench("batchtask", Nothing, &["nothing"], None),
+        bench(
+            "batchtask, fresh instances",
+            Nothing,
+            &["nothing", "--instance-reuse", "1"],
+            None,
+        ),
+        host("batchtask over wasi:http", Nothing, &wasi_http),
+        host(
+            "batchtask over wasi:http, fresh instances",
+            Nothing,
+            &[&wasi_http[..], &["--instance-reuse", "1"]].concat(),
+        ),
+    ])
+}
+
+/// Those of other people, which `cargo xtask tools` installs.
+fn others() -> Vec<Contender> {
+    let tools = Path::new("target/tools");
+    let other = |name, program: &str, arguments: &[&str]| Contender {
+        program: tools.join(program),
+        arguments: arguments
+            .iter()
+            .map(|argument| argument.to_string())
+            .collect(),
+        ..contender(name, Group::Nothing)
+    };
+    let serve = ["serve", "--addr", "127.0.0.1:0"];
+    vec![
+        other(
+            "wasmtime serve, 1000 requests an instance",
+            "bin/wasmtime",
+            &[
+                &serve[..],
+                &["--max-instance-reuse-count", "1000", WASI_HTTP_ONLY],
+            ]
+            .concat(),
+        ),
+        other(
+            "wasmtime serve, fresh instances",
+            "bin/wasmtime",
+            &[
+                &serve[..],
+                &["--max-instance-reuse-count", "1", WASI_HTTP_ONLY],
+            ]
+            .concat(),
+        ),
+        Contender {
+            port: Some("--port"),
+            ..other("jco serve", "node_modules/.bin/jco", &["serve", COMPONENT])
+        },
+    ]
+}
+
+fn contender(name: &'static str, group: Group) -> Contender {
+    Contender {
+        name,
+        group,
+        program: PathBuf::new(),
+        arguments: Vec::new(),
+        journal: None,
+        port: None,
     }
+}
+
+/// Writes the component that has no way in but `wasi:http`: its `intake` is
+/// under a name that no host knows, of the same length, so that nothing else in
+/// the binary moves.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    const NAME: &[u8] = b"batchtask:receiver/intake@";
+    const OTHER: &[u8] = b"batchtask:receiver/unseen@";
+    let mut component = std::fs::read(COMPONENT)?;
+    while let Some(at) = component
+        .windows(NAME.len())
+        .position(|found| found == NAME)
+    {
+        component[at..at + NAME.len()].copy_from_slice(OTHER);
+    }
+    Ok(std::fs::write(WASI_HTTP_ONLY, component)?)
 }

@@ -2,53 +2,123 @@
 //! and checks every answer.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// About how long a body is without a filler.
+const BODY_BYTES: usize = 420;
 
 /// How many events each task gets.
 const EVENTS_A_TASK: u64 = 8;
 
-static NEXT: AtomicU64 = AtomicU64::new(0);
+/// Which notification is the next. It begins with the time, so that those of
+/// two runs differ too, and later tasks have greater names, as the platform's
+/// have.
+static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    AtomicU64::new(since.map_or(0, |since| since.as_millis() as u64) << 12)
+});
 
-/// Posts on every connection, one request after the other, for as long as it
-/// is told; returns how long each took.
-pub(crate) async fn run(
-    address: SocketAddr,
-    connections: usize,
-    time: Duration,
-) -> anyhow::Result<Vec<Duration>> {
-    let until = Instant::now() + time;
-    let connections: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(connection(address, until)))
-        .collect();
-    let mut times = Vec::new();
-    for connection in connections {
-        times.extend(connection.await??);
-    }
-    Ok(times)
+/// What a server is put to.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    /// How many connections post, one request after the other.
+    pub(crate) connections: usize,
+    /// For how long.
+    pub(crate) time: Duration,
+    /// How many requests a second all of them send; as many as are answered,
+    /// unless said.
+    pub(crate) rate: Option<f64>,
+    /// About how long a body is at least.
+    pub(crate) body_bytes: usize,
 }
 
-async fn connection(address: SocketAddr, until: Instant) -> anyhow::Result<Vec<Duration>> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (mut times, mut answer) = (Vec::new(), Vec::new());
-    while Instant::now() < until {
-        let request = request(NEXT.fetch_add(1, Relaxed));
-        let started = Instant::now();
-        stream.write_all(request.as_bytes()).await?;
-        read_answer(&mut stream, &mut answer).await?;
-        times.push(started.elapsed());
-        ensure!(
-            answer.starts_with(b"HTTP/1.1 200 ") && contains(&answer, b"\"recorded\""),
-            "not recorded: {}",
-            String::from_utf8_lossy(&answer)
-        );
+impl Load {
+    /// As much as the server answers, with bodies like the platform's.
+    pub(crate) fn full(connections: usize, time: Duration) -> Self {
+        Self {
+            connections,
+            time,
+            rate: None,
+            body_bytes: 0,
+        }
     }
-    Ok(times)
+
+    /// Posts for as long as is said; returns how long each answer took, from
+    /// the moment at which its request was due.
+    pub(crate) async fn put(self, address: SocketAddr) -> anyhow::Result<Vec<Duration>> {
+        let start = Instant::now();
+        let connections: Vec<_> = (0..self.connections)
+            .map(|number| tokio::spawn(self.connection(address, start, number)))
+            .collect();
+        let mut times = Vec::new();
+        for connection in connections {
+            times.extend(connection.await??);
+        }
+        Ok(times)
+    }
+
+    async fn connection(
+        self,
+        address: SocketAddr,
+        start: Instant,
+        number: usize,
+    ) -> anyhow::Result<Vec<Duration>> {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (mut times, mut answer) = (Vec::new(), Vec::new());
+        while start.elapsed() < self.time {
+            let request = self.request(NEXT.fetch_add(1, Relaxed));
+            let due = self.due(start, number, times.len()).await;
+            stream.write_all(request.as_bytes()).await?;
+            read_answer(&mut stream, &mut answer).await?;
+            times.push(due.elapsed());
+            ensure!(
+                answer.starts_with(b"HTTP/1.1 200 ") && contains(&answer, b"\"recorded\""),
+                "not recorded: {}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+        Ok(times)
+    }
+
+    /// Waits until the next request of a connection is due. One that is late
+    /// counts from when it was due: that the server was slow is no excuse.
+    async fn due(self, start: Instant, connection: usize, sent: usize) -> Instant {
+        let Some(rate) = self.rate else {
+            return Instant::now();
+        };
+        let before = (sent * self.connections + connection) as f64;
+        let due = start + Duration::from_secs_f64(before / rate);
+        tokio::time::sleep_until(due).await;
+        due
+    }
+
+    /// A notification on its way.
+    fn request(self, number: u64) -> String {
+        let body = body(number, self.body_bytes);
+        format!(
+            "POST /notifications HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+}
+
+/// A notification like the platform's, of at least so many bytes.
+pub(crate) fn body(number: u64, bytes: usize) -> String {
+    let (task, event) = (number / EVENTS_A_TASK, number % EVENTS_A_TASK);
+    let status = ["Waitting", "Processing"][usize::from(event > 0)];
+    let filler = "x".repeat(bytes.saturating_sub(BODY_BYTES));
+    format!(
+        r#"{{"resource":"batchtask","event":"update","event_time":"20261120T1212{event:02}Z","event_time_ms":"2026-11-20T12:12:{event:02}.000Z","request_id":"3fe58d5e-8697-4849-a165-{number:012x}","notify_data":{{"body":{{"status_desc":"step {number} of an upgrade over many devices{filler}","task_id":"{task:024x}","task_type":"softwareUpgrade","app_id":"1a7ffc5c-d89c-44dd-8265-b1653d951ce0","status":"{status}"}}}}}}"#
+    )
 }
 
 /// Reads one answer, whose length its header tells.
@@ -69,21 +139,6 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Re
             return Ok(());
         }
     }
-}
-
-/// A notification like the platform's, on its way.
-fn request(number: u64) -> String {
-    let (task, event) = (number / EVENTS_A_TASK, number % EVENTS_A_TASK);
-    let status = ["Waitting", "Processing"][usize::from(event > 0)];
-    let (seconds, ms) = (event / 1000 % 60, event % 1000);
-    let body = format!(
-        r#"{{"resource":"batchtask","event":"update","event_time":"20261120T1212{seconds:02}Z","event_time_ms":"2026-11-20T12:12:{seconds:02}.{ms:03}Z","request_id":"3fe58d5e-8697-4849-a165-{number:012x}","notify_data":{{"body":{{"status_desc":"step {number} of an upgrade over many devices","task_id":"{task:024x}","task_type":"softwareUpgrade","app_id":"1a7ffc5c-d89c-44dd-8265-b1653d951ce0","status":"{status}"}}}}}}"#
-    );
-    format!(
-        "POST /notifications HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

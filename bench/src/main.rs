@@ -1,109 +1,216 @@
-//! Measures the host against a native baseline, in one run on one machine: the
-//! figures of two machines, or of two days, say nothing of each other.
+//! Measures the host against others, in one run on one machine: the figures of
+//! two machines, or of two days, say nothing of each other. `cargo xtask bench`
+//! builds what it needs and runs it.
 //!
-//! - [`baseline`]: a native axum handler with the same parser and journal.
+//! - [`contender`]: what is measured; [`server`]: one of them, running.
+//! - [`baseline`]: a native axum handler with the same parser and journal;
+//!   [`nothing`]: the host's library over a journal that keeps nothing.
 //! - [`load`]: keeps connections busy with notifications no two of which are
 //!   the same, and checks every answer.
-//! - [`contender`]: a server that is measured: starts it, reads what it used.
+//! - [`measure`]: rounds in which contenders take turns; [`report`], [`chart`]:
+//!   what they came to.
+//! - [`growth`]: more events, connections, bytes, cores; [`soak`]: more time.
+//! - [`count`]: instructions, which do not depend on what else runs.
 
 mod baseline;
+mod chart;
 mod contender;
+mod count;
+mod growth;
 mod load;
+mod measure;
+mod nothing;
+mod report;
+mod server;
+mod soak;
 
+use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
-use crate::contender::{Contender, Measured};
+use crate::contender::{Contender, Group};
+use crate::count::Work;
+use crate::load::Load;
+use crate::report::Table;
 
 #[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 enum Command {
-    /// Serve the baseline.
-    Baseline {
-        /// The journal's file.
-        #[arg(long)]
-        journal: PathBuf,
-    },
-    /// Run every contender in turn, several times, and print a table.
-    Run {
-        /// The program to measure.
-        #[arg(long, default_value = "target/release/batchtask")]
-        batchtask: PathBuf,
-        /// How many connections are kept busy.
-        #[arg(long, value_delimiter = ',', default_value = "1,64")]
-        connections: Vec<usize>,
-        /// How long each contender is measured in a round.
-        #[arg(long, default_value_t = 5)]
+    /// Run every contender in turn, several times; the table and the chart go
+    /// to `bench/results.md` and `bench/results.svg`
+    Run(Run),
+    /// The same load with more events, connections, bytes and cores; goes to
+    /// `bench/growth.md`
+    Growth {
+        /// How many events the fuller journal has; it takes 1.2 kB each, and
+        /// stays in `target/bench` for the next time
+        #[arg(long, default_value_t = 10_000_000)]
+        events: u64,
+        /// How long each is measured in a round
+        #[arg(long, default_value_t = 4)]
         seconds: u64,
-        /// How often all of them are run.
+        /// How often all of them are run
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// A steady load for a long time; goes to `bench/soak.md`
+    Soak {
+        /// For how long
+        #[arg(long, default_value_t = 30)]
+        minutes: u64,
+        /// Notifications a second
+        #[arg(long, default_value_t = 800.0)]
+        rate: f64,
+    },
+    /// Count instructions; fail when there are 5 % more than
+    /// `bench/counts.toml` says
+    Count {
+        /// Write them there instead
+        #[arg(long)]
+        update: bool,
+    },
+    /// Keep a server that runs already busy
+    Load {
+        /// Where it listens
+        address: SocketAddr,
+        /// How many connections post
+        #[arg(long, default_value_t = 64)]
+        connections: usize,
+        /// For how long
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Serve the native baseline
+    #[command(hide = true)]
+    Baseline {
+        #[arg(long)]
+        journal: Option<PathBuf>,
+    },
+    /// Serve the host's library over a journal that keeps nothing
+    #[command(hide = true)]
+    Nothing {
+        #[arg(long, default_value_t = batchtask::receiver::DEFAULT_REUSE)]
+        instance_reuse: u32,
+    },
+    /// Do what is counted
+    #[command(hide = true)]
+    Work { work: Work, times: u64 },
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// How many connections are kept busy
+    #[arg(long, value_delimiter = ',', default_value = "1,64,512")]
+    connections: Vec<usize>,
+    /// How long each contender is measured in a round
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// How often all of them are run
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Only contenders whose name contains this; prints the table instead
+    #[arg(long)]
+    only: Option<String>,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
-        Command::Baseline { journal } => baseline::serve(journal).await,
-        Command::Run {
-            batchtask,
-            connections,
+        Command::Run(run) => run.run().await,
+        Command::Growth {
+            events,
             seconds,
             rounds,
+        } => growth(events, seconds, rounds).await,
+        Command::Soak { minutes, rate } => soak::run(minutes, rate).await,
+        Command::Count { update } => count::check(update).map(|report| emit(&report)),
+        Command::Load {
+            address,
+            connections,
+            seconds,
         } => {
-            let contenders = Contender::all(&batchtask)?;
-            for connections in connections {
-                table(&contenders, connections, seconds, rounds).await?;
-            }
+            let load = Load::full(connections, Duration::from_secs(seconds));
+            let answers = load.put(address).await?.len() as u64;
+            emit(&format!("{} a second", answers / seconds.max(1)));
             Ok(())
         }
+        Command::Baseline { journal } => baseline::serve(journal).await,
+        Command::Nothing { instance_reuse } => nothing::serve(instance_reuse).await,
+        Command::Work { work, times } => work.run(times),
     }
 }
 
-/// Runs every contender in every round, and prints the median of its rounds.
-async fn table(
-    contenders: &[Contender],
-    connections: usize,
-    seconds: u64,
-    rounds: usize,
-) -> anyhow::Result<()> {
-    let mut measured: Vec<Vec<Measured>> = contenders.iter().map(|_| Vec::new()).collect();
-    for _ in 0..rounds {
-        for (contender, measured) in contenders.iter().zip(&mut measured) {
-            measured.push(contender.measure(connections, seconds).await?);
+impl Run {
+    async fn run(self) -> anyhow::Result<()> {
+        contender::prepare()?;
+        let (all, missing) = Contender::all()?;
+        let only = self.only.as_deref().unwrap_or_default();
+        let contenders: Vec<_> = all
+            .iter()
+            .filter(|contender| contender.name.contains(only))
+            .collect();
+        let circumstances = report::circumstances(&missing, &contenders);
+        let time = Duration::from_secs(self.seconds);
+        let mut tables = Vec::new();
+        for group in [Group::Durable, Group::Nothing] {
+            let contenders: Vec<_> = contenders
+                .iter()
+                .copied()
+                .filter(|contender| contender.group == group)
+                .collect();
+            for connections in self.connections.iter().copied() {
+                let rounds = measure::rounds(
+                    &contenders,
+                    Load::full(connections, time),
+                    self.rounds,
+                    None,
+                )
+                .await?;
+                let names = contenders.iter().map(|contender| contender.name);
+                tables.push(Table {
+                    group,
+                    connections,
+                    rows: names.zip(rounds).collect(),
+                });
+            }
         }
+        let (seconds, rounds) = (self.seconds, self.rounds);
+        let mut text =
+            format!("# Against others\n\n{rounds} rounds of {seconds} s each. {circumstances}");
+        text += &report::aims(&tables);
+        tables.iter().for_each(|table| text += &table.markdown());
+        emit(&text);
+        if self.only.is_none() {
+            fs::write(
+                measure::results("results.md"),
+                text + "\n![chart](results.svg)\n",
+            )?;
+            fs::write(measure::results("results.svg"), chart::svg(&tables))?;
+        }
+        Ok(())
     }
-    let base = median(&measured[0], |measured| measured.rate);
-    emit(&format!(
-        "\n{connections} connections, {seconds} s, {rounds} rounds, medians\n\n\
-         | contender | durable/s | ratio | spread | p50 ms | p99 ms | CPU µs | peak MiB |\n\
-         |---|---|---|---|---|---|---|---|"
-    ));
-    for (contender, measured) in contenders.iter().zip(&measured) {
-        let rate = median(measured, |measured| measured.rate);
-        let rates = measured.iter().map(|measured| measured.rate);
-        let least = rates.clone().fold(f64::INFINITY, f64::min);
-        let greatest = rates.fold(0.0, f64::max);
-        emit(&format!(
-            "| {} | {rate:.0} | {:.2} | {least:.0}–{greatest:.0} | {:.2} | {:.2} | {:.1} | {:.1} |",
-            contender.name,
-            rate / base,
-            median(measured, |measured| measured.p50_ms),
-            median(measured, |measured| measured.p99_ms),
-            median(measured, |measured| measured.cpu_us),
-            median(measured, |measured| measured.peak_mib),
-        ));
-    }
-    Ok(())
 }
 
-fn median(measured: &[Measured], figure: impl Fn(&Measured) -> f64) -> f64 {
-    let mut figures: Vec<f64> = measured.iter().map(figure).collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+async fn growth(events: u64, seconds: u64, rounds: usize) -> anyhow::Result<()> {
+    let (all, _) = Contender::all()?;
+    let durable: Vec<_> = all
+        .iter()
+        .filter(|contender| contender.group == Group::Durable)
+        .collect();
+    let mut text = format!(
+        "# Growth\n\n{rounds} rounds of {seconds} s each, in turns; medians. {}",
+        report::circumstances(&[], &durable)
+    );
+    text += &growth::events(events, seconds, rounds).await?;
+    text += &growth::sizes(&durable, seconds, rounds).await?;
+    emit(&text);
+    Ok(fs::write(measure::results("growth.md"), text)?)
 }
 
 #[allow(clippy::print_stdout, reason = "the result of the command")]
-fn emit(line: &str) {
-    println!("{line}");
+fn emit(text: &str) {
+    println!("{text}");
 }

@@ -11,6 +11,7 @@
 #![allow(clippy::print_stdout, reason = "it is the result of the command")]
 
 mod artifact;
+mod bench;
 mod binary;
 mod component;
 mod compose;
@@ -24,7 +25,7 @@ use anyhow::{Context, anyhow, bail};
 use artifact::{ARTIFACTS, Artifact};
 use sha2::{Digest, Sha256};
 
-const USAGE: &str = "usage: cargo xtask dist | compose ADAPTER OUTPUT | tools";
+const USAGE: &str = "usage: cargo xtask dist | compose ADAPTER OUTPUT | tools | bench …";
 
 fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
@@ -38,6 +39,7 @@ fn main() -> anyhow::Result<()> {
             };
             compose_with(root, adapter.as_ref(), output.as_ref())
         }
+        Some("bench") => bench::run(root, &std::env::args().skip(2).collect::<Vec<_>>()),
         Some("tools") => tools::install(&root.join("target/tools")),
         _ => bail!(USAGE),
     }

@@ -1,0 +1,15 @@
+//! What `wit/` says, as Rust: generated.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    unsafe_code,
+    clippy::all,
+    reason = "generated; the documentation is in wit/"
+)]
+
+wit_bindgen::generate!({
+    path: "../../wit",
+    world: "batchtask:receiver/adapter",
+    pub_export_macro: true,
+    generate_all,
+});

@@ -1,0 +1,62 @@
+//! The exports.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::bindings::exports::batchtask::receiver::journal::{
+    self, Appended, Error, Event, HistoryPage, Nonce, QuarantinePage, Reject, StoredEvent, Summary,
+    Task, TaskPage, TaskQuery,
+};
+use crate::bindings::exports::batchtask::receiver::settings;
+
+struct Adapter;
+
+impl settings::Guest for Adapter {
+    fn get(_: String) -> Option<String> {
+        None
+    }
+}
+
+fn unsupported<T>() -> Result<T, Error> {
+    Err(Error::Unsupported("nothing is kept".into()))
+}
+
+impl journal::Guest for Adapter {
+    fn append(_: Event, _: Option<Nonce>) -> Result<Appended, Error> {
+        Ok(Appended::Recorded)
+    }
+
+    fn quarantine(_: Reject, _: Option<Nonce>) -> Result<Appended, Error> {
+        Ok(Appended::Recorded)
+    }
+
+    fn find_task(_: String, _: String) -> Result<Option<Task>, Error> {
+        unsupported()
+    }
+
+    fn list_tasks(_: TaskQuery) -> Result<TaskPage, Error> {
+        unsupported()
+    }
+
+    fn list_history(_: String, _: String, _: Option<String>, _: u32) -> Result<HistoryPage, Error> {
+        unsupported()
+    }
+
+    fn follow(_: u64, _: u32, _: u32) -> Result<Vec<StoredEvent>, Error> {
+        unsupported()
+    }
+
+    fn list_quarantine(_: Option<String>, _: u32) -> Result<QuarantinePage, Error> {
+        unsupported()
+    }
+
+    fn summarize() -> Result<Summary, Error> {
+        unsupported()
+    }
+}
+
+#[allow(unsafe_code, unreachable_pub, reason = "generated")]
+mod generated {
+    crate::bindings::export!(Adapter with_types_in crate::bindings);
+    use super::Adapter;
+}

@@ -1,0 +1,177 @@
+//! Instructions, counted by callgrind: the same on every run of one machine,
+//! whatever else it does.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
+use std::hint::black_box;
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+use batchtask_guest::bindings::exports::batchtask::receiver::intake::Request;
+use batchtask_guest::journal::{
+    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
+};
+use batchtask_guest::receiver::Receiver;
+use batchtask_guest::settings::Settings;
+use batchtask_notification::Notification;
+
+use crate::load;
+use crate::measure::results;
+
+/// By how much a count may exceed the one that is checked in.
+const TOLERANCE: f64 = 0.05;
+/// Two runs that differ in nothing but how often they do it: what it takes to
+/// start and end is in both.
+const FEW: u64 = 100;
+const MANY: u64 = 1100;
+
+/// What is counted.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Work {
+    /// The notification alone: bytes to an event with its digest.
+    Parse,
+    /// A request through the heart of the component, over a journal in memory.
+    Request,
+}
+
+impl Work {
+    const ALL: [(Self, &str); 2] = [(Self::Parse, "parse"), (Self::Request, "request")];
+
+    /// Does it so many times.
+    pub(crate) fn run(self, times: u64) -> anyhow::Result<()> {
+        let journal = Memory::default();
+        let settings =
+            Settings::read(|_| None).map_err(|wrong| anyhow::anyhow!(wrong.join("; ")))?;
+        let receiver = Receiver {
+            journal: &journal,
+            settings: &settings,
+            now_ms: 1_795_000_000_000,
+        };
+        for number in 0..times {
+            let body = load::body(number, 0).into_bytes();
+            match self {
+                Self::Parse => {
+                    let notification = Notification::parse(&body).ok().context("it is one")?;
+                    black_box(notification.into_event(receiver.now_ms));
+                }
+                Self::Request => {
+                    let response = receiver.exchange(Request {
+                        method: "POST".into(),
+                        target: "/notifications".into(),
+                        headers: vec![("content-type".into(), b"application/json".into())],
+                        body,
+                    });
+                    ensure!(black_box(response).status == 200, "not recorded");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts everything, and fails when something takes more than what is checked
+/// in by more than the tolerance. With `update` that is checked in anew.
+pub(crate) fn check(update: bool) -> anyhow::Result<String> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        return Ok("skipped: valgrind is not installed (Debian package `valgrind`)".into());
+    }
+    let path = results("counts.toml");
+    let known = fs::read_to_string(&path).unwrap_or_default();
+    let mut text = String::from(
+        "# Instructions, native, on x86-64; `cargo xtask bench count --update` writes it.\n",
+    );
+    let (mut report, mut grown) = (String::new(), Vec::new());
+    for (_, name) in Work::ALL {
+        let count = count(name)?;
+        let before = known.lines().find_map(|line| {
+            line.strip_prefix(name)?
+                .strip_prefix(" = ")?
+                .parse::<u64>()
+                .ok()
+        });
+        report += &format!(
+            "{name}: {count} instructions, {} checked in\n",
+            before.unwrap_or(0)
+        );
+        text += &format!("{name} = {count}\n");
+        if before.is_none_or(|before| count as f64 > before as f64 * (1.0 + TOLERANCE)) {
+            grown.push(name);
+        }
+    }
+    if update {
+        fs::write(&path, text)?;
+    } else if !grown.is_empty() {
+        bail!(
+            "{report}{} takes more than 5 % more than `{}` says",
+            grown.join(", "),
+            path.display()
+        );
+    }
+    Ok(report)
+}
+
+fn count(work: &str) -> anyhow::Result<u64> {
+    let [few, many] = [FEW, MANY].map(|times| callgrind(work, times));
+    Ok((many? - few?) / (MANY - FEW))
+}
+
+fn callgrind(work: &str, times: u64) -> anyhow::Result<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe()?)
+        .args(["work", work, &times.to_string()])
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{text}");
+    let line = text
+        .lines()
+        .find_map(|line| line.split_once("Collected : "));
+    let (_, count) = line.with_context(|| format!("no count: {text}"))?;
+    Ok(count.trim().parse()?)
+}
+
+/// Digests in memory.
+#[derive(Default)]
+struct Memory(RefCell<BTreeSet<Vec<u8>>>);
+
+fn unsupported<T>() -> Result<T, Error> {
+    Err(Error::Unsupported("only digests are kept".into()))
+}
+
+impl Journal for Memory {
+    fn append(&self, event: &Event, _: Option<&Nonce>) -> Result<Appended, Error> {
+        Ok(match self.0.borrow_mut().insert(event.digest.clone()) {
+            true => Appended::Recorded,
+            false => Appended::Duplicate,
+        })
+    }
+    fn quarantine(&self, _: &Reject, _: Option<&Nonce>) -> Result<Appended, Error> {
+        unsupported()
+    }
+    fn find_task(&self, _: &str, _: &str) -> Result<Option<Task>, Error> {
+        unsupported()
+    }
+    fn list_tasks(&self, _: &TaskQuery) -> Result<TaskPage, Error> {
+        unsupported()
+    }
+    fn list_history(
+        &self,
+        _: &str,
+        _: &str,
+        _: Option<&str>,
+        _: u32,
+    ) -> Result<HistoryPage, Error> {
+        unsupported()
+    }
+    fn follow(&self, _: u64, _: u32, _: u32) -> Result<Vec<StoredEvent>, Error> {
+        unsupported()
+    }
+    fn list_quarantine(&self, _: Option<&str>, _: u32) -> Result<QuarantinePage, Error> {
+        unsupported()
+    }
+    fn summarize(&self) -> Result<Summary, Error> {
+        unsupported()
+    }
+}

@@ -1,0 +1,144 @@
+//! The same load on more of everything: events, connections, bytes, cores.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use batchtask::journal::Journal;
+use batchtask::journal::sqlite::{Options, SqliteJournal};
+
+use crate::baseline;
+use crate::contender::{Contender, SERVE, batchtask, on_cores};
+use crate::load::{self, Load};
+use crate::measure::{Rounds, measure, rounds};
+use crate::report::rate;
+use crate::server::Server;
+
+/// How many events are handed over at once when a journal is filled.
+const FILLERS: u64 = 512;
+/// The first notification that a journal is filled with: below those that are
+/// posted.
+const FIRST: u64 = 1 << 32;
+
+/// A journal with at least so many events, made when it is not there yet. It
+/// stays in `target/bench`: to make it takes minutes.
+async fn filled(events: u64) -> anyhow::Result<PathBuf> {
+    let path = PathBuf::from(format!("target/bench/events-{events}.db"));
+    let marker = path.with_extension("filled");
+    if marker.exists() {
+        return Ok(path);
+    }
+    let started = Instant::now();
+    let journal = Arc::new(SqliteJournal::open(&path, Options::default())?);
+    let fillers: Vec<_> = (0..FILLERS)
+        .map(|filler| tokio::spawn(fill(journal.clone(), filler, events)))
+        .collect();
+    for filler in fillers {
+        filler.await??;
+    }
+    journal.close();
+    let seconds = started.elapsed().as_secs_f64();
+    let bytes = std::fs::metadata(&path)?.len();
+    let text = format!(
+        "{events} events in {seconds:.0} s, {:.0} a second, {} bytes each",
+        events as f64 / seconds,
+        bytes / events.max(1)
+    );
+    eprintln!("{text}");
+    std::fs::write(&marker, text)?;
+    Ok(path)
+}
+
+/// Appends every [`FILLERS`]th event.
+async fn fill(journal: Arc<SqliteJournal>, filler: u64, events: u64) -> anyhow::Result<()> {
+    let mut number = filler;
+    while number < events {
+        let event = baseline::event(load::body(FIRST + number, 0).into_bytes());
+        let event = event.context("the generator makes notifications")?;
+        journal.append(event, None).await?;
+        number += FILLERS;
+    }
+    Ok(())
+}
+
+/// An empty journal against one with so many events, in turns.
+pub(crate) async fn events(events: u64, seconds: u64, times: usize) -> anyhow::Result<String> {
+    let full = filled(events).await?;
+    let load = Load::full(64, Duration::from_secs(seconds));
+    let (mut with, mut without) = (Rounds::default(), Rounds::default());
+    for _ in 0..times {
+        let folder = tempfile::tempdir_in("target/bench")?;
+        without.push(measure(&serve(&folder.path().join("journal.db"))?, load).await?);
+        with.push(measure(&serve(&full)?, load).await?);
+    }
+    let fill = std::fs::read_to_string(full.with_extension("filled"))?;
+    let line = |name: &str, rounds: &Rounds| {
+        let p99 = rounds.median(|measured| measured.p99_ms);
+        let peak = rounds.median(|measured| measured.peak_mib);
+        let ratio = rate(rounds) / rate(&without);
+        format!(
+            "| {name} | {:.0} | {ratio:.2} | {p99:.2} | {peak:.0} |\n",
+            rate(rounds)
+        )
+    };
+    Ok(format!(
+        "\n### Events in the journal, 64 connections\n\nFilled with {fill}.\n\n\
+         | events | durable/s | ratio | p99 ms | peak MiB |\n|---|---|---|---|---|\n{}{}",
+        line("0", &without),
+        line(&events.to_string(), &with)
+    ))
+}
+
+fn serve(journal: &Path) -> anyhow::Result<Server> {
+    let mut command = on_cores(&batchtask()?, None);
+    command.args(SERVE).args(["--admin", "off", "--journal"]);
+    Server::start(command.arg(format!("sqlite:{}", journal.display())))
+}
+
+/// Connections from 1 to 2000, bodies from 0.5 kB to 1 MB, one core and two.
+pub(crate) async fn sizes(
+    contenders: &[&Contender],
+    seconds: u64,
+    times: usize,
+) -> anyhow::Result<String> {
+    let load = Load::full(64, Duration::from_secs(seconds));
+    let names: Vec<_> = contenders.iter().map(|contender| contender.name).collect();
+    let mut text = String::new();
+    let mut steps = Vec::new();
+    for connections in [1, 8, 64, 512, 2000] {
+        steps.push((
+            format!("{connections} connections"),
+            Load {
+                connections,
+                ..load
+            },
+            None,
+        ));
+    }
+    for body_bytes in [0, 4 << 10, 64 << 10, 1 << 20] {
+        let name = format!("bodies of {} bytes", load::body(0, body_bytes).len());
+        steps.push((name, Load { body_bytes, ..load }, None));
+    }
+    for cores in [1, 2] {
+        steps.push((
+            format!("{cores} of the cores for the server"),
+            load,
+            Some(cores),
+        ));
+    }
+    text += &format!(
+        "\n### Connections, bodies, cores\n\n64 connections, bodies of 0.5 kB, all cores, unless said; durable/s, and p99 in ms.\n\n| | {} |\n|---{}|\n",
+        names.join(" | "),
+        "|---".repeat(names.len())
+    );
+    for (name, load, cores) in steps {
+        let all = rounds(contenders, load, times, cores).await?;
+        let cells = all.iter().map(|rounds| {
+            let p99 = rounds.median(|measured| measured.p99_ms);
+            format!("{:.0} ({p99:.1})", rate(rounds))
+        });
+        text += &format!("| {name} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
+    }
+    Ok(text)
+}

@@ -1,0 +1,111 @@
+//! Rounds: every contender in turn, several times, so that what disturbs the
+//! machine disturbs all of them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::contender::Contender;
+use crate::load::Load;
+use crate::server::Server;
+
+/// Before each measurement: code is paged in, instances exist.
+const WARM_UP: Duration = Duration::from_millis(700);
+
+/// What a contender did in one round.
+pub(crate) struct Measured {
+    /// Notifications acknowledged a second.
+    pub(crate) rate: f64,
+    /// The median of their times.
+    pub(crate) p50_ms: f64,
+    /// The 99th percentile of their times.
+    pub(crate) p99_ms: f64,
+    /// What each took of the processor.
+    pub(crate) cpu_us: f64,
+    /// The most memory the server had.
+    pub(crate) peak_mib: f64,
+}
+
+/// What a contender did in all rounds.
+#[derive(Default)]
+pub(crate) struct Rounds(Vec<Measured>);
+
+impl Rounds {
+    /// The median of a figure over the rounds.
+    pub(crate) fn median(&self, figure: impl Fn(&Measured) -> f64) -> f64 {
+        let figures = self.sorted(figure);
+        figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The least and the greatest rate.
+    pub(crate) fn spread(&self) -> (f64, f64) {
+        let rates = self.sorted(|measured| measured.rate);
+        let ends = rates.first().copied().zip(rates.last().copied());
+        ends.unwrap_or((f64::NAN, f64::NAN))
+    }
+
+    pub(crate) fn push(&mut self, measured: Measured) {
+        self.0.push(measured);
+    }
+
+    fn sorted(&self, figure: impl Fn(&Measured) -> f64) -> Vec<f64> {
+        let mut figures: Vec<f64> = self.0.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures
+    }
+}
+
+/// Runs each contender as often as there are rounds, one after the other.
+pub(crate) async fn rounds(
+    contenders: &[&Contender],
+    load: Load,
+    rounds: usize,
+    cores: Option<usize>,
+) -> anyhow::Result<Vec<Rounds>> {
+    let mut all: Vec<Rounds> = contenders.iter().map(|_| Rounds::default()).collect();
+    for round in 1..=rounds {
+        for (contender, rounds) in contenders.iter().zip(&mut all) {
+            let connections = load.connections;
+            eprintln!(
+                "round {round}, {connections} connections: {}",
+                contender.name
+            );
+            let folder = tempfile::tempdir_in("target/bench")?;
+            let server = contender.start(folder.path(), cores)?;
+            rounds.push(measure(&server, load).await?);
+        }
+    }
+    Ok(all)
+}
+
+/// Warms a server up, and puts it to the load.
+pub(crate) async fn measure(server: &Server, load: Load) -> anyhow::Result<Measured> {
+    let warm_up = Load {
+        time: WARM_UP,
+        ..load
+    };
+    warm_up.put(server.address).await?;
+    let before = server.cpu_seconds()?;
+    let mut times = load.put(server.address).await?;
+    let cpu_seconds = server.cpu_seconds()? - before;
+    times.sort_unstable();
+    let count = times.len() as f64;
+    Ok(Measured {
+        rate: count / load.time.as_secs_f64(),
+        p50_ms: quantile_ms(&times, 0.5),
+        p99_ms: quantile_ms(&times, 0.99),
+        cpu_us: cpu_seconds * 1e6 / count,
+        peak_mib: server.mib("VmHWM")?,
+    })
+}
+
+/// The time below which such a share of all is, in milliseconds.
+pub(crate) fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
+    let at = (sorted.len() as f64 * share) as usize;
+    let time = sorted.get(at).or(sorted.last());
+    time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+}
+
+/// Where results go, and the name of one file there.
+pub(crate) fn results(name: &str) -> std::path::PathBuf {
+    Path::new("bench").join(name)
+}

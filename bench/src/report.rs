@@ -1,0 +1,164 @@
+//! What was measured, as a text for people.
+
+use std::fmt::Write as _;
+
+use crate::contender::{Contender, Group};
+use crate::measure::Rounds;
+
+/// What all contenders of a group did with so many connections.
+pub(crate) struct Table {
+    pub(crate) group: Group,
+    pub(crate) connections: usize,
+    pub(crate) rows: Vec<(&'static str, Rounds)>,
+}
+
+impl Table {
+    /// What a contender did.
+    pub(crate) fn row(&self, name: &str) -> Option<&Rounds> {
+        let mut rows = self.rows.iter();
+        rows.find_map(|(found, rounds)| (*found == name).then_some(rounds))
+    }
+
+    /// The title above it.
+    pub(crate) fn title(&self) -> String {
+        let (what, connections) = (self.group.title(), self.connections);
+        let s = if connections == 1 { "" } else { "s" };
+        format!("{what}, {connections} connection{s}")
+    }
+
+    /// A row for each contender; ratios are to the first.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!(
+            "\n### {}\n\n| contender | requests/s | ratio | spread | p50 ms | p99 ms | CPU µs | peak MiB |\n\
+             |---|---|---|---|---|---|---|---|\n",
+            self.title()
+        );
+        let base = self
+            .rows
+            .first()
+            .map_or(f64::NAN, |(_, rounds)| rate(rounds));
+        for (name, rounds) in &self.rows {
+            let (rate, (least, greatest)) = (rate(rounds), rounds.spread());
+            let ratio = rate / base;
+            let p50 = rounds.median(|measured| measured.p50_ms);
+            let p99 = rounds.median(|measured| measured.p99_ms);
+            let cpu = rounds.median(|measured| measured.cpu_us);
+            let peak = rounds.median(|measured| measured.peak_mib);
+            let _ = writeln!(
+                text,
+                "| {name} | {rate:.0} | {ratio:.2} | {least:.0}–{greatest:.0} | {p50:.2} | {p99:.2} | {cpu:.1} | {peak:.0} |"
+            );
+        }
+        text
+    }
+}
+
+impl Group {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Durable => "Durable",
+            Self::Nothing => "A journal that keeps nothing",
+        }
+    }
+}
+
+pub(crate) fn rate(rounds: &Rounds) -> f64 {
+    rounds.median(|measured| measured.rate)
+}
+
+/// A ratio that is aimed at: of which contender to which, and how much.
+struct Aim {
+    group: Group,
+    connections: usize,
+    of: &'static str,
+    to: &'static str,
+    least: f64,
+}
+
+const AIMS: [Aim; 4] = [
+    Aim {
+        group: Group::Durable,
+        connections: 64,
+        of: "batchtask",
+        to: "native axum",
+        least: 0.8,
+    },
+    Aim {
+        group: Group::Durable,
+        connections: 64,
+        of: "batchtask, fresh instances",
+        to: "native axum",
+        least: 0.4,
+    },
+    Aim {
+        group: Group::Nothing,
+        connections: 64,
+        of: "batchtask over wasi:http",
+        to: "wasmtime serve, 1000 requests an instance",
+        least: 1.5,
+    },
+    Aim {
+        group: Group::Nothing,
+        connections: 64,
+        of: "batchtask over wasi:http, fresh instances",
+        to: "wasmtime serve, fresh instances",
+        least: 1.5,
+    },
+];
+
+/// What was aimed at, and what was measured; aims whose contenders were not
+/// run are left out.
+pub(crate) fn aims(tables: &[Table]) -> String {
+    let mut text = String::from(
+        "\n### Aims\n\n| requests/s of | to those of | connections | aim | measured |\n|---|---|---|---|---|\n",
+    );
+    for aim in &AIMS {
+        let is_its =
+            |table: &&Table| table.group == aim.group && table.connections == aim.connections;
+        let rows = tables
+            .iter()
+            .find(is_its)
+            .and_then(|table| table.row(aim.of).zip(table.row(aim.to)));
+        if let Some((of, to)) = rows {
+            let ratio = rate(of) / rate(to);
+            let Aim {
+                of,
+                to,
+                connections,
+                least,
+                ..
+            } = aim;
+            let _ = writeln!(
+                text,
+                "| {of} | {to} | {connections} | {least} | {ratio:.2} |"
+            );
+        }
+    }
+    text
+}
+
+/// Under what circumstances the figures came about.
+pub(crate) fn circumstances(missing: &[&str], contenders: &[&Contender]) -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let (cpu, load) = (read("/proc/cpuinfo"), read("/proc/loadavg"));
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name\t: "));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let mut text = format!(
+        "Cores: {cores} of {}, which the load generator uses too. Load average when it began: {}.\n\
+         Ratios are of medians over rounds in which {} contenders took turns; figures of two\n\
+         machines, or of two days, say nothing of each other.\n",
+        model.unwrap_or("an unknown processor"),
+        load.split(' ').next().unwrap_or("unknown"),
+        contenders.len(),
+    );
+    if !missing.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nNot found, and therefore not measured (`cargo xtask tools` installs them): {}.",
+            missing.join("; ")
+        );
+    }
+    text
+}

@@ -1,0 +1,129 @@
+//! A server in a process of its own, and what it takes of the machine.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+/// Clock ticks a second in `/proc`, on every Linux there is.
+const TICKS: f64 = 100.0;
+
+/// How long a server may take until it listens; Node's compiles in that time.
+const START: Duration = Duration::from_secs(60);
+
+/// A running server, killed when it is dropped.
+pub(crate) struct Server {
+    process: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Where it listens for operators, when it says so before.
+    pub(crate) admin: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Starts it, and waits until it says where it listens.
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let mut process = command
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{command:?} did not start"))?;
+        let (sender, lines) = mpsc::channel();
+        let stderr = process.stderr.take().context("no stderr")?;
+        let stdout = process.stdout.take().context("no stdout")?;
+        // Read to their ends: what a server says must not fill the pipes.
+        forward(stderr, sender.clone());
+        forward(stdout, sender);
+        // From here on it is killed whatever happens.
+        let mut server = Self {
+            process,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: None,
+        };
+        loop {
+            let line: String = lines
+                .recv_timeout(START)
+                .with_context(|| format!("{command:?} did not listen"))?;
+            let Some(address) = address_in(&line) else {
+                continue;
+            };
+            if line.contains("admin listening") {
+                server.admin = Some(address);
+            } else {
+                server.address = address;
+                return Ok(server);
+            }
+        }
+    }
+
+    /// The processor time that it took so far, all its processes together.
+    pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // After the name in parentheses, which may hold anything.
+        let (_, rest) = stat.rsplit_once(')').context("no name")?;
+        let ticks = rest.split_whitespace().skip(11).take(2);
+        let ticks: Vec<f64> = ticks.map(str::parse).collect::<Result<_, _>>()?;
+        Ok(ticks.iter().sum::<f64>() / TICKS)
+    }
+
+    /// A figure of `/proc/PID/status` in MiB: `VmHWM`, the most memory it had,
+    /// or `VmRSS`, what it has.
+    pub(crate) fn mib(&self, name: &str) -> anyhow::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find(|line| line.starts_with(name));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        Ok(kib.context("no such figure")?.parse::<f64>()? / 1024.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn forward(from: impl std::io::Read + Send + 'static, to: mpsc::Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            // Nobody listens any more once the address is known.
+            let _ = to.send(line);
+        }
+    });
+}
+
+/// The address in a line such as `… http://127.0.0.1:8080/` or `… localhost:8080...`.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let line = line.replace("localhost:", "127.0.0.1:");
+    let (_, rest) = line.split_once("127.0.0.1:")?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit());
+    let port = &rest[..digits.unwrap_or(rest.len())];
+    Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_address_in_what_servers_say() {
+        for (line, port) in [
+            ("INFO listening on http://127.0.0.1:8080", Some(8080)),
+            ("Serving HTTP on http://127.0.0.1:81/", Some(81)),
+            ("Server listening @ localhost:9...", Some(9)),
+            ("started", None),
+        ] {
+            assert_eq!(
+                address_in(line).map(|address| address.port()),
+                port,
+                "{line}"
+            );
+        }
+    }
+}
