@@ -1,11 +1,14 @@
 //! `cargo xtask dist`: builds what is handed out. `cargo xtask compose`: plugs
 //! somebody's own adapter into the receiver. `cargo xtask tools`: installs what
-//! only some tests need.
+//! only some tests need. `cargo xtask bench`: builds and runs what measures.
+//! `cargo xtask size`: what the components weigh, and what they may.
 //!
 //! - `artifact`: the table of it: what each is made of, imports and exports.
 //! - `component`: builds a crate as a component; shared with the host.
 //! - `compose`: plugs an adapter into the receiver.
 //! - `tools`: other people's hosts and libraries, for the tests.
+//! - `bench`: builds what is measured, and hands over to it.
+//! - `size`: the budgets, and what the receiver's bytes are spent on.
 //! - `binary`: reads what a component imports, and leaves out names.
 
 #![allow(clippy::print_stdout, reason = "it is the result of the command")]
@@ -15,6 +18,7 @@ mod bench;
 mod binary;
 mod component;
 mod compose;
+mod size;
 mod tools;
 
 use std::fmt::Write as _;
@@ -25,7 +29,8 @@ use anyhow::{Context, anyhow, bail};
 use artifact::{ARTIFACTS, Artifact};
 use sha2::{Digest, Sha256};
 
-const USAGE: &str = "usage: cargo xtask dist | compose ADAPTER OUTPUT | tools | bench …";
+const USAGE: &str =
+    "usage: cargo xtask dist | compose ADAPTER OUTPUT | tools | bench … | size [--update]";
 
 fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
@@ -40,6 +45,7 @@ fn main() -> anyhow::Result<()> {
             compose_with(root, adapter.as_ref(), output.as_ref())
         }
         Some("bench") => bench::run(root, &std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("size") => size::run(root, std::env::args().nth(2).as_deref() == Some("--update")),
         Some("tools") => tools::install(&root.join("target/tools")),
         _ => bail!(USAGE),
     }
