@@ -70,6 +70,8 @@ impl Contender {
     /// Starts it on an empty journal in a folder.
     pub(crate) fn start(&self, folder: &Path, cores: Option<usize>) -> anyhow::Result<Server> {
         let mut command = on_cores(&self.program, cores);
+        // The baseline refuses nobody either.
+        command.env("BATCHTASK_MAX_IN_FLIGHT", "4096");
         command.args(&self.arguments);
         if let Some(scheme) = self.journal {
             let path = folder.join("journal.db");

@@ -10,29 +10,34 @@ use wasmtime::{
 
 use crate::limits::{KEEP_RESIDENT_BYTES, Limits, TIME_SLICE, WASM_STACK_BYTES};
 
-/// An engine for as many instances at once as the limits say.
+/// An engine for as many instances at once as the limits say, each of which
+/// serves as many requests as `reuse` says.
 ///
-/// `concurrency` turns on what the `wasi:http` way in needs and the `intake`
-/// way in does better without. With a `cache_dir`, compiled code is kept there,
-/// so that the next start does not compile.
+/// With a `cache_dir`, compiled code is kept there, so that the next start does
+/// not compile.
 pub(crate) fn engine(
-    concurrency: bool,
     cache_dir: Option<&Path>,
     limits: &Limits,
+    reuse: u32,
 ) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
-        .concurrency_support(concurrency)
+        // An instance answers one request at a time; each call does better
+        // without what more would need.
+        .concurrency_support(false)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(4 * WASM_STACK_BYTES)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)))
-        // Bounds are checked by code. With guard pages, an instance whose memory
-        // has grown costs two changes of protection, each of which stops the
-        // other threads for a moment: a sixth of a fresh instance's time.
-        .signals_based_traps(false)
-        .memory_guard_size(0)
-        .memory_reservation(limits.instance_memory_bytes() as u64)
         .epoch_interruption(true);
+    if reuse == 1 {
+        // Guard pages make code faster and instances dearer: one whose memory
+        // grew takes two changes of protection, for each of which the other
+        // threads are stopped.
+        config
+            .signals_based_traps(false)
+            .memory_guard_size(0)
+            .memory_reservation(limits.instance_memory_bytes() as u64);
+    }
     if let Some(directory) = cache_dir {
         let mut cache = CacheConfig::new();
         cache.with_directory(directory);

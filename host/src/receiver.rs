@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use batchtask_guest::outcomes::{Problem, Refusal};
 use bytes::Bytes;
-use wasmtime::Engine;
 use wasmtime::component::{Component, types::ComponentItem};
-use wasmtime_wasi_http::handler::ProxyPre;
-use wasmtime_wasi_http::p2::bindings::ProxyPre as ProxyPreP2;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::bindings::ReceiverPre;
 use crate::bindings::exports::batchtask::receiver::intake;
@@ -125,27 +123,24 @@ impl Builder {
     }
 
     fn way_in(&self, shared: Shared, metrics: Arc<Metrics>) -> wasmtime::Result<Option<WayIn>> {
-        let (engine, component) = self.compile(false)?;
+        let engine = engine(self.cache_dir.as_deref(), &self.limits, self.reuse)?;
+        let component = Component::from_binary(&engine, &self.component)?;
+        let pre = State::linker(&engine)?.instantiate_pre(&component)?;
         if exports(&component, "batchtask:receiver/intake@") {
-            let pre = State::linker(&engine)?.instantiate_pre(&component)?;
             let pre = ReceiverPre::new(pre)?;
             let instances = Instances::new(engine, pre, shared, self.reuse, metrics);
             return Ok(Some(WayIn::Intake(instances)));
         }
-        if !exports(&component, "wasi:http/incoming-handler@") {
-            return Ok(None);
+        if exports(&component, "wasi:http/incoming-handler@") {
+            let pre = ProxyPre::new(pre)?;
+            let instances = Instances::new(engine, pre, shared, self.reuse, metrics);
+            let max_body_bytes = self.limits.instance_memory_bytes();
+            return Ok(Some(WayIn::WasiHttp(WasiHttp::new(
+                instances,
+                max_body_bytes,
+            ))));
         }
-        let (engine, component) = self.compile(true)?;
-        let pre = State::linker(&engine)?.instantiate_pre(&component)?;
-        let pre = ProxyPre::P2(ProxyPreP2::new(pre)?);
-        let handler = WasiHttp::new(engine, pre, shared, self.reuse);
-        Ok(Some(WayIn::WasiHttp(handler)))
-    }
-
-    fn compile(&self, concurrency: bool) -> wasmtime::Result<(Engine, Component)> {
-        let engine = engine(concurrency, self.cache_dir.as_deref(), &self.limits)?;
-        let component = Component::from_binary(&engine, &self.component)?;
-        Ok((engine, component))
+        Ok(None)
     }
 }
 
@@ -166,7 +161,7 @@ pub struct Receiver {
 }
 
 enum WayIn {
-    Intake(Instances),
+    Intake(Instances<ReceiverPre<State>>),
     WasiHttp(WasiHttp),
 }
 
