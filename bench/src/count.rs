@@ -171,7 +171,7 @@ impl Journal for Memory {
     fn list_quarantine(&self, _: Option<&str>, _: u32) -> Result<QuarantinePage, Error> {
         unsupported()
     }
-    fn summarize(&self) -> Result<Summary, Error> {
+    fn summarize(&self, _: u64) -> Result<Summary, Error> {
         unsupported()
     }
 }

@@ -74,7 +74,7 @@ impl Journal for Nothing {
     async fn list_quarantine(&self, _: Option<String>, _: u32) -> Result<QuarantinePage, Error> {
         unsupported()
     }
-    async fn summarize(&self) -> Result<Summary, Error> {
+    async fn summarize(&self, _: u64) -> Result<Summary, Error> {
         unsupported()
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{build, compose};
+use crate::{build, component, compose};
 
 /// Runs `batchtask-bench` with these arguments, over what is built here first:
 /// both programs, and the receiver plugged into the adapter that keeps nothing.
@@ -20,7 +20,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let folder = root.join("target/bench");
     fs::create_dir_all(&folder)?;
     let wasm = compose::plug(
-        &build(root, "batchtask-guest")?,
+        &build(root, component::RECEIVER)?,
         &build(root, "batchtask-bench-adapter")?,
     )?;
     let component = folder.join("receiver-nothing.wasm");

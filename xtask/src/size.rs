@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
 use crate::artifact::ARTIFACTS;
+use crate::component::RECEIVER;
 
 const BUDGETS: &str = "bench/sizes.toml";
 const BREAKDOWN: &str = "bench/size.md";
@@ -146,7 +147,7 @@ fn named(root: &Path) -> anyhow::Result<PathBuf> {
         "--target",
         "wasm32-wasip2",
         "--package",
-        "batchtask-guest",
+        RECEIVER,
     ]);
     cargo
         .args([
@@ -158,7 +159,8 @@ fn named(root: &Path) -> anyhow::Result<PathBuf> {
     if !cargo.env_remove("RUSTFLAGS").status()?.success() {
         bail!("the receiver with names could not be built");
     }
-    Ok(target.join("wasm32-wasip2/component/batchtask_guest.wasm"))
+    let file = RECEIVER.replace('-', "_") + ".wasm";
+    Ok(target.join("wasm32-wasip2/component").join(file))
 }
 
 /// The bytes of code of each crate in the first core module.

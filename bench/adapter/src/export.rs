@@ -50,7 +50,7 @@ impl journal::Guest for Adapter {
         unsupported()
     }
 
-    fn summarize() -> Result<Summary, Error> {
+    fn summarize(_: u64) -> Result<Summary, Error> {
         unsupported()
     }
 }
