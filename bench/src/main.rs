@@ -9,7 +9,7 @@
 //!   the same, and checks every answer.
 //! - [`measure`]: rounds in which contenders take turns; [`report`], [`chart`]:
 //!   what they came to.
-//! - [`growth`]: more events, connections, bytes, cores; [`soak`]: more time.
+//! - [`mod@growth`]: more events, connections, bytes, cores; [`soak`]: more time.
 //! - [`count`]: instructions, which do not depend on what else runs.
 
 mod baseline;
