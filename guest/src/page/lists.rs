@@ -126,7 +126,7 @@ impl TaskList<'_> {
         }
         html.markup(
             "<table><thead><tr><th>Status<th>Task<th class='w'>Application<th class='w'>Type\
-             <th>Last change (UTC)<th>Duration<th class='w'>Events<th class='w'>Flags</thead><tbody>",
+             <th>Last change (UTC)<th class='w'>Duration<th class='w'>Events<th class='w'>Flags</thead><tbody>",
         );
         for task in &self.tasks.tasks {
             self.row(html, task);
@@ -149,7 +149,7 @@ impl TaskList<'_> {
         );
         instant(html, task.occurred_at_ms);
         html.fill(
-            "<td>$<td class='w'>$<td class='w'>$",
+            "<td class='w'>$<td class='w'>$<td class='w'>$",
             &[
                 &duration(task, self.now_ms),
                 &decimal(task.events),
