@@ -16,6 +16,8 @@ fn main() {
         "Cargo.toml",
         "adapters/imported",
         "guest/Cargo.toml",
+        "guest/build.rs",
+        "guest/openapi.json",
         "guest/src",
         "notification/Cargo.toml",
         "notification/src",

@@ -18,4 +18,4 @@ mod manifest;
 mod process;
 mod spin;
 mod suite;
-mod tools;
+pub(crate) mod tools;

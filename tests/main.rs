@@ -20,6 +20,9 @@
 //! | `senders` | who is not proven gets nothing in and nothing out |
 //! | `readers` | readers never keep notifications waiting |
 //! | `settings` | a bad setting stops the start, by name |
+//! | `openapi` | answers are as the description of the API says, and nothing more |
+//! | `browser` | people see their tasks, with and without JavaScript |
+//! | `hostile` | text that would do harm reaches everybody unharmed and unharming |
 //! | `pushes` | all of that under the platform's own rules for pushing |
 //! | `slow` | who is slow costs nothing but their own connection |
 //! | `smuggling` | a request of doubtful length is none |
@@ -32,15 +35,18 @@
 
 mod admin;
 mod bodies;
+mod browser;
 mod command_line;
 mod disks;
 mod example;
 mod faults;
+mod hostile;
 mod hosts;
 mod json_suite;
 mod kills;
 mod limits;
 mod logs;
+mod openapi;
 mod order;
 mod outcomes;
 mod pages;

@@ -610,7 +610,7 @@ async fn too_much_at_once_is_refused_at_once() {
 }
 
 /// A journal that does one thing in answer to everything.
-struct Stub(fn() -> Option<Error>);
+pub(crate) struct Stub(pub(crate) fn() -> Option<Error>);
 
 impl Stub {
     /// The error, or nothing ever.
@@ -727,14 +727,15 @@ async fn a_component_that_cannot_check_its_settings_answers_nothing_with_bad_one
     assert_eq!(body["type"], "urn:batchtask:problem:misconfigured");
 }
 
-/// The rows of the table of outcomes that a test here, in `disks` or in `pages` asks for
-/// by name.
-const SEEN: [&str; 21] = [
+/// The rows of the table of outcomes that a test here, in `disks`, in `pages` or in
+/// `openapi` asks for by name.
+const SEEN: [&str; 22] = [
     "recorded",
     "duplicate",
     "quarantined",
     "read",
     "not-modified",
+    "not-acceptable",
     "not-found",
     "method-not-allowed",
     "unauthorized",

@@ -35,6 +35,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// - `BATCHTASK_TEST_KILLS`: how often the host is killed under load.
 /// - `BATCHTASK_TEST_EVENTS`: how many events are shuffled.
+/// - `BATCHTASK_TEST_REQUESTS`: how many requests are made up, an operation.
 pub(crate) fn scale(variable: &str, default: usize) -> usize {
     match std::env::var(variable) {
         Ok(text) => text

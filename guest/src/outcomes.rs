@@ -57,6 +57,7 @@ outcomes! {
     Refusal {
         NotFound         404 "not-found"          "There is nothing here."
         MethodNotAllowed 405 "method-not-allowed" "This resource does not take this method."
+        NotAcceptable    406 "not-acceptable"     "There is one form of this: with the content coding gzip."
         Unauthorized     401 "unauthorized"       "The sender or reader is not proven."
         MediaType        415 "unsupported-media-type" "A notification is `application/json`, without a content coding."
         BodyTooLarge     413 "body-too-large"     "The body is longer than `BATCHTASK_MAX_BODY_BYTES`."

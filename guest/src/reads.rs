@@ -9,7 +9,7 @@ use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{Error, Journal, TaskOrder, TaskQuery};
 use crate::outcomes::{Problem, Refusal, Success, report, respond};
 use crate::page::{self, TaskList};
-use crate::receiver::{Receiver, refused};
+use crate::receiver::{Receiver, header, refused};
 use crate::routes::{Parameters, TaskName, View};
 use crate::views;
 
@@ -22,6 +22,9 @@ const PAGE_MAX: u32 = 500;
 /// The longest a reader of the feed may ask to wait, in seconds: well within
 /// the time that a host gives a request.
 const WAIT_MAX_S: u32 = 5;
+
+/// `openapi.json` without its spaces, as gzip: 22 kB less in the component.
+const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 impl<J: Journal> Receiver<'_, J> {
     /// Before when an open task is silent.
@@ -167,6 +170,43 @@ impl<J: Journal> Receiver<'_, J> {
     }
 }
 
+/// `GET /openapi.json`
+pub(crate) fn description(
+    parameters: Parameters,
+    headers: &[(String, Vec<u8>)],
+) -> Result<Response, Box<Problem>> {
+    parameters.finish()?;
+    if !takes_gzip(header(headers, "accept-encoding")) {
+        return Err(Refusal::NotAcceptable.into());
+    }
+    let mut response = read(DESCRIPTION.into());
+    let coding = ("content-encoding".into(), "gzip".into());
+    response.headers.push(coding);
+    Ok(response)
+}
+
+/// Whether a client takes the coding: it names it, or any, and not with a
+/// weight of nothing. One that says nothing takes whatever there is (RFC 9110,
+/// 12.5.3).
+fn takes_gzip(accept_encoding: Option<&str>) -> bool {
+    let Some(field) = accept_encoding else {
+        return true;
+    };
+    let mut any = false;
+    for coding in field.split(',') {
+        let mut parts = coding.split(';').map(str::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        let takes = parts
+            .next()
+            .is_none_or(|weight| weight.bytes().any(|digit| matches!(digit, b'1'..=b'9')));
+        if name.eq_ignore_ascii_case("gzip") {
+            return takes;
+        }
+        any |= takes && name == "*";
+    }
+    any
+}
+
 /// A 200 with JSON.
 fn read(json: Vec<u8>) -> Response {
     let success = Success::Read;
@@ -254,6 +294,24 @@ mod tests {
         }
         for text in ["", "2026", "2026-01-31T12", "2026-01-31T12:34:56.7890"] {
             assert_eq!(whole_instant(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_for_who_takes_it() {
+        for (accept_encoding, takes) in [
+            (None, true),
+            (Some("gzip"), true),
+            (Some("deflate, GZip;q=0.5"), true),
+            (Some("br, *"), true),
+            (Some("gzip;q=1.0, *;q=0"), true),
+            (Some(""), false),
+            (Some("identity"), false),
+            (Some("br, deflate"), false),
+            (Some("gzip; q=0.000, *"), false),
+            (Some("*;q=0"), false),
+        ] {
+            assert_eq!(takes_gzip(accept_encoding), takes, "{accept_encoding:?}");
         }
     }
 }

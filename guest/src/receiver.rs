@@ -10,6 +10,7 @@ use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
 use crate::journal::{Appended, Error, Event, EventFlags, Journal, Nonce, Reject, error_text};
 use crate::outcomes::{Problem, Refusal, Success, report, respond};
 use crate::page;
+use crate::reads;
 use crate::routes::{Parameters, Route, TaskName, View};
 use crate::sender::{same_secret, unauthorized};
 use crate::settings::{Settings, Unprocessable};
@@ -100,6 +101,7 @@ impl<J: Journal> Receiver<'_, J> {
             (Route::Feed, _) => self.feed(parameters),
             (Route::Quarantine, view) => self.quarantine(parameters, view, query),
             (Route::Summary, _) => self.summary(parameters),
+            (Route::Description, _) => reads::description(parameters, &request.headers),
         }?;
         // Nobody asks twice for the same part of the feed.
         Ok(match is_feed {

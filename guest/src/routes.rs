@@ -24,6 +24,8 @@ pub enum Route {
     Quarantine,
     /// The journal at a glance.
     Summary,
+    /// The description of all this.
+    Description,
 }
 
 /// How what is there is shown.
@@ -80,6 +82,7 @@ impl Route {
                 ("events", None, None, None) => Self::Feed,
                 ("quarantine", None, None, None) => Self::Quarantine,
                 ("summary", None, None, None) => Self::Summary,
+                ("openapi.json", None, None, None) => Self::Description,
                 _ => return None,
             },
         )

