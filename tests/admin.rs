@@ -59,9 +59,16 @@ async fn it_counts_what_happens() {
     for _ in 0..2 {
         client.post(EXAMPLE).await.expect(200, "duplicate");
     }
-    for serial in 0..4 {
-        let body = Notification::numbered(serial).body();
-        client.post(body).await.expect(200, "recorded");
+    for (serial, status) in (0..).zip(["Waitting", "Processing", "Processing", "Success"]) {
+        let status = status.into();
+        let notification = Notification {
+            status,
+            ..Notification::numbered(serial)
+        };
+        client
+            .post(notification.body())
+            .await
+            .expect(200, "recorded");
     }
     client.post("[]").await.expect(422, "not-a-notification");
     client.get("/nowhere").await.expect(404, "not-found");

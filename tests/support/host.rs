@@ -22,7 +22,7 @@ use super::program::remove_settings;
 pub(crate) const READ_TOKEN: &str = "e2eReadToken0123456789abcdefghij";
 
 /// No line a request: for tests that make very many.
-pub(crate) const QUIET: (&str, &str) = ("BATCHTASK_LOG", "info,batchtask::server=warn");
+pub(crate) const QUIET: (&str, &str) = ("BATCHTASK_LOG", "info,batchtask::answers=warn");
 
 /// How many of its last lines are kept, for when a test fails.
 const LINES_KEPT: usize = 200;
