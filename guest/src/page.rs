@@ -12,13 +12,12 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use base64ct::{Base64, Encoding};
 use batchtask_notification::{Class, Status, push_decimal, time};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::Task;
 use crate::outcomes::{Problem, Success, report, respond};
-use crate::views::is_stale;
+use crate::views::{hex, is_stale};
 use html::Html;
 
 pub use lists::{TaskList, quarantine};
@@ -111,7 +110,7 @@ pub fn entered(token: &str) -> Response {
     });
     let mut cookie = String::from(COOKIE);
     cookie.push('=');
-    cookie.extend(utf8_percent_encode(token, NON_ALPHANUMERIC));
+    cookie += &encoded(token);
     cookie.push_str("; Path=/; HttpOnly; SameSite=Strict");
     response.headers.push(("set-cookie".into(), cookie));
     response.headers.push(("refresh".into(), "0;url=/".into()));
@@ -132,14 +131,24 @@ fn path_of(app_id: &str, task_id: &str) -> String {
     let mut path = String::from("/page/tasks");
     for id in [app_id, task_id] {
         path.push('/');
-        path.extend(utf8_percent_encode(id, NON_ALPHANUMERIC));
+        path += &encoded(id);
     }
     path
 }
 
-/// A text as part of a query string.
+/// A text as a segment of a path, or as part of a query string or a cookie. The
+/// library that decodes them would bring a table of 800 bytes along.
 fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).collect()
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(byte.into());
+        } else {
+            encoded.push('%');
+            encoded += &hex(&[byte]);
+        }
+    }
+    encoded
 }
 
 /// A status as icon and word.
@@ -242,6 +251,6 @@ fn next(html: &mut Html, path: &str, query: &str, cursor: Option<&str>) {
         target.push('&');
     }
     target.push_str("cursor=");
-    target.extend(utf8_percent_encode(cursor, NON_ALPHANUMERIC));
+    target += &encoded(cursor);
     html.fill("<p><a href='$' rel='next'>Next page</a></p>", &[&target]);
 }

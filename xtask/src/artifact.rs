@@ -12,8 +12,6 @@ pub(crate) struct Artifact {
     pub(crate) package: &'static str,
     /// What it exports, and nothing else.
     exports: &'static [&'static str],
-    /// How long it may be, in bytes: hosts fetch and compile it at start.
-    max_bytes: usize,
     /// What it may import beyond [`RECEIVER_IMPORTS`].
     imports: &'static [&'static str],
 }
@@ -23,7 +21,6 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
         file: "receiver.wasm",
         package: RECEIVER,
         exports: &["batchtask:receiver/intake@0.1.0", HANDLER],
-        max_bytes: 124 << 10,
         imports: &[
             "batchtask:receiver/journal@0.1.0",
             "batchtask:receiver/settings@0.1.0",
@@ -33,7 +30,6 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
         file: "receiver-spin.wasm",
         package: "batchtask-adapter-spin",
         exports: &[HANDLER],
-        max_bytes: 142 << 10,
         // Hosts match drafts byte for byte.
         imports: &[
             "wasi:config/store@0.2.0-draft-2024-09-27",
@@ -44,7 +40,6 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
         file: "receiver-forward.wasm",
         package: "batchtask-adapter-forward",
         exports: &[HANDLER],
-        max_bytes: 140 << 10,
         imports: &[
             "wasi:cli/environment@0.2.0",
             "wasi:clocks/monotonic-clock@0.2.0",
@@ -71,12 +66,8 @@ const RAISED: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:io/"];
 const HIGHEST: &str = "0.2.6";
 
 impl Artifact {
-    /// Fails when the artifact is longer than it may be, or imports or exports
-    /// what it should not.
-    pub(crate) fn check(&self, bytes: usize, shape: &Shape) -> anyhow::Result<()> {
-        if bytes > self.max_bytes {
-            bail!("`{}` is longer than {} bytes", self.file, self.max_bytes);
-        }
+    /// Fails when the artifact imports or exports what it should not.
+    pub(crate) fn check(&self, shape: &Shape) -> anyhow::Result<()> {
         for import in &shape.imports {
             let mut allowed = self.imports.iter().chain(RECEIVER_IMPORTS);
             if !allowed.any(|allowed| matches(import, allowed)) {
@@ -124,20 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_not_on_the_list_is_refused() {
+    fn what_is_not_on_the_list_is_refused() {
         let receiver = &ARTIFACTS[0];
-        let is_taken = |bytes, import: &str, export: &str| {
+        let is_taken = |import: &str, export: &str| {
             let shape = Shape {
                 imports: vec![import.into()],
                 exports: vec![export.into(), HANDLER.into()],
             };
-            receiver.check(bytes, &shape).is_ok()
+            receiver.check(&shape).is_ok()
         };
-        let (bytes, import, export) =
-            (receiver.max_bytes, RECEIVER_IMPORTS[0], receiver.exports[0]);
-        assert!(is_taken(bytes, import, export));
-        assert!(!is_taken(bytes + 1, import, export));
-        assert!(!is_taken(bytes, "wasi:cli/exit@0.2.0", export));
-        assert!(!is_taken(bytes, import, "wasi:cli/run@0.2.0"));
+        let (import, export) = (RECEIVER_IMPORTS[0], receiver.exports[0]);
+        assert!(is_taken(import, export));
+        assert!(!is_taken("wasi:cli/exit@0.2.0", export));
+        assert!(!is_taken(import, "wasi:cli/run@0.2.0"));
     }
 }

@@ -97,7 +97,7 @@ fn report(artifact: &Artifact, wasm: &[u8]) -> anyhow::Result<()> {
     for export in &shape.exports {
         println!("  exports {export}");
     }
-    artifact.check(wasm.len(), &shape)
+    artifact.check(&shape)
 }
 
 fn hex(bytes: &[u8]) -> String {
