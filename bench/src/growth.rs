@@ -19,11 +19,11 @@ use crate::server::Server;
 const FILLERS: u64 = 512;
 /// The first notification that a journal is filled with: below those that are
 /// posted.
-const FIRST: u64 = 1 << 32;
+pub(crate) const FIRST: u64 = 1 << 32;
 
 /// A journal with at least so many events, made when it is not there yet. It
 /// stays in `target/bench`: to make it takes minutes.
-async fn filled(events: u64) -> anyhow::Result<PathBuf> {
+pub(crate) async fn filled(events: u64) -> anyhow::Result<PathBuf> {
     let path = PathBuf::from(format!("target/bench/events-{events}.db"));
     let marker = path.with_extension("filled");
     if marker.exists() {

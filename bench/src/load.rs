@@ -113,11 +113,21 @@ impl Load {
 
 /// A notification like the platform's, of at least so many bytes.
 pub(crate) fn body(number: u64, bytes: usize) -> String {
-    let (task, event) = (number / EVENTS_A_TASK, number % EVENTS_A_TASK);
+    let (minute, event) = (number / EVENTS_A_TASK % 60, number % EVENTS_A_TASK);
+    let (app, task) = app_and_task(number);
     let status = ["Waitting", "Processing"][usize::from(event > 0)];
     let filler = "x".repeat(bytes.saturating_sub(BODY_BYTES));
     format!(
-        r#"{{"resource":"batchtask","event":"update","event_time":"20261120T1212{event:02}Z","event_time_ms":"2026-11-20T12:12:{event:02}.000Z","request_id":"3fe58d5e-8697-4849-a165-{number:012x}","notify_data":{{"body":{{"status_desc":"step {number} of an upgrade over many devices{filler}","task_id":"{task:024x}","task_type":"softwareUpgrade","app_id":"1a7ffc5c-d89c-44dd-8265-b1653d951ce0","status":"{status}"}}}}}}"#
+        r#"{{"resource":"batchtask","event":"update","event_time":"20261120T12{minute:02}{event:02}Z","event_time_ms":"2026-11-20T12:{minute:02}:{event:02}.000Z","request_id":"3fe58d5e-8697-4849-a165-{number:012x}","notify_data":{{"body":{{"status_desc":"step {number} of an upgrade over many devices{filler}","task_id":"{task}","task_type":"softwareUpgrade","app_id":"{app}","status":"{status}"}}}}}}"#
+    )
+}
+
+/// The ids of the task that a notification is of.
+pub(crate) fn app_and_task(number: u64) -> (&'static str, String) {
+    let task = number / EVENTS_A_TASK;
+    (
+        "1a7ffc5c-d89c-44dd-8265-b1653d951ce0",
+        format!("{task:024x}"),
     )
 }
 

@@ -10,6 +10,7 @@
 //! - [`measure`]: rounds in which contenders take turns; [`report`], [`chart`]:
 //!   what they came to.
 //! - [`mod@growth`]: more events, connections, bytes, cores; [`soak`]: more time.
+//! - [`reads`]: what people and programs ask of a journal that holds very much.
 //! - [`count`]: instructions, which do not depend on what else runs.
 
 mod baseline;
@@ -20,6 +21,7 @@ mod growth;
 mod load;
 mod measure;
 mod nothing;
+mod reads;
 mod report;
 mod server;
 mod soak;
@@ -64,6 +66,13 @@ enum Command {
         /// Notifications a second
         #[arg(long, default_value_t = 800.0)]
         rate: f64,
+    },
+    /// Read tasks, pages and the feed from a journal with many events; goes to
+    /// `bench/reads.md`
+    Reads {
+        /// How many events it has, eight a task
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
     },
     /// Count instructions; fail when there are 5 % more than
     /// `bench/counts.toml` says
@@ -126,6 +135,7 @@ async fn main() -> anyhow::Result<()> {
             rounds,
         } => growth(events, seconds, rounds).await,
         Command::Soak { minutes, rate } => soak::run(minutes, rate).await,
+        Command::Reads { events } => reads::run(events).await,
         Command::Count { update } => count::check(update).map(|report| emit(&report)),
         Command::Load {
             address,

@@ -139,18 +139,10 @@ pub(crate) fn aims(tables: &[Table]) -> String {
 
 /// Under what circumstances the figures came about.
 pub(crate) fn circumstances(missing: &[&str], contenders: &[&Contender]) -> String {
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let (cpu, load) = (read("/proc/cpuinfo"), read("/proc/loadavg"));
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name\t: "));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let mut text = format!(
-        "Cores: {cores} of {}, which the load generator uses too. Load average when it began: {}.\n\
-         Ratios are of medians over rounds in which {} contenders took turns; figures of two\n\
+        "{}Ratios are of medians over rounds in which {} contenders took turns; figures of two\n\
          machines, or of two days, say nothing of each other.\n",
-        model.unwrap_or("an unknown processor"),
-        load.split(' ').next().unwrap_or("unknown"),
+        machine(),
         contenders.len(),
     );
     if !missing.is_empty() {
@@ -161,4 +153,19 @@ pub(crate) fn circumstances(missing: &[&str], contenders: &[&Contender]) -> Stri
         );
     }
     text
+}
+
+/// What everything runs on.
+pub(crate) fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let (cpu, load) = (read("/proc/cpuinfo"), read("/proc/loadavg"));
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name\t: "));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "Cores: {cores} of {}, which the load generator uses too. Load average when it began: {}.\n",
+        model.unwrap_or("an unknown processor"),
+        load.split(' ').next().unwrap_or("unknown"),
+    )
 }

@@ -1,13 +1,13 @@
 //! A server in a process of its own, and what it takes of the machine.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 /// Clock ticks a second in `/proc`, on every Linux there is.
 const TICKS: f64 = 100.0;
@@ -62,6 +62,17 @@ impl Server {
         }
     }
 
+    /// What its admin listener counts.
+    pub(crate) fn metrics(&self) -> anyhow::Result<String> {
+        get(self.admin.context("no admin listener")?, "/metrics", "")
+    }
+
+    /// The body of a read that must succeed.
+    pub(crate) fn get(&self, target: &str, read_token: &str) -> anyhow::Result<String> {
+        let authorization = format!("Authorization: Bearer {read_token}\r\n");
+        get(self.address, target, &authorization)
+    }
+
     /// The processor time that it took so far, all its processes together.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
@@ -96,6 +107,19 @@ fn forward(from: impl std::io::Read + Send + 'static, to: mpsc::Sender<String>) 
             let _ = to.send(line);
         }
     });
+}
+
+fn get(address: SocketAddr, target: &str, headers: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(
+        stream,
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no body")?;
+    ensure!(head.starts_with("HTTP/1.1 200 "), "{target}: {answer}");
+    Ok(body.to_owned())
 }
 
 /// The address in a line such as `… http://127.0.0.1:8080/` or `… localhost:8080...`.

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -63,7 +61,7 @@ pub(crate) async fn run(minutes: u64, rate: f64) -> anyhow::Result<()> {
 
 /// The seconds that all commits took, and how many there were.
 fn commits(server: &Server) -> anyhow::Result<(f64, f64)> {
-    let text = get(server.admin.context("no admin listener")?, "/metrics")?;
+    let text = server.metrics()?;
     let figure = |name: &str| -> anyhow::Result<f64> {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         Ok(line
@@ -76,17 +74,6 @@ fn commits(server: &Server) -> anyhow::Result<(f64, f64)> {
         figure(&format!("{name}_sum"))?,
         figure(&format!("{name}_count"))?,
     ))
-}
-
-fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }
 
 fn mib(path: &std::path::Path) -> anyhow::Result<f64> {

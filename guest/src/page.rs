@@ -110,7 +110,7 @@ pub fn entered(token: &str) -> Response {
     });
     let mut cookie = String::from(COOKIE);
     cookie.push('=');
-    cookie += &encoded(token);
+    cookie.push_str(&encoded(token));
     cookie.push_str("; Path=/; HttpOnly; SameSite=Strict");
     response.headers.push(("set-cookie".into(), cookie));
     response.headers.push(("refresh".into(), "0;url=/".into()));
@@ -131,7 +131,7 @@ fn path_of(app_id: &str, task_id: &str) -> String {
     let mut path = String::from("/page/tasks");
     for id in [app_id, task_id] {
         path.push('/');
-        path += &encoded(id);
+        path.push_str(&encoded(id));
     }
     path
 }
@@ -145,7 +145,7 @@ fn encoded(text: &str) -> String {
             encoded.push(byte.into());
         } else {
             encoded.push('%');
-            encoded += &hex(&[byte]);
+            encoded.push_str(&hex(&[byte]));
         }
     }
     encoded
@@ -251,6 +251,6 @@ fn next(html: &mut Html, path: &str, query: &str, cursor: Option<&str>) {
         target.push('&');
     }
     target.push_str("cursor=");
-    target += &encoded(cursor);
+    target.push_str(&encoded(cursor));
     html.fill("<p><a href='$' rel='next'>Next page</a></p>", &[&target]);
 }

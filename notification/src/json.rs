@@ -178,8 +178,8 @@ pub(crate) struct Member<'a> {
 impl<'a> Member<'a> {
     /// Whether the pointer to it ends in this name.
     fn is_named(&self, name: &str) -> bool {
-        let last = self.pointer.rsplit_once('/').map(|(_, last)| last);
-        last == Some(name)
+        let parent = self.pointer.strip_suffix(name);
+        parent.is_some_and(|parent| parent.ends_with('/')) && !name.contains('/')
     }
 
     /// Whether the member is there and not null.

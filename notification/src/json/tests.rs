@@ -317,3 +317,21 @@ fn strings() {
         [some(""), some("😀\0/"), Some(None), None, Some(None)]
     );
 }
+
+#[test]
+fn a_slash_in_a_name_is_no_step_of_a_pointer() {
+    let value = document(br#"{"of/it":1,"it":2}"#).ok().unwrap();
+    let found = value.members("/of", ["/of/it"]);
+    let ([member], others) = found.ok().unwrap();
+    assert!(others);
+    assert!(matches!(
+        member.expected("").as_ref(),
+        ParseError::Invalid {
+            found: Found::Number,
+            ..
+        }
+    ));
+    let value = document(br#"{"of/it":1}"#).ok().unwrap();
+    let ([member], _) = value.members("/of", ["/of/it"]).ok().unwrap();
+    assert!(!member.is_present());
+}

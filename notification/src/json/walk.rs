@@ -30,36 +30,45 @@ pub(super) fn is_blank(c: char) -> bool {
 /// Divides the text behind an opening quote at the closing one.
 pub(super) fn split_string(text: &str) -> (&str, &str) {
     let mut escaped = false;
-    let closes = |c: char| {
-        let closes = c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
+    // Bytes: no part of a longer character looks like a quote, and there are
+    // half as many instructions as in reading characters.
+    let end = text.bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
         closes
-    };
-    text.split_once(closes).unwrap_or((text, ""))
+    });
+    let parts = end.and_then(|end| text.split_at_checked(end));
+    let (inside, rest) = parts.unwrap_or((text, ""));
+    (inside, without_first(rest))
 }
 
 /// The text behind the value that a text begins with.
 pub(super) fn behind_value(text: &str) -> &str {
     let mut depth: usize = 0;
-    let mut chars = text.chars();
-    while let Some(first) = chars.next() {
-        let rest = chars.as_str();
+    let mut rest = text;
+    while let Some(first) = rest.bytes().next() {
+        rest = without_first(rest);
         match first {
-            '"' => chars = split_string(rest).1.chars(),
-            '{' | '[' => depth = depth.saturating_add(1),
-            '}' | ']' => depth = depth.saturating_sub(1),
-            ',' | ':' | ' ' | '\t' | '\n' | '\r' => {}
+            b'"' => rest = split_string(rest).1,
+            b'{' | b'[' => depth = depth.saturating_add(1),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => {}
             // A number, `true`, `false` or `null`.
             _ => {
                 let more = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
-                chars = rest.trim_start_matches(more).chars();
+                rest = rest.trim_start_matches(more);
             }
         }
         if depth == 0 {
             break;
         }
     }
-    chars.as_str()
+    rest
+}
+
+/// The text behind its first character, which is one of ASCII.
+fn without_first(text: &str) -> &str {
+    text.get(1..).unwrap_or_default()
 }
 
 /// The text that the inside of a string stands for.

@@ -1,0 +1,131 @@
+//! What it takes to look at a journal that holds very much.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::task::spawn_blocking;
+
+use crate::contender::{SERVE, batchtask, on_cores};
+use crate::growth::{FIRST, filled};
+use crate::load::{Load, app_and_task};
+use crate::measure::{quantile_ms, results};
+use crate::report;
+use crate::server::Server;
+
+const READ_TOKEN: &str = "benchReadToken0123456789abcdefgh";
+
+/// How often each is read.
+const TIMES: u32 = 200;
+
+/// The most events that one read of the feed gives.
+const FEED_LIMIT: usize = 500;
+
+/// A rate of notifications as the platform's worst day, for reads beside it.
+const BESIDE: f64 = 800.0;
+
+/// Reads what people and programs read, from a journal with so many events.
+pub(crate) async fn run(events: u64) -> anyhow::Result<()> {
+    let journal = filled(events).await?;
+    let mut command = on_cores(&batchtask()?, None);
+    command
+        .env("BATCHTASK_READ_TOKEN", READ_TOKEN)
+        .args(SERVE)
+        .args(["--admin", "off", "--journal"])
+        .arg(format!("sqlite:{}", journal.display()));
+    let server = Server::start(&mut command)?;
+    let idle_mib = server.mib("VmRSS")?;
+    let fill = std::fs::read_to_string(journal.with_extension("filled"))?;
+    let mut text = format!(
+        "# Reads\n\nFrom a journal filled with {fill}. {}\n\
+         Each {TIMES} times, one after the other, each over a connection of its own; milliseconds.\n\n\
+         | read | p50 | p99 | greatest | bytes |\n|---|---|---|---|---|\n",
+        report::machine()
+    );
+    let (server, lines) = spawn_blocking(move || lines(server, events)).await??;
+    text += &lines;
+    let load = Load {
+        rate: Some(BESIDE),
+        ..Load::full(64, Duration::from_secs(10))
+    };
+    let posts = tokio::spawn(load.put(server.address));
+    let (server, feed) = spawn_blocking(move || feed(server)).await??;
+    writeln!(text, "\n{feed}")?;
+    let mut times = posts.await??;
+    times.sort_unstable();
+    writeln!(
+        text,
+        "Beside it, {BESIDE:.0} notifications a second over 64 connections: all recorded, p99 {:.1} ms.\n\n\
+         Memory: {idle_mib:.0} MiB before the first read, {:.0} MiB at most.",
+        quantile_ms(&times, 0.99),
+        server.mib("VmHWM")?,
+    )?;
+    let path = results("reads.md");
+    std::fs::write(&path, text).with_context(|| path.display().to_string())
+}
+
+/// A line of the table for each thing that is read.
+fn lines(server: Server, events: u64) -> anyhow::Result<(Server, String)> {
+    let (app, task) = app_and_task(FIRST + events / 2);
+    let mut text = String::new();
+    for (name, target) in [
+        ("first page of tasks", "/tasks".to_owned()),
+        ("the same, for people", "/".to_owned()),
+        ("filtered: a status", "/tasks?status=Waitting".to_owned()),
+        (
+            "filtered: a class, the oldest first",
+            "/tasks?class=open&order=oldest".to_owned(),
+        ),
+        (
+            "filtered: a text that 1 task has",
+            format!("/tasks?q={task}"),
+        ),
+        (
+            "filtered: a text that none has",
+            "/tasks?q=nowhere".to_owned(),
+        ),
+        ("one task", format!("/tasks/{app}/{task}")),
+        ("its events", format!("/tasks/{app}/{task}/events")),
+        ("its page", format!("/page/tasks/{app}/{task}")),
+        ("counts by status", "/summary".to_owned()),
+    ] {
+        let (mut times, mut bytes) = (Vec::new(), 0);
+        for _ in 0..TIMES {
+            let start = Instant::now();
+            bytes = server.get(&target, READ_TOKEN)?.len();
+            times.push(start.elapsed());
+        }
+        times.sort_unstable();
+        let [p50, p99, most] = [0.5, 0.99, 1.0].map(|part| quantile_ms(&times, part));
+        let line = format!("| {name} | {p50:.2} | {p99:.2} | {most:.2} | {bytes} |");
+        eprintln!("{line}");
+        writeln!(text, "{line}")?;
+    }
+    Ok((server, text))
+}
+
+/// Follows the feed from its beginning to its end.
+fn feed(server: Server) -> anyhow::Result<(Server, String)> {
+    let (mut after, mut events, mut bytes) = (0, 0, 0);
+    let start = Instant::now();
+    loop {
+        let target = format!("/events?after={after}&limit={FEED_LIMIT}");
+        let answer = server.get(&target, READ_TOKEN)?;
+        let page: serde_json::Value = serde_json::from_str(&answer)?;
+        let got = page["events"].as_array().context("no events")?.len();
+        if got == 0 {
+            break;
+        }
+        (events, bytes) = (events + got, bytes + answer.len());
+        after = page["last_seq"].as_u64().context("no last_seq")?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let line = format!(
+        "The feed from its beginning to its end, {FEED_LIMIT} events a read: {events} events in {seconds:.1} s, \
+         {:.0} a second, {:.0} MB a second.",
+        events as f64 / seconds,
+        bytes as f64 / seconds / 1e6
+    );
+    eprintln!("{line}");
+    Ok((server, line))
+}
