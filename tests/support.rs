@@ -36,6 +36,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// - `BATCHTASK_TEST_KILLS`: how often the host is killed under load.
 /// - `BATCHTASK_TEST_EVENTS`: how many events are shuffled.
 /// - `BATCHTASK_TEST_REQUESTS`: how many requests are made up, an operation.
+/// - `BATCHTASK_TEST_SLOW`, `_SLOW_SECONDS`, `_SLOW_RATE`: slow connections, for
+///   how long, and how many genuine pushes a second beside them.
+/// - `BATCHTASK_TEST_READERS`, `_READERS_SECONDS`, `_READERS_RATE`: the same with
+///   readers that take their answers slowly.
 pub(crate) fn scale(variable: &str, default: usize) -> usize {
     match std::env::var(variable) {
         Ok(text) => text
