@@ -88,7 +88,7 @@ impl Journal for Empty {
     fn list_quarantine(&self, cursor: Option<&str>, _: u32) -> Result<QuarantinePage, Error> {
         Err(Error::InvalidCursor(cursor.unwrap_or_default().into()))
     }
-    fn summarize(&self) -> Result<Summary, Error> {
+    fn summarize(&self, _stale_before_ms: u64) -> Result<Summary, Error> {
         Err(Error::Unavailable("empty".into()))
     }
 }
