@@ -1,5 +1,5 @@
-//! Any path and query gets an answer of the table, whose body is JSON; any
-//! pair of ids comes through a path as it was.
+//! Any path and query gets an answer of the table, whose body is JSON or a
+//! page; any pair of ids comes through a path as it was.
 #![no_main]
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::Request;
@@ -9,7 +9,7 @@ use batchtask_guest::journal::{
 };
 use batchtask_guest::outcomes::{Refusal, Success};
 use batchtask_guest::receiver::Receiver;
-use batchtask_guest::routes::Route;
+use batchtask_guest::routes::{Route, View};
 use batchtask_guest::settings::Settings;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -35,15 +35,27 @@ fuzz_target!(|bytes: &[u8]| {
     let refusals = Refusal::ALL.iter().map(|row| (row.status(), row.label()));
     let found = (response.status, response.report.outcome.as_str());
     assert!(successes.chain(refusals).any(|row| row == found), "{found:?}");
-    let _: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    let is = |name: &str, value: &str| {
+        let mut headers = response.headers.iter();
+        headers.any(|(found, is)| found == name && is.starts_with(value))
+    };
+    if is("content-type", "text/html") {
+        assert!(response.body.starts_with(b"<!DOCTYPE html>"));
+        assert!(str::from_utf8(&response.body).is_ok());
+    } else if !is("content-encoding", "gzip") {
+        let _: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    }
 
     if let Some((app_id, task_id)) = text.split_once('\n') {
         let [app, task] = [app_id, task_id].map(|id| utf8_percent_encode(id, NON_ALPHANUMERIC));
-        match Route::of(&format!("/tasks/{app}/{task}")) {
-            Some(Route::Task(name)) => {
-                assert_eq!((&*name.app_id, &*name.task_id), (app_id, task_id));
+        for prefix in ["/tasks", "/page/tasks"] {
+            let path = format!("{prefix}/{app}/{task}");
+            match Route::of(View::of(&path).1) {
+                Some(Route::Task(name)) => {
+                    assert_eq!((&*name.app_id, &*name.task_id), (app_id, task_id));
+                }
+                other => panic!("{other:?}"),
             }
-            other => panic!("{other:?}"),
         }
     }
 });
