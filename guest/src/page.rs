@@ -145,7 +145,7 @@ fn encoded(text: &str) -> String {
             encoded.push(byte.into());
         } else {
             encoded.push('%');
-            encoded.push_str(&hex(&[byte]));
+            encoded.push_str(&hex(&[byte]).to_ascii_uppercase());
         }
     }
     encoded
