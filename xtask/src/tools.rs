@@ -22,6 +22,9 @@ const PYTHON_PACKAGES: &[&str] = &[
 const NPM_PACKAGES: &[&str] = &[
     "@bytecodealliance/jco@1.35.0",
     "@bytecodealliance/componentize-js@0.23.0",
+    // What both of them import; npm takes it away when it is run again, unless
+    // it is asked for.
+    "@bytecodealliance/preview2-shim@0.25.0",
     "axe-core@4.14.1",
     "html-validate@10.17.0",
 ];
