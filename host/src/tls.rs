@@ -2,9 +2,10 @@
 //! they change.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -50,14 +51,21 @@ pub enum TlsError {
 /// The configuration that is in force, and where it came from.
 pub struct Tls {
     files: TlsFiles,
+    /// The files as they were before they were first read.
+    loaded: Vec<Option<Stamp>>,
     config: RwLock<Arc<ServerConfig>>,
 }
 
 impl Tls {
     /// Reads the files.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let loaded = files.stamps();
         let config = RwLock::new(read(&files)?);
-        Ok(Self { files, config })
+        Ok(Self {
+            files,
+            loaded,
+            config,
+        })
     }
 
     /// What the next handshake is to use.
@@ -72,17 +80,17 @@ impl Tls {
     /// keep what they have; files that do not go together, as while they are
     /// being replaced, change nothing.
     pub(crate) async fn watch(&self) {
-        let mut seen = self.files.modified();
+        let mut seen = self.loaded.clone();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let modified = self.files.modified();
-            if modified == seen {
+            let stamps = self.files.stamps();
+            if stamps == seen {
                 continue;
             }
             match read(&self.files) {
                 Ok(config) => {
                     *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-                    seen = modified;
+                    seen = stamps;
                     tracing::info!("the TLS certificate was read again");
                 }
                 Err(error) => tracing::warn!(%error, "the TLS certificate was not replaced"),
@@ -91,13 +99,34 @@ impl Tls {
     }
 }
 
+/// What tells a file from the one that was in its place before. Not its times
+/// alone: of two that were written within one tick of the clock they are equal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Stamp {
+    inode: (u64, u64),
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
 impl TlsFiles {
-    fn modified(&self) -> Vec<Option<SystemTime>> {
+    fn stamps(&self) -> Vec<Option<Stamp>> {
         [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()]
             .into_iter()
             .flatten()
-            .map(|path| fs::metadata(path).and_then(|data| data.modified()).ok())
+            .map(|path| fs::metadata(path).ok().as_ref().map(Stamp::of))
             .collect()
+    }
+}
+
+impl Stamp {
+    fn of(data: &fs::Metadata) -> Self {
+        Self {
+            inode: (data.dev(), data.ino()),
+            length: data.size(),
+            modified: (data.mtime(), data.mtime_nsec()),
+            changed: (data.ctime(), data.ctime_nsec()),
+        }
     }
 }
 
@@ -158,5 +187,34 @@ fn certificate_error(
     TlsError::Certificate {
         path: path.to_owned(),
         source: Box::new(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_another_though_it_was_written_in_the_same_tick() {
+        let folder = tempfile::tempdir().unwrap();
+        let [cert, next] = ["cert.pem", "next.pem"].map(|name| folder.path().join(name));
+        let now = SystemTime::now();
+        for path in [&cert, &next] {
+            fs::write(path, "as long").unwrap();
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(now).unwrap();
+        }
+        let files = TlsFiles {
+            key: folder.path().join("missing"),
+            cert: cert.clone(),
+            client_ca: None,
+        };
+        let before = files.stamps();
+        assert_eq!(before, files.stamps());
+        assert_eq!(before[1], None);
+        fs::rename(next, &cert).unwrap();
+        assert_ne!(before, files.stamps());
     }
 }
