@@ -51,9 +51,12 @@ impl Listing {
     pub(super) fn new(query: TaskQuery) -> Result<Self, Error> {
         // Named, because the planner would take the index of the primary key
         // for a resource space and sort all its tasks.
-        let index = match &query.status {
-            Some(_) => " INDEXED BY tasks_by_status WHERE TRUE",
-            None => " INDEXED BY tasks_by_time WHERE TRUE",
+        // No index holds the texts that a search looks through: in the order of
+        // the table it takes a fifth of the time that it takes in theirs.
+        let index = match (&query.text, &query.status) {
+            (Some(_), _) => " NOT INDEXED WHERE TRUE",
+            (None, Some(_)) => " INDEXED BY tasks_by_status WHERE TRUE",
+            (None, None) => " INDEXED BY tasks_by_time WHERE TRUE",
         };
         let mut listing = Self {
             sql: format!("{COLUMNS}{index}"),
