@@ -68,7 +68,9 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let instances = limits.max_instances;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_stacks(instances)
+        // That of a call that was broken off may come back after the next call
+        // has begun; one that finds none would be a 500.
+        .total_stacks(4 * instances)
         // A composed component has a handful of core instances.
         .total_core_instances(8 * instances)
         .total_memories(4 * instances)
