@@ -31,6 +31,7 @@ fn main() {
     match component::build(
         root,
         component::RECEIVER,
+        "embedded",
         &variable("OUT_DIR").join("component"),
     ) {
         Ok(path) => export("BATCHTASK_COMPONENT", &path),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use wasmtime::{
-    Cache, CacheConfig, Config, Engine, EngineWeak, InstanceAllocationStrategy,
+    Cache, CacheConfig, Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy,
     PoolingAllocationConfig,
 };
 
@@ -77,6 +77,9 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .total_tables(8 * instances)
         .max_memory_size(limits.instance_memory_bytes())
         .max_unused_warm_slots(instances)
+        // Where the kernel can tell which pages were written, only those are
+        // cleared.
+        .pagemap_scan(Enabled::Auto)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
         .async_stack_keep_resident(KEEP_RESIDENT_BYTES);

@@ -119,8 +119,7 @@ pub(crate) const HEADER_FIELDS: usize = 64;
 /// Requests at once on one HTTP/2 connection.
 pub(crate) const HTTP2_STREAMS: u32 = 128;
 
-/// Stack of an instance's native code; the component's own is 64 KiB of its
-/// memory.
+/// Stack of an instance's native code; the component's own is in its memory.
 pub(crate) const WASM_STACK_BYTES: usize = 256 << 10;
 
 /// How much of each memory, table and stack stays mapped between uses.

@@ -11,9 +11,15 @@ const TARGET: &str = "wasm32-wasip2";
 /// plugged into.
 pub(crate) const RECEIVER: &str = "batchtask-adapter-imported";
 
-/// Builds `package` of the workspace at `root`, in a target directory of its
-/// own, and returns where the component is.
-pub(crate) fn build(root: &Path, package: &str, target_dir: &Path) -> Result<PathBuf, String> {
+/// Builds `package` of the workspace at `root` in one of the profiles
+/// `component` and `embedded`, in a target directory of its own, and returns
+/// where the component is.
+pub(crate) fn build(
+    root: &Path,
+    package: &str,
+    profile: &str,
+    target_dir: &Path,
+) -> Result<PathBuf, String> {
     ensure_target(root)?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
@@ -21,7 +27,7 @@ pub(crate) fn build(root: &Path, package: &str, target_dir: &Path) -> Result<Pat
         // Only the component: cargo optimises nothing across crates when a
         // library is also to be one for Rust.
         .args(["rustc", "--lib", "--crate-type", "cdylib"])
-        .args(["--locked", "--profile", "component"])
+        .args(["--locked", "--profile", profile])
         .args(["--target", TARGET, "--package", package])
         .arg("--target-dir")
         .arg(target_dir);
@@ -37,7 +43,7 @@ pub(crate) fn build(root: &Path, package: &str, target_dir: &Path) -> Result<Pat
     }
     run(&mut cargo)?;
     let file = package.replace('-', "_") + ".wasm";
-    Ok(target_dir.join(TARGET).join("component").join(file))
+    Ok(target_dir.join(TARGET).join(profile).join(file))
 }
 
 /// Installs the standard library of the target when it is not there, for

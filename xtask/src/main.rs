@@ -82,7 +82,8 @@ fn compose_with(root: &Path, adapter: &Path, output: &Path) -> anyhow::Result<()
 
 fn build(root: &Path, package: &str) -> anyhow::Result<Vec<u8>> {
     let target_dir = root.join("target/components");
-    let path = component::build(root, package, &target_dir).map_err(|error| anyhow!(error))?;
+    let path = component::build(root, package, "component", &target_dir)
+        .map_err(|error| anyhow!(error))?;
     fs::read(&path).with_context(|| path.display().to_string())
 }
 
