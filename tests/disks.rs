@@ -163,6 +163,39 @@ async fn a_journal_whose_file_was_removed_is_never_acknowledged_into() {
     expect_unavailable(&client.post(Notification::numbered(1).body()).await);
 }
 
+#[tokio::test]
+async fn a_journal_that_was_removed_before_the_first_commit_is_never_acknowledged_into() {
+    let folder = tempfile::tempdir().unwrap();
+    for removed in [&["", "-wal", "-shm"][..], &["-wal"]] {
+        let setup = Setup::on_journal(folder.path().join(format!("{}.db", removed.len())));
+        let host = setup.start();
+        for suffix in removed {
+            let mut path = setup.journal().as_os_str().to_owned();
+            path.push(suffix);
+            fs::remove_file(path).unwrap();
+        }
+        expect_unavailable(&host.client().post(EXAMPLE).await);
+    }
+}
+
+/// It knows other duplicates, and readers would still read the one before.
+#[tokio::test]
+async fn a_journal_that_another_took_the_place_of_is_never_acknowledged_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = Setup::on_journal(folder.path().join("other.db"));
+    other.start().stop();
+    let setup = Setup::in_folder(folder.path());
+    let host = setup.start();
+    let mut client = host.client();
+    client.post(EXAMPLE).await.expect(200, "recorded");
+    fs::rename(other.journal(), setup.journal()).unwrap();
+    for serial in 1..4 {
+        expect_unavailable(&client.post(Notification::numbered(serial).body()).await);
+    }
+    let host = host.kill_and_restart();
+    host.client().post(EXAMPLE).await.expect(200, "recorded");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_held_by_another_process_is_a_503_in_time_and_passes() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,13 +1,19 @@
 //! What the logs hold: every request, no secret, and no control character of
 //! somebody else's.
 
+use std::ffi::OsString;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::time::Instant;
+
 use serde_json::Value;
 
-use crate::support::EXAMPLE;
 use crate::support::client::{Answer, Client};
 use crate::support::host::{Host, READ_TOKEN, Setup};
 use crate::support::notifications::Notification;
+use crate::support::program::remove_settings;
 use crate::support::signing::Operands;
+use crate::support::{EXAMPLE, PATIENCE};
 
 const TOKEN: &str = "kQ3vT9xLm2Rb7Zc5";
 const SECOND_TOKEN: &str = "h6Nw8Pj4Ys1Ud0Gf";
@@ -260,4 +266,35 @@ async fn json_lines_are_json_and_hold_ids_word_for_word() {
         }
     }
     assert_eq!(ids, HOSTILE);
+}
+
+/// A full disk below the log, or a reader of it that has gone.
+#[tokio::test]
+async fn a_log_that_cannot_be_written_costs_no_notification() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut journal = OsString::from("sqlite:");
+    journal.push(folder.path().join("journal.db"));
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec \"$@\" 2> /dev/full", "sh"])
+        .args([env!("CARGO_BIN_EXE_batchtask"), "serve", "--admin", "off"])
+        .args(["--min-free-disk-mib", "0"])
+        .args(["--listen", &address.to_string(), "--journal"])
+        .arg(journal);
+    remove_settings(&mut command);
+    let mut host = command.spawn().unwrap();
+    let started = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(started.elapsed() < PATIENCE, "it does not listen");
+        std::thread::yield_now();
+    }
+    let mut client = Client::new(address);
+    client.post(EXAMPLE).await.expect(200, "recorded");
+    client.post(EXAMPLE).await.expect(200, "duplicate");
+    host.kill().unwrap();
+    host.wait().unwrap();
 }

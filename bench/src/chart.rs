@@ -25,7 +25,7 @@ pub(crate) fn svg(tables: &[Table]) -> String {
     let mut y = 0.0;
     for table in tables {
         y += TITLE;
-        let title = table.title();
+        let title = &table.title;
         let _ = writeln!(
             text,
             "<text x=\"8\" y=\"{y}\" font-weight=\"bold\">{title}: requests a second</text>"

@@ -12,7 +12,7 @@ use crate::baseline;
 use crate::contender::{Contender, SERVE, batchtask, on_cores};
 use crate::load::{self, Load};
 use crate::measure::{Rounds, measure, rounds};
-use crate::report::rate;
+use crate::report::{Table, rate};
 use crate::server::Server;
 
 /// How many events are handed over at once when a journal is filled.
@@ -96,49 +96,56 @@ fn serve(journal: &Path) -> anyhow::Result<Server> {
     Server::start(command.arg(format!("sqlite:{}", journal.display())))
 }
 
-/// Connections from 1 to 2000, bodies from 0.5 kB to 1 MB, one core and two.
+/// Connections from 1 to 2000, bodies from 0.5 kB to 1 MB, one core and two: a
+/// table for each step.
 pub(crate) async fn sizes(
     contenders: &[&Contender],
     seconds: u64,
     times: usize,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Vec<Table>> {
     let load = Load::full(64, Duration::from_secs(seconds));
-    let names: Vec<_> = contenders.iter().map(|contender| contender.name).collect();
-    let mut text = String::new();
     let mut steps = Vec::new();
     for connections in [1, 8, 64, 512, 2000] {
-        steps.push((
-            format!("{connections} connections"),
-            Load {
-                connections,
-                ..load
-            },
-            None,
-        ));
+        let name = format!("{connections} connections");
+        let load = Load {
+            connections,
+            ..load
+        };
+        steps.push((name, load, None));
     }
     for body_bytes in [0, 4 << 10, 64 << 10, 1 << 20] {
         let name = format!("bodies of {} bytes", load::body(0, body_bytes).len());
         steps.push((name, Load { body_bytes, ..load }, None));
     }
     for cores in [1, 2] {
-        steps.push((
-            format!("{cores} of the cores for the server"),
-            load,
-            Some(cores),
-        ));
+        let name = format!("{cores} of the cores for the server");
+        steps.push((name, load, Some(cores)));
     }
-    text += &format!(
-        "\n### Connections, bodies, cores\n\n64 connections, bodies of 0.5 kB, all cores, unless said; durable/s, and p99 in ms.\n\n| | {} |\n|---{}|\n",
+    let mut tables = Vec::new();
+    for (title, load, cores) in steps {
+        let all = rounds(contenders, load, times, cores).await?;
+        let names = contenders.iter().map(|contender| contender.name);
+        let rows = names.zip(all).collect();
+        tables.push(Table { title, rows });
+    }
+    Ok(tables)
+}
+
+/// A row for each step, a column for each contender.
+pub(crate) fn compact(tables: &[Table]) -> String {
+    let first = tables.first().map_or(&[][..], |table| &table.rows);
+    let names: Vec<_> = first.iter().map(|(name, _)| *name).collect();
+    let mut text = format!(
+        "\n### Connections, bodies, cores\n\n64 connections, bodies of 0.5 kB, all cores, unless said; durable/s, p99 in ms, and how many were\nnot acknowledged.\n\n| | {} |\n|---{}|\n",
         names.join(" | "),
         "|---".repeat(names.len())
     );
-    for (name, load, cores) in steps {
-        let all = rounds(contenders, load, times, cores).await?;
-        let cells = all.iter().map(|rounds| {
+    for Table { title, rows } in tables {
+        let cells = rows.iter().map(|(_, rounds)| {
             let p99 = rounds.median(|measured| measured.p99_ms);
-            format!("{:.0} ({p99:.1})", rate(rounds))
+            format!("{:.0} ({p99:.1}; {})", rate(rounds), rounds.failed())
         });
-        text += &format!("| {name} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
+        text += &format!("| {title} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
     }
-    Ok(text)
+    text
 }

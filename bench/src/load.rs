@@ -25,6 +25,16 @@ static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
     AtomicU64::new(since.map_or(0, |since| since.as_millis() as u64) << 12)
 });
 
+/// What came back.
+#[derive(Default)]
+pub(crate) struct Answers {
+    /// How long each notification took that was recorded, from the moment at
+    /// which its request was due.
+    pub(crate) times: Vec<Duration>,
+    /// How many were answered otherwise, or not at all.
+    pub(crate) failed: usize,
+}
+
 /// What a server is put to.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
@@ -50,18 +60,20 @@ impl Load {
         }
     }
 
-    /// Posts for as long as is said; returns how long each answer took, from
-    /// the moment at which its request was due.
-    pub(crate) async fn put(self, address: SocketAddr) -> anyhow::Result<Vec<Duration>> {
+    /// Posts for as long as is said.
+    pub(crate) async fn put(self, address: SocketAddr) -> anyhow::Result<Answers> {
         let start = Instant::now();
         let connections: Vec<_> = (0..self.connections)
             .map(|number| tokio::spawn(self.connection(address, start, number)))
             .collect();
-        let mut times = Vec::new();
+        let mut all = Answers::default();
         for connection in connections {
-            times.extend(connection.await??);
+            let Answers { times, failed } = connection.await??;
+            all.times.extend(times);
+            all.failed += failed;
         }
-        Ok(times)
+        all.times.sort_unstable();
+        Ok(all)
     }
 
     async fn connection(
@@ -69,23 +81,27 @@ impl Load {
         address: SocketAddr,
         start: Instant,
         number: usize,
-    ) -> anyhow::Result<Vec<Duration>> {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let (mut times, mut answer) = (Vec::new(), Vec::new());
+    ) -> anyhow::Result<Answers> {
+        let mut stream = connect(address).await?;
+        let (mut answers, mut answer) = (Answers::default(), Vec::new());
         while start.elapsed() < self.time {
             let request = self.request(NEXT.fetch_add(1, Relaxed));
-            let due = self.due(start, number, times.len()).await;
-            stream.write_all(request.as_bytes()).await?;
-            read_answer(&mut stream, &mut answer).await?;
-            times.push(due.elapsed());
-            ensure!(
-                answer.starts_with(b"HTTP/1.1 200 ") && contains(&answer, b"\"recorded\""),
-                "not recorded: {}",
-                String::from_utf8_lossy(&answer)
-            );
+            let sent = answers.times.len() + answers.failed;
+            let due = self.due(start, number, sent).await;
+            let answered = post(&mut stream, &request, &mut answer).await;
+            if answered.is_ok()
+                && answer.starts_with(b"HTTP/1.1 200 ")
+                && contains(&answer, b"\"recorded\"")
+            {
+                answers.times.push(due.elapsed());
+            } else {
+                answers.failed += 1;
+            }
+            if answered.is_err() {
+                stream = connect(address).await?;
+            }
         }
-        Ok(times)
+        Ok(answers)
     }
 
     /// Waits until the next request of a connection is due. One that is late
@@ -129,6 +145,17 @@ pub(crate) fn app_and_task(number: u64) -> (&'static str, String) {
         "1a7ffc5c-d89c-44dd-8265-b1653d951ce0",
         format!("{task:024x}"),
     )
+}
+
+async fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn post(stream: &mut TcpStream, request: &str, answer: &mut Vec<u8>) -> anyhow::Result<()> {
+    stream.write_all(request.as_bytes()).await?;
+    read_answer(stream, answer).await
 }
 
 /// Reads one answer, whose length its header tells.

@@ -38,6 +38,9 @@ use crate::count::Work;
 use crate::load::Load;
 use crate::report::Table;
 
+/// Notifications a second in the platform's worst burst.
+const BURST: f64 = 800.0;
+
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 enum Command {
@@ -45,7 +48,7 @@ enum Command {
     /// to `bench/results.md` and `bench/results.svg`
     Run(Run),
     /// The same load with more events, connections, bytes and cores; goes to
-    /// `bench/growth.md`
+    /// `bench/growth.md` and `bench/growth.svg`
     Growth {
         /// How many events the fuller journal has; it takes 1.2 kB each, and
         /// stays in `target/bench` for the next time
@@ -64,7 +67,7 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         minutes: u64,
         /// Notifications a second
-        #[arg(long, default_value_t = 800.0)]
+        #[arg(long, default_value_t = BURST)]
         rate: f64,
     },
     /// Read tasks, pages and the feed from a journal with many events; goes to
@@ -143,7 +146,7 @@ async fn main() -> anyhow::Result<()> {
             seconds,
         } => {
             let load = Load::full(connections, Duration::from_secs(seconds));
-            let answers = load.put(address).await?.len() as u64;
+            let answers = load.put(address).await?.times.len() as u64;
             emit(&format!("{} a second", answers / seconds.max(1)));
             Ok(())
         }
@@ -172,19 +175,15 @@ impl Run {
                 .filter(|contender| contender.group == group)
                 .collect();
             for connections in self.connections.iter().copied() {
-                let rounds = measure::rounds(
-                    &contenders,
-                    Load::full(connections, time),
-                    self.rounds,
-                    None,
-                )
-                .await?;
-                let names = contenders.iter().map(|contender| contender.name);
-                tables.push(Table {
-                    group,
-                    connections,
-                    rows: names.zip(rounds).collect(),
-                });
+                let load = Load::full(connections, time);
+                tables.push(self.table(group, &contenders, load).await?);
+            }
+            if group == Group::Durable {
+                let steady = Load {
+                    rate: Some(BURST),
+                    ..Load::full(64, time)
+                };
+                tables.push(self.table(group, &contenders, steady).await?);
             }
         }
         let (seconds, rounds) = (self.seconds, self.rounds);
@@ -202,6 +201,20 @@ impl Run {
         }
         Ok(())
     }
+
+    async fn table(
+        &self,
+        group: Group,
+        contenders: &[&Contender],
+        load: Load,
+    ) -> anyhow::Result<Table> {
+        let rounds = measure::rounds(contenders, load, self.rounds, None).await?;
+        let names = contenders.iter().map(|contender| contender.name);
+        Ok(Table {
+            title: report::title(group, load.connections, load.rate),
+            rows: names.zip(rounds).collect(),
+        })
+    }
 }
 
 async fn growth(events: u64, seconds: u64, rounds: usize) -> anyhow::Result<()> {
@@ -215,8 +228,11 @@ async fn growth(events: u64, seconds: u64, rounds: usize) -> anyhow::Result<()> 
         report::circumstances(&[], &durable)
     );
     text += &growth::events(events, seconds, rounds).await?;
-    text += &growth::sizes(&durable, seconds, rounds).await?;
+    let tables = growth::sizes(&durable, seconds, rounds).await?;
+    text += &growth::compact(&tables);
     emit(&text);
+    fs::write(measure::results("growth.svg"), chart::svg(&tables))?;
+    text += "\n![chart](growth.svg)\n";
     Ok(fs::write(measure::results("growth.md"), text)?)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::contender::Contender;
-use crate::load::Load;
+use crate::load::{Answers, Load};
 use crate::server::Server;
 
 /// Before each measurement: code is paged in, instances exist.
@@ -23,6 +23,8 @@ pub(crate) struct Measured {
     pub(crate) cpu_us: f64,
     /// The most memory the server had.
     pub(crate) peak_mib: f64,
+    /// How many were not acknowledged.
+    pub(crate) failed: usize,
 }
 
 /// What a contender did in all rounds.
@@ -34,6 +36,11 @@ impl Rounds {
     pub(crate) fn median(&self, figure: impl Fn(&Measured) -> f64) -> f64 {
         let figures = self.sorted(figure);
         figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// How many notifications were not acknowledged in all rounds.
+    pub(crate) fn failed(&self) -> usize {
+        self.0.iter().map(|measured| measured.failed).sum()
     }
 
     /// The least and the greatest rate.
@@ -85,9 +92,8 @@ pub(crate) async fn measure(server: &Server, load: Load) -> anyhow::Result<Measu
     };
     warm_up.put(server.address).await?;
     let before = server.cpu_seconds()?;
-    let mut times = load.put(server.address).await?;
+    let Answers { times, failed } = load.put(server.address).await?;
     let cpu_seconds = server.cpu_seconds()? - before;
-    times.sort_unstable();
     let count = times.len() as f64;
     Ok(Measured {
         rate: count / load.time.as_secs_f64(),
@@ -95,6 +101,7 @@ pub(crate) async fn measure(server: &Server, load: Load) -> anyhow::Result<Measu
         p99_ms: quantile_ms(&times, 0.99),
         cpu_us: cpu_seconds * 1e6 / count,
         peak_mib: server.mib("VmHWM")?,
+        failed,
     })
 }
 

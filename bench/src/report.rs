@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 use crate::contender::{Contender, Group};
 use crate::measure::Rounds;
 
-/// What all contenders of a group did with so many connections.
+/// What all contenders of a group did under one load.
 pub(crate) struct Table {
-    pub(crate) group: Group,
-    pub(crate) connections: usize,
+    pub(crate) title: String,
     pub(crate) rows: Vec<(&'static str, Rounds)>,
 }
 
@@ -19,19 +18,12 @@ impl Table {
         rows.find_map(|(found, rounds)| (*found == name).then_some(rounds))
     }
 
-    /// The title above it.
-    pub(crate) fn title(&self) -> String {
-        let (what, connections) = (self.group.title(), self.connections);
-        let s = if connections == 1 { "" } else { "s" };
-        format!("{what}, {connections} connection{s}")
-    }
-
     /// A row for each contender; ratios are to the first.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
-            "\n### {}\n\n| contender | requests/s | ratio | spread | p50 ms | p99 ms | CPU µs | peak MiB |\n\
-             |---|---|---|---|---|---|---|---|\n",
-            self.title()
+            "\n### {}\n\n| contender | requests/s | ratio | spread | p50 ms | p99 ms | CPU µs | peak MiB | failed |\n\
+             |---|---|---|---|---|---|---|---|---|\n",
+            self.title
         );
         let base = self
             .rows
@@ -44,21 +36,26 @@ impl Table {
             let p99 = rounds.median(|measured| measured.p99_ms);
             let cpu = rounds.median(|measured| measured.cpu_us);
             let peak = rounds.median(|measured| measured.peak_mib);
+            let failed = rounds.failed();
             let _ = writeln!(
                 text,
-                "| {name} | {rate:.0} | {ratio:.2} | {least:.0}–{greatest:.0} | {p50:.2} | {p99:.2} | {cpu:.1} | {peak:.0} |"
+                "| {name} | {rate:.0} | {ratio:.2} | {least:.0}–{greatest:.0} | {p50:.2} | {p99:.2} | {cpu:.1} | {peak:.0} | {failed} |"
             );
         }
         text
     }
 }
 
-impl Group {
-    fn title(self) -> &'static str {
-        match self {
-            Self::Durable => "Durable",
-            Self::Nothing => "A journal that keeps nothing",
-        }
+/// What a table is of.
+pub(crate) fn title(group: Group, connections: usize, rate: Option<f64>) -> String {
+    let what = match group {
+        Group::Durable => "Durable",
+        Group::Nothing => "A journal that keeps nothing",
+    };
+    let s = if connections == 1 { "" } else { "s" };
+    match rate {
+        Some(rate) => format!("{what}, {rate:.0} a second over {connections} connection{s}"),
+        None => format!("{what}, {connections} connection{s}"),
     }
 }
 
@@ -113,11 +110,10 @@ pub(crate) fn aims(tables: &[Table]) -> String {
         "\n### Aims\n\n| requests/s of | to those of | connections | aim | measured |\n|---|---|---|---|---|\n",
     );
     for aim in &AIMS {
-        let is_its =
-            |table: &&Table| table.group == aim.group && table.connections == aim.connections;
+        let title = title(aim.group, aim.connections, None);
         let rows = tables
             .iter()
-            .find(is_its)
+            .find(|table| table.title == title)
             .and_then(|table| table.row(aim.of).zip(table.row(aim.to)));
         if let Some((of, to)) = rows {
             let ratio = rate(of) / rate(to);

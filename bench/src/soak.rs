@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::contender::{SERVE, batchtask, on_cores};
-use crate::load::Load;
+use crate::load::{Answers, Load};
 use crate::measure::{quantile_ms, results};
 use crate::server::Server;
 
@@ -27,8 +27,8 @@ pub(crate) async fn run(minutes: u64, rate: f64) -> anyhow::Result<()> {
     let mut text = format!(
         "# {rate:.0} notifications a second for {minutes} minutes\n\n\
          Over {CONNECTIONS} connections; times are from when a request was due. Commits: the mean.\n\n\
-         | minute | answered | p50 ms | p99 ms | greatest ms | commit ms | CPU % of a core | memory MiB | log MiB | journal MiB | load average |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|\n"
+         | minute | recorded | failed | p50 ms | p99 ms | greatest ms | commit ms | CPU % of a core | memory MiB | log MiB | journal MiB | load average |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n"
     );
     for minute in 1..=minutes {
         let before = (server.cpu_seconds()?, commits(&server)?);
@@ -36,13 +36,12 @@ pub(crate) async fn run(minutes: u64, rate: f64) -> anyhow::Result<()> {
             rate: Some(rate),
             ..Load::full(CONNECTIONS, Duration::from_secs(60))
         };
-        let mut times = load.put(server.address).await?;
-        times.sort_unstable();
+        let Answers { times, failed } = load.put(server.address).await?;
         let cpu = (server.cpu_seconds()? - before.0) / 60.0 * 100.0;
         let commits = commits(&server)?;
         let commit_ms = (commits.0 - before.1.0) / (commits.1 - before.1.1) * 1e3;
         let line = format!(
-            "| {minute} | {} | {:.2} | {:.2} | {:.1} | {commit_ms:.2} | {cpu:.1} | {:.1} | {:.1} | {:.0} | {} |",
+            "| {minute} | {} | {failed} | {:.2} | {:.2} | {:.1} | {commit_ms:.2} | {cpu:.1} | {:.1} | {:.1} | {:.0} | {} |",
             times.len(),
             quantile_ms(&times, 0.5),
             quantile_ms(&times, 0.99),

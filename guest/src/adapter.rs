@@ -16,4 +16,10 @@ pub trait Adapter: Journal + Sized + 'static {
     /// The value of a setting, or none to take its default. The answer must
     /// not change while an instance lives.
     fn setting(name: &str) -> Option<String>;
+
+    /// What is wrong with the settings that only this adapter has, with their
+    /// names.
+    fn check() -> Result<(), String> {
+        Ok(())
+    }
 }

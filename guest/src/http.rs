@@ -15,7 +15,7 @@ use crate::bindings::handler::wasi::http::types::{
 use crate::bindings::handler::wasi::io::streams::StreamError;
 use crate::intake::{exchange, receiver};
 use crate::outcomes::{Problem, Refusal};
-use crate::receiver::header;
+use crate::receiver::{Receiver, header};
 
 /// The most that one write may hold, in bytes; the host traps on more.
 const WRITE_BYTES: usize = 4096;
@@ -26,8 +26,8 @@ const READ_BYTES: u64 = 64 << 10;
 impl<A: Adapter> Guest for A {
     fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
         let is_head = matches!(request.method(), Method::Head);
-        let limit = receiver::<A>().map(|receiver| receiver.settings.max_body_bytes);
-        let response = match limit.and_then(|limit| read(&request, limit)) {
+        let receiver = receiver::<A>();
+        let response = match receiver.and_then(|receiver| read(&request, &receiver)) {
             Ok(request) => exchange::<A>(request),
             Err(problem) => problem.into_response(),
         };
@@ -36,20 +36,20 @@ impl<A: Adapter> Guest for A {
     }
 }
 
-fn read(request: &IncomingRequest, limit: usize) -> Result<Request, Box<Problem>> {
-    let method = method_name(request.method());
-    let headers = request.headers().entries();
-    let body = match method.as_str() {
-        // Nothing looks at the body of a read.
-        "GET" | "HEAD" => Vec::new(),
-        _ => read_body(request, &headers, limit)?,
-    };
-    Ok(Request {
+fn read<A: Adapter>(
+    request: &IncomingRequest,
+    receiver: &Receiver<'_, A>,
+) -> Result<Request, Box<Problem>> {
+    let mut whole = Request {
+        method: method_name(request.method()),
         target: request.path_with_query().unwrap_or_default(),
-        method,
-        headers,
-        body,
-    })
+        headers: request.headers().entries(),
+        body: Vec::new(),
+    };
+    if receiver.wants_body(&whole) {
+        whole.body = read_body(request, &whole.headers, receiver.settings.max_body_bytes)?;
+    }
+    Ok(whole)
 }
 
 /// The whole body. One that is longer than `limit`, or says it is, is not read

@@ -18,14 +18,17 @@ use crate::settings::Settings;
 static SETTINGS: OnceBox<Result<Settings, Vec<String>>> = OnceBox::new();
 
 fn settings<A: Adapter>() -> &'static Result<Settings, Vec<String>> {
-    SETTINGS.get_or_init(|| Settings::read(A::setting).into())
+    SETTINGS.get_or_init(|| {
+        let checked = A::check().map_err(|wrong| Vec::from([wrong]));
+        checked.and_then(|()| Settings::read(A::setting)).into()
+    })
 }
 
 /// The heart, over what the adapter provides.
 pub(crate) fn receiver<A: Adapter>() -> Result<Receiver<'static, A>, Box<Problem>> {
     let settings = settings::<A>()
         .as_ref()
-        .map_err(|wrong| Problem::from(Refusal::Misconfigured).for_operator(lines(wrong)))?;
+        .map_err(|wrong| Problem::new(Refusal::Misconfigured, lines(wrong)))?;
     Ok(Receiver {
         journal: A::ONE,
         settings,

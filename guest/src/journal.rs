@@ -3,6 +3,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use batchtask_notification::Status;
 
 pub use crate::bindings::batchtask::receiver::journal::{
     Appended, Error, Event, EventFlags, HistoryPage, Nonce, QuarantinePage, Quarantined, Reject,
@@ -35,6 +36,50 @@ pub trait Journal {
     fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
 }
 
+/// Counts tasks by status for a [`Summary`], within bounds: a status may be any
+/// text, and there may be as many as there are tasks. The documented ones are
+/// told one by one, and so are the first others.
+#[derive(Default)]
+pub struct StatusCounts {
+    /// In order of rank and status.
+    counts: Vec<StatusCount>,
+}
+
+impl StatusCounts {
+    /// How many statuses there are before an undocumented one is none to list.
+    pub const LISTED: usize = 32;
+    /// Longer ones, in bytes, are not listed either.
+    pub const STATUS_BYTES: usize = 128;
+
+    /// Adds tasks with one status.
+    pub fn add(&mut self, rank: u8, status: &str, tasks: u64) {
+        let place = (rank, status);
+        let found = self
+            .counts
+            .binary_search_by(|count| (count.rank, count.status.as_str()).cmp(&place));
+        let has_room = self.counts.len() < Self::LISTED && status.len() <= Self::STATUS_BYTES;
+        match found.map(|at| self.counts.get_mut(at)) {
+            Ok(Some(count)) => count.tasks = count.tasks.saturating_add(tasks),
+            Ok(None) => {}
+            Err(at) if has_room || status.is_empty() || Status::of(status) != Status::Unknown => {
+                let status = status.into();
+                let count = StatusCount {
+                    status,
+                    rank,
+                    tasks,
+                };
+                self.counts.insert(at, count);
+            }
+            Err(_) => self.add(rank, "", tasks),
+        }
+    }
+
+    /// The counts, in order of rank and status; the others have no status.
+    pub fn finish(self) -> Vec<StatusCount> {
+        self.counts
+    }
+}
+
 /// The text of an error, for the operator.
 pub fn error_text(error: Error) -> String {
     match error {
@@ -42,5 +87,52 @@ pub fn error_text(error: Error) -> String {
         | Error::Full(text)
         | Error::Unsupported(text)
         | Error::InvalidCursor(text) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(all: &StatusCounts) -> Vec<(u8, &str, u64)> {
+        let counts = all.counts.iter();
+        counts
+            .map(|count| (count.rank, count.status.as_str(), count.tasks))
+            .collect()
+    }
+
+    #[test]
+    fn a_few_statuses_are_told_one_by_one_in_order_of_rank() {
+        let mut all = StatusCounts::default();
+        for (rank, status, tasks) in [(5, "Success", 2), (2, "b", 1), (2, "a", 1), (2, "b", 3)] {
+            all.add(rank, status, tasks);
+        }
+        assert_eq!(counts(&all), [(2, "a", 1), (2, "b", 4), (5, "Success", 2)]);
+        assert_eq!(all.finish().len(), 3);
+    }
+
+    #[test]
+    fn of_many_or_long_statuses_only_some_are_listed_and_no_task_is_lost() {
+        let mut all = StatusCounts::default();
+        all.add(2, &"x".repeat(StatusCounts::STATUS_BYTES + 1), 5);
+        all.add(6, &"y".repeat(StatusCounts::STATUS_BYTES), 9);
+        for number in 0..10_000_u64 {
+            let status = alloc::format!("made up {}", number % 5_000);
+            all.add(2, &status, 1 + number % 7);
+        }
+        all.add(5, "Success", 1000);
+        let made_up: u64 = (0..10_000).map(|number| 1 + number % 7).sum();
+        let told = all.finish();
+        assert_eq!(told.len(), StatusCounts::LISTED + 1);
+        let tasks = |rank, of: fn(&str) -> bool| -> u64 {
+            let told = told
+                .iter()
+                .filter(|count| count.rank == rank && of(&count.status));
+            told.map(|count| count.tasks).sum()
+        };
+        assert_eq!(tasks(5, |status| status == "Success"), 1000);
+        assert_eq!(tasks(6, |status| !status.is_empty()), 9);
+        assert_eq!(tasks(2, |_| true), made_up + 5);
+        assert!(tasks(2, str::is_empty) > made_up / 2);
     }
 }

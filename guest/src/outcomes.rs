@@ -65,7 +65,7 @@ outcomes! {
         NotJson          400 "not-json"           "The body is not JSON (RFC 8259)."
         NotANotification 422 "not-a-notification" "The body is JSON, but no batch-task notification."
         BadParameter     400 "bad-parameter"      "A query parameter has no valid value."
-        Misconfigured    500 "misconfigured"      "A setting has no valid value; the log names it."
+        Misconfigured    500 "misconfigured"      "A setting has no valid value; the answer names it."
         Unavailable      503 "journal-unavailable" "The journal could not make it durable. Try again."
         Full             503 "journal-full"       "The journal has no room left."
         Slow             503 "too-slow"           "It took too long. Try again."

@@ -1,8 +1,7 @@
 //! The pages: what the reads answer, for people.
 //!
 //! Useful without the script, which only fetches the page again and puts what
-//! changed in its place. Nothing is loaded from elsewhere, and the content
-//! security policy allows the one style and the one script by their digests.
+//! changed in its place. Nothing is loaded from elsewhere.
 
 mod html;
 mod lists;
@@ -12,7 +11,6 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use base64ct::{Base64, Encoding};
 use batchtask_notification::{Class, Status, push_decimal, time};
-use sha2::{Digest, Sha256};
 
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::Task;
@@ -23,8 +21,11 @@ use html::Html;
 pub use lists::{TaskList, quarantine};
 pub use task::task;
 
-const STYLE: &str = include_str!("page/style.css");
-const SCRIPT: &str = include_str!("page/script.js");
+// Made by `build.rs`: `page/style.css` and `page/script.js` as one line each, and
+// the policy that has their digests.
+const STYLE: &str = include_str!(concat!(env!("OUT_DIR"), "/style.css"));
+const SCRIPT: &str = include_str!(concat!(env!("OUT_DIR"), "/script.js"));
+const POLICY: &str = include_str!(concat!(env!("OUT_DIR"), "/policy.txt"));
 
 /// The cookie that a reader's browser keeps.
 const COOKIE: &str = "batchtask_read_token";
@@ -43,7 +44,10 @@ fn page(title: &str, main: &mut dyn FnMut(&mut Html)) -> Response {
         "</style></head><body><header><a href='/'>Batch tasks</a>\
          <a href='/page/quarantine'>Quarantine</a></header><main>",
     );
-    html.fill("<h1>$</h1>", &[title]);
+    html.fill(
+        "<h1>$</h1><p id='state' role='status' class='warn'></p>",
+        &[title],
+    );
     main(&mut html);
     html.markup("</main><script>");
     html.markup(SCRIPT);
@@ -56,24 +60,9 @@ fn page(title: &str, main: &mut dyn FnMut(&mut Html)) -> Response {
         report(success.label()),
     );
     let headers = &mut response.headers;
-    headers.push(("content-security-policy".into(), policy()));
+    headers.push(("content-security-policy".into(), POLICY.into()));
     headers.push(("referrer-policy".into(), "no-referrer".into()));
     response
-}
-
-fn policy() -> String {
-    let mut policy = String::from(
-        "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
-         img-src data:; connect-src 'self'",
-    );
-    for (directive, source) in [("style-src", STYLE), ("script-src", SCRIPT)] {
-        policy.push_str("; ");
-        policy.push_str(directive);
-        policy.push_str(" 'sha256-");
-        policy.push_str(&Base64::encode_string(&Sha256::digest(source)));
-        policy.push('\'');
-    }
-    policy
 }
 
 /// A problem, for people. One who is not proven is asked for the token.
@@ -217,8 +206,11 @@ fn excerpt(bytes: &[u8]) -> (String, &'static str) {
             (cut.unwrap_or_default().to_owned(), ", cut off here")
         }
         Err(_) => {
-            let cut = bytes.get(..LENGTH).unwrap_or(bytes);
-            (Base64::encode_string(cut), ", as base64")
+            let (cut, note) = match bytes.get(..LENGTH) {
+                Some(cut) => (cut, ", as base64, cut off here"),
+                None => (bytes, ", as base64"),
+            };
+            (Base64::encode_string(cut), note)
         }
     }
 }

@@ -57,6 +57,7 @@ impl<J: Journal> Receiver<'_, J> {
             query: query_text,
             now_ms: self.now_ms,
             stale_before_ms,
+            has_path_secret: self.settings.path_secret.is_some(),
         };
         Ok(list.page())
     }

@@ -70,15 +70,8 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     fn answer(&self, request: Request) -> Result<Response, Box<Problem>> {
-        let (path, query) = split(&request.target);
-        let (view, path) = View::of(path);
-        let route = Route::of(path).filter(|route| route.has(view) && self.exists(route));
-        let route = route.ok_or(Refusal::NotFound)?;
-        if !route.takes(&request.method) {
-            let mut problem = Problem::from(Refusal::MethodNotAllowed);
-            problem.allow = Some(route.methods());
-            return Err(problem.into());
-        }
+        let (route, view) = self.route(&request)?;
+        let (_, query) = split(&request.target);
         if let Route::Notifications(_) = route {
             return self.notify(request);
         }
@@ -110,6 +103,26 @@ impl<J: Journal> Receiver<'_, J> {
         })
     }
 
+    /// Whether anything would look at the body of a request with such a head.
+    pub fn wants_body(&self, head: &Request) -> bool {
+        let route = self.route(head);
+        matches!(route, Ok((Route::Notifications(_), _))) && check_media_type(&head.headers).is_ok()
+    }
+
+    /// What a request is for, by its target and method.
+    fn route(&self, request: &Request) -> Result<(Route, View), Box<Problem>> {
+        let (path, _) = split(&request.target);
+        let (view, path) = View::of(path);
+        let route = Route::of(path).filter(|route| route.has(view) && self.exists(route));
+        let route = route.ok_or(Refusal::NotFound)?;
+        if !route.takes(&request.method) {
+            let mut problem = Problem::from(Refusal::MethodNotAllowed);
+            problem.allow = Some(route.methods());
+            return Err(problem.into());
+        }
+        Ok((route, view))
+    }
+
     /// Whether a route is there at all. A wrong secret is as unknown as any
     /// other path, and so is every read where no reader can be proven.
     fn exists(&self, route: &Route) -> bool {
@@ -122,7 +135,9 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     fn check_reader(&self, headers: &[(String, Vec<u8>)]) -> Result<(), Box<Problem>> {
-        let cookie = || header(headers, "cookie").and_then(page::token_of);
+        // Over HTTP/2 a browser sends a field for each (RFC 9113, 8.2.3).
+        let cookies = || headers.iter().filter(|(name, _)| is(name, "cookie"));
+        let cookie = || cookies().find_map(|(_, value)| page::token_of(text(value)?));
         match header(headers, "authorization").and_then(bearer) {
             Some(token) => self.check_token(Some(token)),
             None => self.check_token(cookie().as_deref()),
@@ -293,25 +308,28 @@ fn bearer(field: &str) -> Option<&str> {
 
 /// The value of a header field, when it is there once and is text.
 pub(crate) fn header<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
-    let mut values = headers
-        .iter()
-        .filter(|(found, _)| found.eq_ignore_ascii_case(name));
+    let mut values = headers.iter().filter(|(found, _)| is(found, name));
     let (_, value) = values.next()?;
     match values.next() {
         Some(_) => None,
-        None => core::str::from_utf8(value).ok(),
+        None => text(value),
     }
+}
+
+/// Whether a header field has this name.
+fn is(found: &str, name: &str) -> bool {
+    found.eq_ignore_ascii_case(name)
+}
+
+fn text(value: &[u8]) -> Option<&str> {
+    core::str::from_utf8(value).ok()
 }
 
 /// A notification is `application/json`, whatever its parameters: JSON is
 /// UTF-8. A request that says nothing is believed to be one, for refusing it
 /// would lose it.
 fn check_media_type(headers: &[(String, Vec<u8>)]) -> Result<(), Box<Problem>> {
-    let has = |name: &str| {
-        headers
-            .iter()
-            .any(|(found, _)| found.eq_ignore_ascii_case(name))
-    };
+    let has = |name: &str| headers.iter().any(|(found, _)| is(found, name));
     let is_json = header(headers, "content-type")
         .and_then(|value| value.split(';').next())
         .is_some_and(|media_type| {

@@ -38,14 +38,26 @@ pub(crate) fn engine(
             .memory_guard_size(0)
             .memory_reservation(limits.instance_memory_bytes() as u64);
     }
-    if let Some(directory) = cache_dir {
-        let mut cache = CacheConfig::new();
-        cache.with_directory(directory);
-        config.cache(Some(Cache::new(cache)?));
-    }
+    config.cache(cache_dir.and_then(cache));
     let engine = Engine::new(&config)?;
     tick(engine.weak())?;
     Ok(engine)
+}
+
+/// Where compiled code is kept; nowhere when nothing can be written there, for
+/// then only the start takes longer.
+fn cache(directory: &Path) -> Option<Cache> {
+    let mut config = CacheConfig::new();
+    let cache = std::path::absolute(directory).map(|directory| {
+        config.with_directory(directory);
+        Cache::new(config)
+    });
+    match cache {
+        Ok(Ok(cache)) => return Some(cache),
+        Ok(Err(error)) => tracing::warn!("compiled code is not kept: {error:#}"),
+        Err(error) => tracing::warn!("compiled code is not kept: {error}"),
+    }
+    None
 }
 
 /// Ends every slice of time, for as long as the engine is there.
@@ -68,18 +80,19 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let instances = limits.max_instances;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        // That of a call that was broken off may come back after the next call
-        // has begun; one that finds none would be a 500.
-        .total_stacks(4 * instances)
         // A composed component has a handful of core instances.
         .total_core_instances(8 * instances)
+        // More than are ever in use: wasmtime splits these into a part for each
+        // core and looks through one part after the other, so that of a pool
+        // with one free slot it may find none, which would be a 500.
+        .total_stacks(4 * instances)
         .total_memories(4 * instances)
         .total_tables(8 * instances)
         .max_memory_size(limits.instance_memory_bytes())
         .max_unused_warm_slots(instances)
-        // Where the kernel can tell which pages were written, only those are
-        // cleared.
-        .pagemap_scan(Enabled::Auto)
+        // Clearing only the pages that were written would be faster, but
+        // wasmtime 48 leaves one that was swapped out to the next instance.
+        .pagemap_scan(Enabled::No)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
         .async_stack_keep_resident(KEEP_RESIDENT_BYTES);

@@ -9,7 +9,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 
 use crate::bindings::{Receiver, ReceiverPre};
-use crate::metrics::Metrics;
+use crate::metrics::{Counted, Metrics};
 use crate::state::{Shared, State};
 
 /// A component that is ready to be instantiated, by one of the ways in.
@@ -56,7 +56,7 @@ struct Instance<E> {
     store: Store<State>,
     exports: E,
     served: u32,
-    _alive: Alive,
+    _counted: Counted,
 }
 
 impl<P: Pre> Instances<P> {
@@ -103,26 +103,16 @@ impl<P: Pre> Instances<P> {
         let mut store = State::store(&self.engine, &self.shared);
         let exports = self.pre.instantiate(&mut store).await?;
         self.metrics.instantiations.inc();
-        self.metrics.instances.inc();
         Ok(Instance {
             store,
             exports,
             served: 0,
-            _alive: Alive(self.metrics.clone()),
+            _counted: Counted::in_gauge(&self.metrics.instances),
         })
     }
 
     fn idle_instances(&self) -> MutexGuard<'_, Vec<Instance<P::Exports>>> {
         // A list of instances is valid whatever a panicking thread was doing.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts an instance for as long as it lives, however it ends.
-struct Alive(Arc<Metrics>);
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.instances.dec();
     }
 }

@@ -10,35 +10,37 @@ use clap::Args;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Connections open at once; one more is answered 503 and closed
-    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_CONNECTIONS", default_value_t = Self::DEFAULT.max_connections)]
+    /// Connections open at once; one more is answered 503 and closed, with TLS
+    /// only closed
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_CONNECTIONS", default_value_t = Self::DEFAULT.max_connections, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_connections: usize,
     /// Requests being read or answered at once; one more is answered 503
-    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_IN_FLIGHT", default_value_t = Self::DEFAULT.max_in_flight)]
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_IN_FLIGHT", default_value_t = Self::DEFAULT.max_in_flight, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_in_flight: usize,
     /// Reads at once, each until its answer was taken; one more is answered 503,
     /// so that readers never keep notifications waiting
-    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_READS", default_value_t = Self::DEFAULT.max_reads)]
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_READS", default_value_t = Self::DEFAULT.max_reads, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_reads: usize,
     /// Bytes of a request's header; more are answered 431
     #[arg(long, value_name = "N", env = "BATCHTASK_HEADER_BYTES", default_value_t = Self::DEFAULT.header_bytes, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(8192..))]
     pub header_bytes: usize,
     /// Seconds from the first byte of a header to its last, and for a TLS
     /// handshake
-    #[arg(long, value_name = "S", env = "BATCHTASK_HEADER_SECONDS", default_value_t = Self::DEFAULT.header_seconds)]
+    #[arg(long, value_name = "S", env = "BATCHTASK_HEADER_SECONDS", default_value_t = Self::DEFAULT.header_seconds, value_parser = clap::value_parser!(u32).range(1..))]
     pub header_seconds: u32,
-    /// Seconds that a connection may be silent between requests
-    #[arg(long, value_name = "S", env = "BATCHTASK_IDLE_SECONDS", default_value_t = Self::DEFAULT.idle_seconds)]
+    /// Seconds that a connection may be silent between requests; with HTTP/2,
+    /// that it may leave a ping unanswered
+    #[arg(long, value_name = "S", env = "BATCHTASK_IDLE_SECONDS", default_value_t = Self::DEFAULT.idle_seconds, value_parser = clap::value_parser!(u32).range(1..))]
     pub idle_seconds: u32,
     /// Seconds for a body to arrive; after them the answer is 408
-    #[arg(long, value_name = "S", env = "BATCHTASK_BODY_SECONDS", default_value_t = Self::DEFAULT.body_seconds)]
+    #[arg(long, value_name = "S", env = "BATCHTASK_BODY_SECONDS", default_value_t = Self::DEFAULT.body_seconds, value_parser = clap::value_parser!(u32).range(1..))]
     pub body_seconds: u32,
     /// Seconds from the end of the header to the answer, the body included;
     /// after them it is 503. The platform waits for 15
-    #[arg(long, value_name = "S", env = "BATCHTASK_REQUEST_SECONDS", default_value_t = Self::DEFAULT.request_seconds)]
+    #[arg(long, value_name = "S", env = "BATCHTASK_REQUEST_SECONDS", default_value_t = Self::DEFAULT.request_seconds, value_parser = clap::value_parser!(u32).range(1..))]
     pub request_seconds: u32,
-    /// Seconds in which a caller must take some of its answer
-    #[arg(long, value_name = "S", env = "BATCHTASK_WRITE_SECONDS", default_value_t = Self::DEFAULT.write_seconds)]
+    /// Seconds in which a caller must take some of its answer (HTTP/1.1)
+    #[arg(long, value_name = "S", env = "BATCHTASK_WRITE_SECONDS", default_value_t = Self::DEFAULT.write_seconds, value_parser = clap::value_parser!(u32).range(1..))]
     pub write_seconds: u32,
     /// Seconds after a signal to stop for what is in flight to end
     #[arg(long, value_name = "S", env = "BATCHTASK_DRAIN_SECONDS", default_value_t = Self::DEFAULT.drain_seconds)]
@@ -48,7 +50,7 @@ pub struct Limits {
     #[arg(long, value_name = "N", env = "BATCHTASK_MIN_FREE_DISK_MIB", default_value_t = Self::DEFAULT.min_free_disk_mib)]
     pub min_free_disk_mib: u32,
     /// Instances of the component alive at once; a request waits for one
-    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_INSTANCES", default_value_t = Self::DEFAULT.max_instances, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_INSTANCES", default_value_t = Self::DEFAULT.max_instances, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_instances: u32,
     /// MiB of memory an instance may have
     #[arg(long, value_name = "N", env = "BATCHTASK_INSTANCE_MEMORY_MIB", default_value_t = Self::DEFAULT.instance_memory_mib, value_parser = clap::value_parser!(u32).range(1..=1024))]

@@ -23,6 +23,22 @@ const SECONDS: &[f64] = &[
 /// Upper bounds of how many writes share a commit.
 const WRITES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
+/// One of what a gauge counts, for as long as it lives, however it ends.
+pub(crate) struct Counted(IntGauge);
+
+impl Counted {
+    pub(crate) fn in_gauge(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,

@@ -1,5 +1,5 @@
-//! Reads, kept apart from notifications: so many at once, one computing at a
-//! time, and each until its answer was taken.
+//! Reads, kept apart from notifications: so many at once, one of them computing
+//! in the component at a time, and each until its answer was taken.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -9,6 +9,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::metrics::Counted;
 
 /// The bounds of reads.
 pub(crate) struct Reads {
@@ -22,7 +24,7 @@ pub(crate) struct Reads {
 /// this is kept.
 pub(crate) struct Read {
     _permit: OwnedSemaphorePermit,
-    under_way: IntGauge,
+    _counted: Counted,
 }
 
 impl Reads {
@@ -37,16 +39,16 @@ impl Reads {
     /// Begins a read, unless it is one too many.
     pub(crate) fn begin(&self) -> Option<Read> {
         let permit = self.permits.clone().try_acquire_owned().ok()?;
-        self.under_way.inc();
         Some(Read {
             _permit: permit,
-            under_way: self.under_way.clone(),
+            _counted: Counted::in_gauge(&self.under_way),
         })
     }
 
     /// Does the work of a read, but never while that of another is being done:
-    /// all reads together keep one thread busy, a slice of time each, and leave
-    /// the others to notifications.
+    /// the instances of all reads together keep one thread busy, a slice of time
+    /// each, and leave the others to notifications. What they ask of the journal
+    /// has threads and bounds of its own.
     pub(crate) async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {
@@ -58,12 +60,6 @@ impl Reads {
             }
             woken().await;
         }
-    }
-}
-
-impl Drop for Read {
-    fn drop(&mut self) {
-        self.under_way.dec();
     }
 }
 

@@ -25,7 +25,7 @@ use tokio_util::io::InspectReader;
 use crate::answers::{bad_request, http_response, known, log};
 use crate::framing::{Framing, Requests};
 use crate::limits::{HEADER_FIELDS, HTTP2_STREAMS, Limits};
-use crate::metrics::Metrics;
+use crate::metrics::{Counted, Metrics};
 use crate::reads::{Read, Reads};
 use crate::receiver::{Receiver, Request, Response, refusal};
 use crate::stream::{Answering, Guarded};
@@ -136,7 +136,7 @@ impl Server {
         watcher: Watcher,
         _permit: OwnedSemaphorePermit,
     ) {
-        self.metrics.connections.inc();
+        let _counted = Counted::in_gauge(&self.metrics.connections);
         // Answers are small and written whole: waiting to fill a packet only
         // delays them.
         let _ = stream.set_nodelay(true);
@@ -155,7 +155,6 @@ impl Server {
         if let Err(error) = served {
             tracing::debug!(%error, "a connection ended early");
         }
-        self.metrics.connections.dec();
     }
 
     async fn http1(
@@ -220,12 +219,13 @@ impl Server {
         let method = known(request.method());
         let version = request.version();
         let has_body = !hyper::body::Body::is_end_stream(request.body());
-        self.metrics.in_flight.inc();
+        // Dropped with this future when an HTTP/2 caller breaks off.
+        let counted = Counted::in_gauge(&self.metrics.in_flight);
         let (response, read) = match self.in_flight.try_acquire() {
             Ok(_permit) => self.exchange(request).await,
             Err(_) => (refusal(Refusal::Overloaded, None), None),
         };
-        self.metrics.in_flight.dec();
+        drop(counted);
         let elapsed = started.elapsed();
         self.metrics.answered(method, &response.report, elapsed);
         log(method, &response, elapsed);

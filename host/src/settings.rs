@@ -1,6 +1,7 @@
 //! What the operator decided, gathered once at start.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 /// What the names of the receiver's settings begin with.
 pub const PREFIX: &str = "BATCHTASK_";
@@ -11,13 +12,25 @@ pub const PREFIX: &str = "BATCHTASK_";
 pub struct Settings(BTreeMap<String, String>);
 
 impl Settings {
-    /// The `BATCHTASK_…` variables of the environment.
-    pub fn from_env() -> Self {
-        Self(
-            std::env::vars()
-                .filter(|(name, _)| name.starts_with(PREFIX))
-                .collect(),
-        )
+    /// The `BATCHTASK_…` variables of the environment. The error is the name of
+    /// one whose value is not UTF-8.
+    pub fn from_env() -> Result<Self, String> {
+        Self::from_variables(std::env::vars_os())
+    }
+
+    /// Variables of others may be anything.
+    fn from_variables(
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, String> {
+        variables
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .map(|(name, value)| match value.into_string() {
+                Ok(value) => Ok((name, value)),
+                Err(_) => Err(name),
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Lines of `BATCHTASK_NAME=VALUE`; empty ones and those that begin with
@@ -80,6 +93,20 @@ mod tests {
         assert_eq!(settings.get("BATCHTASK_D"), Some(""));
         assert_eq!(Settings::parse("BATCHTASK_A=1\nPATH=2").unwrap_err(), 2);
         assert_eq!(Settings::parse("BATCHTASK_A").unwrap_err(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn variables_of_others_may_be_anything() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = || OsString::from_vec(vec![b'a', 0xff]);
+        let ours = || ("BATCHTASK_A".into(), "b".into());
+        let others = [("PATH".into(), odd()), (odd(), "c".into()), ours()];
+        let settings = Settings::from_variables(others.into_iter()).unwrap();
+        assert!(settings.names().eq(["BATCHTASK_A"]));
+        let wrong = [ours(), ("BATCHTASK_D".into(), odd())];
+        let wrong = Settings::from_variables(wrong.into_iter());
+        assert_eq!(wrong.unwrap_err(), "BATCHTASK_D");
     }
 
     #[test]

@@ -25,6 +25,12 @@ impl Adapter for Forward {
         let (_, value) = variables.find(|(found, _)| found == name)?;
         Some(value).filter(|value| !value.is_empty())
     }
+
+    fn check() -> Result<(), String> {
+        Endpoint::read(Self::setting)
+            .map(drop)
+            .map_err(String::from)
+    }
 }
 
 fn forward(message: &Message) -> Result<Appended, Error> {

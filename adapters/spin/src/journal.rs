@@ -11,7 +11,7 @@ use crate::value::decode_event;
 
 pub use batchtask_guest::journal::{
     Appended, Error, Event, EventFlags, HistoryPage, Nonce, QuarantinePage, Quarantined, Reject,
-    StatusCount, Step, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
+    StatusCounts, Step, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
 };
 
 /// The journal in a bucket.

@@ -1,10 +1,9 @@
 //! The journal at a glance, mostly from keys.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::bucket::Bucket;
-use crate::journal::{Error, Journal, StatusCount, Summary};
+use crate::journal::{Error, Journal, StatusCounts, Summary};
 use crate::key::{EVENT, EventKey};
 use crate::limits::MAX_TASKS_READ;
 use crate::timeline::Entry;
@@ -14,7 +13,7 @@ impl<B: Bucket> Journal<B> {
     /// that of the newest event, and silent tasks are not counted.
     pub fn summarize(&self) -> Result<Summary, Error> {
         let keys = self.scan(&[EVENT])?;
-        let mut statuses: Vec<StatusCount> = Vec::new();
+        let mut counts = StatusCounts::default();
         let mut newest: Option<(EventKey<'_>, &String)> = None;
         let mut reads = 0_usize;
         for timeline in keys.timelines() {
@@ -27,26 +26,10 @@ impl<B: Bucket> Journal<B> {
                     reads = reads.saturating_add(1);
                     self.values([*key].into())?.expect_event(key)?.status
                 }
-                None => {
-                    let text = "more tasks than can be read have undocumented statuses";
-                    return Err(Error::Unsupported(text.into()));
-                }
+                // More than can be read: they are counted together.
+                None => String::new(),
             };
-            let place = (event.rank, status.as_str());
-            let found =
-                statuses.binary_search_by(|count| (count.rank, count.status.as_str()).cmp(&place));
-            match found.map(|at| statuses.get_mut(at)) {
-                Ok(Some(count)) => count.tasks = count.tasks.saturating_add(1),
-                Ok(None) => {}
-                Err(at) => statuses.insert(
-                    at,
-                    StatusCount {
-                        status,
-                        rank: event.rank,
-                        tasks: 1,
-                    },
-                ),
-            }
+            counts.add(event.rank, &status, 1);
             if newest.is_none_or(|(newest, _)| newest.occurred_at_ms < event.occurred_at_ms) {
                 newest = Some((*event, *key));
             }
@@ -56,7 +39,7 @@ impl<B: Bucket> Journal<B> {
             None => None,
         };
         Ok(Summary {
-            statuses,
+            statuses: counts.finish(),
             last_received_at_ms: last.map(|event| event.received_at_ms),
             stale: None,
         })

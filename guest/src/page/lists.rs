@@ -22,11 +22,9 @@ pub struct TaskList<'a> {
     pub now_ms: u64,
     /// Before when an open task is silent, in milliseconds since 1970.
     pub stale_before_ms: u64,
+    /// Whether the path of the webhook ends in a secret.
+    pub has_path_secret: bool,
 }
-
-/// How many statuses the strip counts: there are as many as the platform, or
-/// whoever sends, has words for.
-const STATUSES_MAX: usize = 16;
 
 impl TaskList<'_> {
     /// The page.
@@ -47,13 +45,16 @@ impl TaskList<'_> {
 
     fn strip(&self, html: &mut Html, summary: &Summary) {
         html.markup("<ul>");
-        for count in summary.statuses.iter().take(STATUSES_MAX) {
-            html.fill(
-                "<li><a href='/?status=$'>",
-                &[&super::encoded(&count.status)],
-            );
-            status(html, &count.status, count.rank);
-            html.fill("</a> <b>$</b></li>", &[&decimal(count.tasks)]);
+        for count in &summary.statuses {
+            html.markup("<li>");
+            if count.status.is_empty() {
+                status(html, "others", count.rank);
+            } else {
+                html.fill("<a href='/?status=$'>", &[&super::encoded(&count.status)]);
+                status(html, &count.status, count.rank);
+                html.markup("</a>");
+            }
+            html.fill(" <b>$</b></li>", &[&decimal(count.tasks)]);
         }
         if let Some(stale @ 1..) = summary.stale {
             html.fill(
@@ -118,10 +119,11 @@ impl TaskList<'_> {
 
     fn table(&self, html: &mut Html) {
         if self.tasks.tasks.is_empty() {
-            html.markup(match self.query {
-                "" => FIRST,
-                _ => "<p>No task matches. <a href='/'>Show all</a></p>",
-            });
+            let secret = if self.has_path_secret { SECRET } else { "" };
+            match self.query {
+                "" => html.fill(FIRST, &[secret]),
+                _ => html.markup("<p>No task here matches. <a href='/'>Show all</a></p>"),
+            }
             return;
         }
         html.markup(
@@ -161,8 +163,11 @@ impl TaskList<'_> {
 
 /// What a receiver shows that has no task yet.
 const FIRST: &str = "<p>No notification has arrived yet. Let a rule action of the platform push to \
-<code>/notifications</code> here, or send the platform's example from this machine:</p>\
+<code>/notifications$</code> here, or send its example from here:</p>\
 <pre>batchtask send</pre>";
+
+/// What stands for the secret in a path: the secret itself is not shown.
+const SECRET: &str = "/<path secret>";
 
 /// From the first change to the last, or to now while the task is open.
 pub(super) fn duration(task: &Task, now_ms: u64) -> String {

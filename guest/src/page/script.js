@@ -1,22 +1,29 @@
 (() => {
-const live = from => from.querySelectorAll('[data-live]');
-const refresh = async () => {
-if (document.hidden) return;
-const answer = await fetch(location.href);
-if (!answer.ok) return;
-const news = live(new DOMParser().parseFromString(await answer.text(), 'text/html'));
-live(document).forEach((old, at) => {
-const next = news[at];
-if (!next || old.innerHTML === next.innerHTML) return;
-const focus = document.activeElement;
-const link = old.contains(focus) && focus.getAttribute('href');
-for (const open of old.querySelectorAll('details[open]')) {
-const same = open.id && next.querySelector('#' + open.id);
-if (same) same.open = true;
-}
-old.replaceChildren(...next.childNodes);
-for (const a of old.querySelectorAll('a')) if (link && a.getAttribute('href') === link) a.focus();
-});
-};
-setInterval(() => refresh().catch(() => {}), 3000);
+    const live = from => from.querySelectorAll('[data-live]');
+    const state = document.getElementById('state');
+    const say = text => {
+        if (state.textContent !== text) state.textContent = text;
+    };
+    const refresh = async () => {
+        const answer = await fetch(location.href);
+        if (!answer.ok) throw answer;
+        const news = live(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+        live(document).forEach((old, at) => {
+            const next = news[at];
+            if (!next || old.innerHTML === next.innerHTML) return;
+            const focus = document.activeElement;
+            const link = old.contains(focus) && focus.getAttribute('href');
+            for (const open of old.querySelectorAll('details[open]')) {
+                const same = open.id && next.querySelector('#' + open.id);
+                if (same) same.open = true;
+            }
+            old.replaceChildren(...next.childNodes);
+            for (const a of old.querySelectorAll('a')) {
+                if (link && a.getAttribute('href') === link) a.focus();
+            }
+        });
+    };
+    if (live(document).length) setInterval(() => {
+        if (!document.hidden) refresh().then(() => say(''), () => say('Not up to date: no answer.'));
+    }, 3000);
 })();

@@ -107,16 +107,16 @@ async fn export_tasks(reader: &Reader, filter: &Filter, mut rows: Rows) -> anyho
 }
 
 async fn export_events(reader: &Reader, mut rows: Rows) -> anyhow::Result<()> {
+    // Events go on arriving: without an end of its own it might have none.
+    let last = reader.last_seq().await?;
     let mut after = 0;
     rows.begin::<Event>()?;
-    loop {
+    while after < last {
         let feed = reader.feed(after, PAGE_MAX, 0).await?;
-        if feed.events.is_empty() {
-            return Ok(rows.end()?);
-        }
         rows.write(&feed.events)?;
-        after = feed.last_seq;
+        after = feed.last_seq.max(after + 1);
     }
+    Ok(rows.end()?)
 }
 
 impl To {

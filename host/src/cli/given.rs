@@ -19,7 +19,7 @@ pub(super) struct Given {
 impl Given {
     /// The settings of the file, and over them those of the environment.
     pub(super) fn read(&self) -> anyhow::Result<Settings> {
-        let environment = Settings::from_env();
+        let environment = environment()?;
         let Some(path) = &self.settings else {
             return Ok(environment);
         };
@@ -46,12 +46,17 @@ impl Given {
 
 /// A name in the environment that nothing reads is misspelt: what it meant to
 /// turn on is off.
-pub(super) fn warn_of_misspelt() {
-    for name in Settings::from_env().names() {
+pub(super) fn warn_of_misspelt() -> anyhow::Result<()> {
+    for name in environment()?.names() {
         if !super::is_known(name) {
             tracing::warn!("`{name}` is set, but is no setting");
         }
     }
+    Ok(())
+}
+
+fn environment() -> anyhow::Result<Settings> {
+    Settings::from_env().map_err(|name| anyhow::anyhow!("the value of `{name}` is not UTF-8"))
 }
 
 /// The values of all settings, or what is wrong with them.

@@ -36,6 +36,9 @@ impl Logging {
             .map_err(|error| anyhow::anyhow!("`--log {}`: {error}", self.log))?;
         let lines = tracing_subscriber::fmt()
             .with_env_filter(filter)
+            // Which would panic where the line itself could not be written: a
+            // log that nobody reads must not cost a notification.
+            .log_internal_errors(false)
             .with_writer(std::io::stderr);
         match self.log_format {
             Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),

@@ -181,6 +181,28 @@ impl Reader {
         self.get(&format!("/events{query}")).await
     }
 
+    /// The number of the last event there is, or 0. The feed tells only what comes
+    /// after a number: some forty questions find the end of a million events.
+    pub(super) async fn last_seq(&self) -> Result<u64, ClientError> {
+        let mut last = 0_u64;
+        let mut step = 1_u64;
+        let mut none_after = None;
+        loop {
+            // Ever further on until nothing follows, then half way back.
+            let at = match none_after {
+                None => last.saturating_add(step),
+                // An event that arrived meanwhile is beyond the end.
+                Some(end) if last >= end => return Ok(last),
+                Some(end) => last + (end - last) / 2,
+            };
+            step = step.saturating_mul(2);
+            match self.feed(at, 1, 0).await?.events.last() {
+                Some(event) => last = event.known.seq,
+                None => none_after = Some(at),
+            }
+        }
+    }
+
     async fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
         let mut request = Request::new(Full::<Bytes>::default());
         *request.uri_mut() = self.client.uri(target)?;

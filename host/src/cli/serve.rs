@@ -110,7 +110,7 @@ impl Serve {
             address => Some(listen(address).await?),
         };
         let address = listener.local_addr()?;
-        warn_of_misspelt();
+        warn_of_misspelt()?;
         let mut settings = self.given.read()?;
         let made_token = made_read_token(&mut settings, address)?;
         // The host reads bodies before the component does, under the same limit,

@@ -52,7 +52,7 @@ impl Tail {
         let mut after = match self.after {
             Some(after) => after,
             None if self.from_start => 0,
-            None => last_seq(&reader).await?,
+            None => reader.last_seq().await?,
         };
         // Whoever cannot be reached at all is misspelt rather than away.
         let mut feed = reader.feed(after, PAGE_MAX, 0).await?;
@@ -107,28 +107,6 @@ async fn next(reader: &Reader, after: u64) -> Result<Feed, ClientError> {
                 retry = (retry * 2).min(LAST_RETRY);
             }
             Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The number of the last event there is, or 0. The feed tells only what comes
-/// after a number: some forty questions find the end of a million events.
-async fn last_seq(reader: &Reader) -> Result<u64, ClientError> {
-    let mut last = 0_u64;
-    let mut step = 1_u64;
-    let mut none_after = None;
-    loop {
-        // Ever further on until nothing follows, then half way back.
-        let at = match none_after {
-            None => last.saturating_add(step),
-            // An event that arrived meanwhile is beyond the end.
-            Some(end) if last >= end => return Ok(last),
-            Some(end) => last + (end - last) / 2,
-        };
-        step = step.saturating_mul(2);
-        match reader.feed(at, 1, 0).await?.events.last() {
-            Some(event) => last = event.known.seq,
-            None => none_after = Some(at),
         }
     }
 }

@@ -170,7 +170,10 @@ impl SqliteJournal {
         // One token: a checkpoint that is due is due once.
         let (wake, woken) = mpsc::sync_channel(1);
         let writer = Writer {
-            presence: Presence::of(&path),
+            presence: Presence::of(&path).map_err(|source| OpenError::Folder {
+                folder: path.parent().unwrap_or(Path::new("/")).to_owned(),
+                source,
+            })?,
             path: path.clone(),
             queue: queue.clone(),
             connection: Some(connection),

@@ -89,7 +89,7 @@ fn complete(connection: &Connection, pragma: &str, counters: &Counters) -> bool 
             true
         }
         Ok(true) => {
-            tracing::warn!("a reader keeps the journal's log from starting over");
+            tracing::warn!("a reader or a checkpoint keeps the journal's log from starting over");
             false
         }
         Err(error) => {

@@ -1,7 +1,8 @@
 //! Where a page ends, as the opaque text that the caller brings back.
 //!
 //! A cursor is the sort key of the last row of its page, never a position:
-//! rows that come, go or move do not shift it.
+//! rows that come, go or move do not shift it. It goes into a request's target,
+//! so that it is short: for ids, which may be any text, it has their row.
 
 use std::fmt::Write as _;
 
@@ -15,8 +16,8 @@ const SEPARATOR: char = '.';
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct TaskKey {
     pub(super) occurred_at_ms: i64,
-    pub(super) app_id: String,
-    pub(super) task_id: String,
+    /// Which row it is; its ids never change.
+    pub(super) id: i64,
 }
 
 /// The last row of a page of a task's history.
@@ -29,29 +30,20 @@ pub(super) struct EventKey {
 
 impl TaskKey {
     pub(super) fn encode(&self, order: TaskOrder) -> String {
-        let Self {
-            occurred_at_ms,
-            app_id,
-            task_id,
-        } = self;
+        let Self { occurred_at_ms, id } = self;
         join(
             kind(order),
-            &[
-                &occurred_at_ms.to_be_bytes(),
-                app_id.as_bytes(),
-                task_id.as_bytes(),
-            ],
+            &[&occurred_at_ms.to_be_bytes(), &id.to_be_bytes()],
         )
     }
 
     /// A cursor of the other order is none of this one.
     pub(super) fn decode(text: &str, order: TaskOrder) -> Result<Self, Error> {
         let parse = || {
-            let [occurred_at_ms, app_id, task_id] = split(text, kind(order))?;
+            let [occurred_at_ms, id] = split(text, kind(order))?;
             Some(Self {
                 occurred_at_ms: number(&occurred_at_ms)?,
-                app_id: String::from_utf8(app_id).ok()?,
-                task_id: String::from_utf8(task_id).ok()?,
+                id: number(&id)?,
             })
         };
         parse().ok_or_else(|| invalid("tasks"))
@@ -156,8 +148,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn task_keys_come_back(occurred_at_ms: i64, app_id: String, task_id: String) {
-            let key = TaskKey { occurred_at_ms, app_id, task_id };
+        fn task_keys_come_back(occurred_at_ms: i64, id: i64) {
+            let key = TaskKey { occurred_at_ms, id };
             let text = key.encode(TaskOrder::Newest);
             prop_assert_eq!(TaskKey::decode(&text, TaskOrder::Newest).unwrap(), key);
             prop_assert!(TaskKey::decode(&text, TaskOrder::Oldest).is_err());

@@ -11,36 +11,51 @@ use std::path::{Path, PathBuf};
 /// Which file a path leads to: its device and its number there.
 type Identity = (u64, u64);
 
-/// The database and its log, as they were when a commit last went well.
+/// The database and its log, as they were when they were opened.
 pub(super) struct Presence {
-    files: [(PathBuf, Option<Identity>); 2],
+    database: (PathBuf, Identity),
+    /// Unknown while there is none.
+    log: (PathBuf, Option<Identity>),
 }
 
 impl Presence {
-    /// Nothing was seen yet.
-    pub(super) fn of(database: &Path) -> Self {
+    /// That of a database which was just opened.
+    pub(super) fn of(database: &Path) -> io::Result<Self> {
         let mut log = OsString::from(database);
         log.push("-wal");
-        Self {
-            files: [(database.to_owned(), None), (log.into(), None)],
+        let log = PathBuf::from(log);
+        Ok(Self {
+            database: (database.to_owned(), identity(database)?),
+            log: (log.clone(), identity(&log).ok()),
+        })
+    }
+
+    /// Remembers the log as it is, unless one is remembered.
+    pub(super) fn note_log(&mut self) {
+        if self.log.1.is_none() {
+            self.renew_log();
         }
     }
 
-    /// Remembers the files as they are, where none was remembered.
-    pub(super) fn note(&mut self) {
-        for (path, known) in &mut self.files {
-            if known.is_none() {
-                *known = identity(path).ok();
-            }
-        }
+    /// Remembers the log that a new connection writes.
+    pub(super) fn renew_log(&mut self) {
+        self.log.1 = identity(&self.log.0).ok();
+    }
+
+    /// Whether the database is still the one that was opened.
+    pub(super) fn has_database(&self) -> bool {
+        let (path, known) = &self.database;
+        identity(path).ok() == Some(*known)
     }
 
     /// A file that is not there any more, or is another one now.
     pub(super) fn missing(&self) -> Option<&Path> {
-        self.files.iter().find_map(|(path, known)| {
-            let gone = known.is_some_and(|known| identity(path).ok() != Some(known));
-            gone.then_some(path.as_path())
-        })
+        if !self.has_database() {
+            return Some(&self.database.0);
+        }
+        let (path, known) = &self.log;
+        let gone = known.is_some_and(|known| identity(path).ok() != Some(known));
+        gone.then_some(path)
     }
 }
 

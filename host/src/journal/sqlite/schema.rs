@@ -15,7 +15,7 @@ const APPLICATION_ID: i32 = 0x6274_6a6c;
 const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// How long a write waits for another process's lock on the file. Short
-/// enough that two such waits fit in the receiver's ten seconds.
+/// enough that two such waits fit into the time of a request.
 const WRITER_BUSY_MS: u64 = 4_000;
 /// How long a read waits; in WAL mode only recovery and clean-up lock readers.
 const READER_BUSY_MS: u64 = 1_000;

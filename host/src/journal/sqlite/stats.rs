@@ -22,7 +22,7 @@ pub struct Stats {
     pub commits: u64,
     /// Transactions that failed; all their writes were answered so.
     pub failed_commits: u64,
-    /// Events and rejects recorded, and probes.
+    /// Events and rejects recorded.
     pub recorded: u64,
     /// Events that were there before.
     pub duplicates: u64,
@@ -52,11 +52,12 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Counts a commit.
-    pub(super) fn committed(&self, outcomes: &[Appended], totals: &Totals) {
+    /// Counts a commit; what probes came to is among its outcomes.
+    pub(super) fn committed(&self, outcomes: &[Appended], probes: u64, totals: &Totals) {
         let count = |kind| outcomes.iter().filter(|outcome| **outcome == kind).count() as u64;
         self.commits.fetch_add(1, Relaxed);
-        self.recorded.fetch_add(count(Appended::Recorded), Relaxed);
+        self.recorded
+            .fetch_add(count(Appended::Recorded) - probes, Relaxed);
         self.duplicates
             .fetch_add(count(Appended::Duplicate), Relaxed);
         self.replays.fetch_add(count(Appended::Replayed), Relaxed);

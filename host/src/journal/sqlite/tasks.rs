@@ -1,5 +1,6 @@
 //! Reading tasks.
 
+use batchtask_guest::journal::StatusCounts;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -125,18 +126,17 @@ impl Listing {
         let (enter, beyond) = match self.order {
             TaskOrder::Newest => (
                 "occurred_at_ms <= ?",
-                "(occurred_at_ms < ? OR (app_id, task_id) > (?, ?))",
+                "(occurred_at_ms < ? OR (app_id, task_id) > \
+                 (SELECT app_id, task_id FROM tasks WHERE id = ?))",
             ),
             TaskOrder::Oldest => (
                 "occurred_at_ms >= ?",
-                "(occurred_at_ms > ? OR (app_id, task_id) > (?, ?))",
+                "(occurred_at_ms > ? OR (app_id, task_id) > \
+                 (SELECT app_id, task_id FROM tasks WHERE id = ?))",
             ),
         };
         self.and(enter, [instant]);
-        self.and::<Value, 3>(
-            beyond,
-            [instant.into(), key.app_id.into(), key.task_id.into()],
-        );
+        self.and(beyond, [instant, key.id]);
     }
 
     fn and<V: Into<Value>, const N: usize>(&mut self, condition: &'static str, values: [V; N]) {
@@ -151,15 +151,24 @@ impl Listing {
         self.values.push(page.rows().into());
         let mut statement = connection.prepare_cached(&self.sql)?;
         let mut rows = statement.query(params_from_iter(&self.values))?;
+        let mut last = 0;
         while let Some(row) = rows.next()? {
             if page.is_full() {
                 break;
             }
-            let task = complete(connection, row.get(0)?, from_row(row)?)?;
+            last = row.get(0)?;
+            let task = complete(connection, last, from_row(row)?)?;
             let bytes = bytes(&task);
             page.push(task, bytes);
         }
-        let (tasks, next) = page.finish(|task| key(task).encode(self.order));
+        let (tasks, next) = page.finish(|task| {
+            let occurred_at_ms = saturated(task.occurred_at_ms);
+            TaskKey {
+                occurred_at_ms,
+                id: last,
+            }
+            .encode(self.order)
+        });
         Ok(TaskPage { tasks, next })
     }
 }
@@ -174,26 +183,29 @@ pub(super) fn summarize(
 ) -> rusqlite::Result<Summary> {
     let sql = "SELECT status, rank, count(*), sum(last_received_at_ms < ?1) \
                FROM tasks INDEXED BY tasks_by_rank GROUP BY rank, status ORDER BY rank, status";
-    let mut stale = 0;
-    let statuses = connection
-        .prepare_cached(sql)?
-        .query_map([saturated(stale_before_ms)], |row| {
-            let (status, rank, tasks) = (row.get(0)?, row.get(1)?, unsigned(row.get(2)?));
-            if rank <= OPEN_RANK_MAX {
-                stale += unsigned(row.get(3)?);
-            }
-            Ok(StatusCount {
-                status,
-                rank,
-                tasks,
-            })
-        })?
-        .collect::<Result<_, _>>()?;
+    let (mut counts, mut stale) = (StatusCounts::default(), 0);
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([saturated(stale_before_ms)])?;
+    while let Some(row) = rows.next()? {
+        let (status, rank) = (row.get_ref(0)?.as_str()?, row.get(1)?);
+        counts.add(rank, status, unsigned(row.get(2)?));
+        if rank <= OPEN_RANK_MAX {
+            stale += unsigned(row.get(3)?);
+        }
+    }
     let last: Option<i64> = connection
         .prepare_cached("SELECT last_received_at_ms FROM totals")?
         .query_row([], |row| row.get(0))?;
     Ok(Summary {
-        statuses,
+        statuses: counts
+            .finish()
+            .into_iter()
+            .map(|count| StatusCount {
+                status: count.status,
+                rank: count.rank,
+                tasks: count.tasks,
+            })
+            .collect(),
         last_received_at_ms: last.map(unsigned),
         stale: Some(stale),
     })
@@ -273,14 +285,6 @@ fn request_ids(connection: &Connection, id: i64) -> rusqlite::Result<Vec<String>
             |row| row.get(0),
         )?
         .collect()
-}
-
-fn key(task: &Task) -> TaskKey {
-    TaskKey {
-        occurred_at_ms: saturated(task.occurred_at_ms),
-        app_id: task.app_id.clone(),
-        task_id: task.task_id.clone(),
-    }
 }
 
 /// About how many bytes a task takes on a page.

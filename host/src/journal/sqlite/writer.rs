@@ -16,7 +16,7 @@ use super::checkpoint;
 use super::presence::Presence;
 use super::queue::Queue;
 use super::record::{self, Totals};
-use super::schema;
+use super::schema::{self, OpenError};
 use super::stats::{Counters, Observer};
 use super::values::{CheckedEvent, CheckedNonce, CheckedReject, ROW_OVERHEAD_BYTES, failure};
 use crate::journal::{Appended, Error};
@@ -145,7 +145,8 @@ impl Writer {
             return result.map(|batch| batch.outcomes);
         };
         self.totals = batch.totals;
-        self.counters.committed(&batch.outcomes, &self.totals);
+        self.counters
+            .committed(&batch.outcomes, batch.probes, &self.totals);
         self.last_seq
             .send_if_modified(|seq| std::mem::replace(seq, batch.last_seq) != batch.last_seq);
         if let Some(observer) = &self.observer {
@@ -171,7 +172,7 @@ impl Writer {
             self.connection = Some(connection);
         }
         result.map_err(|error| self.unwritable(&error))?;
-        self.presence.note();
+        self.presence.note_log();
         Ok(batch)
     }
 
@@ -183,7 +184,7 @@ impl Writer {
         };
         let path = path.display();
         let error = format!("`{path}` was removed or replaced while it was in use");
-        // The next batch opens what is there then.
+        // The next batch opens it again, if it is back by then.
         self.connection = None;
         Err(Error::Unavailable(error))
     }
@@ -213,12 +214,17 @@ impl Writer {
     fn reconnect(&mut self) -> Result<Connection, Error> {
         let mut connection =
             schema::reopen(&self.path).map_err(|error| Error::Unavailable(error.to_string()))?;
+        if !self.presence.has_database() {
+            // Another journal knows other duplicates, and those who read would
+            // still read the one before.
+            let path = self.path.clone();
+            return Err(Error::Unavailable(OpenError::Replaced { path }.to_string()));
+        }
         let totals = Totals::load(&connection).map_err(|error| self.unwritable(&error))?;
         checkpoint::watch(&mut connection, &self.counters)
             .map_err(|error| self.unwritable(&error))?;
         self.totals = totals;
-        // The log went with the connection before, and is a new file now.
-        self.presence = Presence::of(&self.path);
+        self.presence.renew_log();
         Ok(connection)
     }
 
@@ -273,6 +279,8 @@ fn still_sound(connection: &Connection, error: &rusqlite::Error) -> bool {
 struct Batch {
     totals: Totals,
     outcomes: Vec<Appended>,
+    /// How many of the outcomes are of probes.
+    probes: u64,
     last_seq: u64,
     nonces_stored: u64,
     /// The earliest arrival: what expired by then has expired for all.
@@ -284,6 +292,7 @@ impl Batch {
         Self {
             totals,
             outcomes: Vec::new(),
+            probes: 0,
             last_seq: 0,
             nonces_stored: 0,
             now_ms: i64::MAX,
@@ -327,7 +336,10 @@ impl Batch {
                 record::reject(connection, &mut self.totals, &reject, max_bytes)?;
                 Ok(Appended::Recorded)
             }
-            Write::Probe => Ok(Appended::Recorded),
+            Write::Probe => {
+                self.probes += 1;
+                Ok(Appended::Recorded)
+            }
             #[cfg(test)]
             Write::Hook(hook) => {
                 hook(connection);

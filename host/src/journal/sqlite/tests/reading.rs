@@ -90,6 +90,25 @@ async fn a_cursor_stays_where_it_is_while_tasks_move() {
 }
 
 #[tokio::test]
+async fn a_cursor_is_short_whatever_the_ids() {
+    let journal = Fixture::new();
+    for task in ["b", "a", "c"] {
+        journal
+            .record(event(&task.repeat(20_000), "Success", 1))
+            .await;
+    }
+    let query = TaskQuery {
+        limit: 1,
+        ..all_tasks()
+    };
+    let page = journal.list_tasks(query.clone()).await.unwrap();
+    assert!(page.next.unwrap().len() < 100);
+    let ids = all_pages(&journal, query).await;
+    let first: Vec<_> = ids.iter().map(|id| &id[..1]).collect();
+    assert_eq!(first, ["a", "b", "c"]);
+}
+
+#[tokio::test]
 async fn a_cursor_of_something_else_is_invalid() {
     let journal = ten_tasks().await;
     let page = journal
