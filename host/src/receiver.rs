@@ -225,8 +225,11 @@ impl Receiver {
 
     /// Makes an instance, and has it check its settings.
     pub async fn check(&self) -> Result<(), BuildError> {
-        let WayIn::Intake(instances) = &self.way_in else {
-            return Ok(());
+        let instances = match &self.way_in {
+            WayIn::Intake(instances) => instances,
+            WayIn::WasiHttp(handler) => {
+                return handler.check().await.map_err(BuildError::Component);
+            }
         };
         let call = instances.call(async |receiver, store| {
             receiver.batchtask_receiver_intake().call_check(store).await

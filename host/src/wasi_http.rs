@@ -31,6 +31,11 @@ impl WasiHttp {
         }
     }
 
+    /// Makes an instance; there is nothing more to ask without a request.
+    pub(crate) async fn check(&self) -> wasmtime::Result<()> {
+        self.instances.call(async |_, _| Ok(())).await
+    }
+
     /// A whole exchange: the request's body is in memory, and so is the
     /// answer's when this returns.
     pub(crate) async fn exchange(

@@ -1,5 +1,6 @@
 //! `batchtask serve`
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,7 +146,8 @@ impl Serve {
         tracing::info!("listening on {scheme}://{address}");
         if let Some(token) = made_token {
             // Not a log line: it is for whoever started the program, once.
-            eprintln!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "\n  Open:  {scheme}://{address}/?token={token}\n  \
                  Read:  curl -H 'Authorization: Bearer {token}' {scheme}://{address}/tasks\n"
             );
