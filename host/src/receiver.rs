@@ -182,7 +182,12 @@ impl Receiver {
     /// Answers a request whose body was read to its end. Never fails: what
     /// goes wrong is an answer too.
     pub async fn exchange(&self, request: Request) -> Response {
-        let answered = tokio::time::timeout(self.request_time, async {
+        self.exchange_within(self.request_time, request).await
+    }
+
+    /// The same, in what is left of a request's time.
+    pub(crate) async fn exchange_within(&self, time: Duration, request: Request) -> Response {
+        let answered = tokio::time::timeout(time, async {
             match &self.way_in {
                 WayIn::Intake(instances) => {
                     let call = instances.call(async |receiver, store| {

@@ -222,7 +222,7 @@ impl Server {
         // Dropped with this future when an HTTP/2 caller breaks off.
         let counted = Counted::in_gauge(&self.metrics.in_flight);
         let (response, read) = match self.in_flight.try_acquire() {
-            Ok(_permit) => self.exchange(request).await,
+            Ok(_permit) => self.exchange(request, started).await,
             Err(_) => (refusal(Refusal::Overloaded, None), None),
         };
         drop(counted);
@@ -242,27 +242,32 @@ impl Server {
     }
 
     /// The answer, and what the caller holds until it has taken it.
-    async fn exchange(&self, request: http::Request<Incoming>) -> (Response, Option<Read>) {
-        let exchange = async {
-            let request = match self.read(request).await {
-                Ok(request) => request,
-                Err(early) => return (early, None),
-            };
-            if request.method == "POST" {
-                return (self.receiver.exchange(request).await, None);
-            }
-            let Some(read) = self.reads.begin() else {
-                return (refusal(Refusal::Overloaded, None), None);
-            };
-            let exchange = self.receiver.exchange(request);
-            let response = self.reads.in_turn(exchange).await;
-            // Only who was let in may take time over an answer.
-            let was_read = response.status == Success::Read.status();
-            (response, was_read.then_some(read))
+    /// The time of a request is shared out among its steps: one timer less for
+    /// each notification than with one around all of them.
+    async fn exchange(
+        &self,
+        request: http::Request<Incoming>,
+        started: Instant,
+    ) -> (Response, Option<Read>) {
+        let request = match self.read(request).await {
+            Ok(request) => request,
+            Err(early) => return (early, None),
         };
-        tokio::time::timeout(self.limits.request_time(), exchange)
-            .await
-            .unwrap_or_else(|_| (refusal(Refusal::Slow, None), None))
+        let is_notification = request.method == "POST";
+        let left = self.limits.request_time().saturating_sub(started.elapsed());
+        let exchange = self.receiver.exchange_within(left, request);
+        if is_notification {
+            return (exchange.await, None);
+        }
+        let Some(read) = self.reads.begin() else {
+            return (refusal(Refusal::Overloaded, None), None);
+        };
+        // Reads also wait for their turn.
+        let response = tokio::time::timeout(left, self.reads.in_turn(exchange)).await;
+        let response = response.unwrap_or_else(|_| refusal(Refusal::Slow, None));
+        // Only who was let in may take time over an answer.
+        let was_read = response.status == Success::Read.status();
+        (response, was_read.then_some(read))
     }
 
     /// The whole request, or the answer to one that cannot be had whole.
@@ -273,7 +278,8 @@ impl Server {
             return Err(refusal(Refusal::BodyTooLarge, None));
         }
         let body = Limited::new(body, self.max_body_bytes).collect();
-        let body = match tokio::time::timeout(self.limits.body_time(), body).await {
+        let (request_time, body_time) = (self.limits.request_time(), self.limits.body_time());
+        let body = match tokio::time::timeout(body_time.min(request_time), body).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 return Err(refusal(Refusal::BodyTooLarge, None));
@@ -281,6 +287,7 @@ impl Server {
             Ok(Err(error)) => {
                 return Err(refusal(Refusal::BodyIncomplete, Some(error.to_string())));
             }
+            Err(_elapsed) if request_time < body_time => return Err(refusal(Refusal::Slow, None)),
             Err(_elapsed) => return Err(refusal(Refusal::BodyTimeout, None)),
         };
         let target = head.uri.path_and_query();
