@@ -49,6 +49,11 @@ impl Client {
         }
     }
 
+    /// One with a connection of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.address)
+    }
+
     /// The same, but an answer must come within this time.
     pub(crate) fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
