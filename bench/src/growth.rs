@@ -136,7 +136,7 @@ pub(crate) fn compact(tables: &[Table]) -> String {
     let first = tables.first().map_or(&[][..], |table| &table.rows);
     let names: Vec<_> = first.iter().map(|(name, _)| *name).collect();
     let mut text = format!(
-        "\n### Connections, bodies, cores\n\n64 connections, bodies of 0.5 kB, all cores, unless said; durable/s, p99 in ms, and how many were\nnot acknowledged.\n\n| | {} |\n|---{}|\n",
+        "\n### Connections, bodies, cores\n\n64 connections, bodies of 0.5 kB, all cores, unless said; durable/s, p99 in ms, and how many were\nnot acknowledged: 64 MiB may wait for the journal, more is a 503.\n\n| | {} |\n|---{}|\n",
         names.join(" | "),
         "|---".repeat(names.len())
     );

@@ -50,7 +50,7 @@ enum Command {
     /// The same load with more events, connections, bytes and cores; goes to
     /// `bench/growth.md` and `bench/growth.svg`
     Growth {
-        /// How many events the fuller journal has; it takes 1.2 kB each, and
+        /// How many events the fuller journal has; it takes 1 kB each, and
         /// stays in `target/bench` for the next time
         #[arg(long, default_value_t = 10_000_000)]
         events: u64,

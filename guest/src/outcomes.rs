@@ -142,6 +142,15 @@ impl Problem {
         self
     }
 
+    /// Tells the caller what only the operator is told: whoever may read is one,
+    /// and most hosts have no log of it.
+    pub fn told(mut self: Box<Self>) -> Box<Self> {
+        if let Some(text) = self.operator.take() {
+            self.detail = text;
+        }
+        self
+    }
+
     /// The answer, as `application/problem+json`.
     pub fn into_response(self) -> Response {
         let mut response = respond(

@@ -95,7 +95,8 @@ impl<J: Journal> Receiver<'_, J> {
             (Route::Quarantine, view) => self.quarantine(parameters, view, query),
             (Route::Summary, _) => self.summary(parameters),
             (Route::Description, _) => reads::description(parameters, &request.headers),
-        }?;
+        }
+        .map_err(Problem::told)?;
         // Nobody asks twice for the same part of the feed.
         Ok(match is_feed {
             true => response,

@@ -46,7 +46,12 @@ async fn a_failed_write_is_a_503() {
 async fn a_bucket_that_is_not_granted_is_a_503() {
     let store = Store::named("other");
     let spin = spin(&store).await;
-    suite::is_unavailable(&mut spin.client()).await;
+    let why = "is it in the component's `key_value_stores`?";
+    let sender = suite::is_unavailable(&mut spin.client()).await;
+    assert!(!sender.text().contains(why));
+    let reader = spin.client().get("/tasks").await;
+    reader.expect(503, "journal-unavailable");
+    assert!(reader.text().contains(why), "{}", reader.text());
 }
 
 #[tokio::test]
