@@ -18,9 +18,8 @@ use tokio::time::interval;
 use crate::support::host::{Host, QUIET, READ_TOKEN, Setup};
 use crate::support::ledger::Ledger;
 use crate::support::load::push_at_rate;
-use crate::support::metrics::Metrics;
 use crate::support::notifications::Notification;
-use crate::support::{EXAMPLE, PATIENCE, scale};
+use crate::support::{EXAMPLE, scale};
 
 /// How many events are there to read, and how long each is.
 const EVENTS: u64 = 100;
@@ -63,13 +62,6 @@ async fn connect(address: SocketAddr) -> TcpStream {
     socket.connect(address).await.unwrap()
 }
 
-/// Waits until the host has counted such.
-async fn until(host: &Host, is_such: impl Fn(&Metrics) -> bool) {
-    let counted = async { while !is_such(&host.metrics().await) {} };
-    let counted = tokio::time::timeout(PATIENCE, counted).await;
-    counted.expect("the host comes to count such");
-}
-
 /// Readers hold what they read until they have taken it; one too many is told
 /// so at once, and notifications are taken all the while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,7 +80,7 @@ async fn one_read_too_many_is_a_503_at_once_and_pushes_go_on() {
     }
     // Seen again and again, it is not about to change.
     for _ in 0..20 {
-        until(&host, |metrics| {
+        host.counts(|metrics| {
             metrics.value("batchtask_reads") == 2.0
                 && metrics.value("batchtask_in_flight_requests") == 0.0
         })
@@ -106,7 +98,8 @@ async fn one_read_too_many_is_a_503_at_once_and_pushes_go_on() {
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(host.metrics().await.value("batchtask_reads"), 2.0);
     drop(readers);
-    until(&host, |metrics| metrics.value("batchtask_reads") == 0.0).await;
+    host.counts(|metrics| metrics.value("batchtask_reads") == 0.0)
+        .await;
     client.read("/tasks?limit=1").await;
     client.post(EXAMPLE).await.expect(200, "recorded");
 }

@@ -1,5 +1,6 @@
 //! A bad setting stops the start, by name.
 
+use crate::support::EXAMPLE;
 use crate::support::host::Setup;
 
 /// Starts the host without its arguments, so that variables count instead.
@@ -16,6 +17,8 @@ fn a_bad_setting_stops_the_start_and_is_named() {
         ("BATCHTASK_READ_TOKEN", "short", "not shown"),
         ("BATCHTASK_PATH_SECRET", "a/b/c/d/e/f/g/h/i/j", "not shown"),
         ("BATCHTASK_INSTANCE_REUSE", "0", "--instance-reuse"),
+        ("BATCHTASK_MAX_IN_FLIGHT", "0", "--max-in-flight"),
+        ("BATCHTASK_REQUEST_SECONDS", "0", "--request-seconds"),
         ("BATCHTASK_LOG_FORMAT", "xml", "--log-format"),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -39,6 +42,22 @@ fn every_bad_setting_is_named_at_once() {
     for name in ["BATCHTASK_UNPROCESSABLE", "BATCHTASK_MAX_BODY_BYTES"] {
         assert!(said.contains(name), "{said}");
     }
+}
+
+/// Without it only the start takes longer.
+#[tokio::test]
+async fn a_cache_folder_that_cannot_be_made_is_done_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path());
+    let journal = format!("sqlite:{}", setup.journal().display());
+    let setup = setup
+        .variable(("BATCHTASK_LISTEN", "127.0.0.1:0"))
+        .variable(("BATCHTASK_JOURNAL", &journal))
+        .variable(("BATCHTASK_CACHE_DIR", "/dev/null/cache"));
+    let host = setup.under(ARGUMENTS_DROPPED).start();
+    host.says(|line| line.contains("compiled code is not kept"))
+        .await;
+    host.client().post(EXAMPLE).await.expect(200, "recorded");
 }
 
 #[test]

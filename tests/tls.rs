@@ -23,8 +23,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::EXAMPLE;
-use crate::support::host::{Host, QUIET, Setup};
+use crate::support::host::{Host, QUIET, READ_TOKEN, Setup};
 use crate::support::ledger::Ledger;
+use crate::support::metrics::Metrics;
 use crate::support::notifications::Notification;
 
 const NAME: &str = "receiver.example.com";
@@ -145,6 +146,26 @@ async fn post_http2(sender: &mut Sender, body: String) -> (StatusCode, String) {
     let status = answer.status();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// hyper drops what it was about to answer.
+#[tokio::test]
+async fn a_request_that_is_broken_off_is_not_in_flight_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    self_signed(folder.path());
+    let host = setup(folder.path()).with_admin().start();
+    let caller = Caller::trusting(&folder.path().join("ca.pem")).speaking("h2");
+    let mut sender = http2(caller.connect(host.address()).await.unwrap()).await;
+    let request = Request::get(format!("https://{NAME}/events?after=0&wait=5"))
+        .version(Version::HTTP_2)
+        .header("authorization", format!("Bearer {READ_TOKEN}"))
+        .body(Full::default())
+        .unwrap();
+    let answer = tokio::spawn(sender.send_request(request));
+    let in_flight = |metrics: &Metrics| metrics.value("batchtask_in_flight_requests");
+    host.counts(|metrics| in_flight(metrics) == 1.0).await;
+    answer.abort();
+    host.counts(|metrics| in_flight(metrics) == 0.0).await;
 }
 
 #[tokio::test]

@@ -264,6 +264,13 @@ impl Host {
         Metrics::read(&mut self.admin()).await
     }
 
+    /// Waits until it has counted such.
+    pub(crate) async fn counts(&self, is_such: impl Fn(&Metrics) -> bool) {
+        let counted = async { while !is_such(&self.metrics().await) {} };
+        let counted = tokio::time::timeout(PATIENCE, counted).await;
+        counted.expect("the host comes to count such");
+    }
+
     /// Waits until one of its lines is such, and returns that line.
     pub(crate) async fn says(&self, is_such: impl Fn(&str) -> bool) -> String {
         let mut lines = self.process.lines.subscribe();

@@ -267,6 +267,7 @@ async fn a_probe_commits() {
     let journal = Fixture::new();
     journal.probe().await.unwrap();
     assert_eq!(journal.stats().commits, 1);
+    assert_eq!(journal.stats().recorded, 0);
     assert!(journal.stats().wal_bytes > 0);
     journal.close();
     assert!(matches!(journal.probe().await, Err(Error::Unavailable(_))));
