@@ -58,9 +58,12 @@ impl StatusCounts {
             .counts
             .binary_search_by(|count| (count.rank, count.status.as_str()).cmp(&place));
         let has_room = self.counts.len() < Self::LISTED && status.len() <= Self::STATUS_BYTES;
-        match found.map(|at| self.counts.get_mut(at)) {
-            Ok(Some(count)) => count.tasks = count.tasks.saturating_add(tasks),
-            Ok(None) => {}
+        match found {
+            Ok(at) => {
+                if let Some(count) = self.counts.get_mut(at) {
+                    count.tasks = count.tasks.saturating_add(tasks);
+                }
+            }
             Err(at) if has_room || status.is_empty() || Status::of(status) != Status::Unknown => {
                 let status = status.into();
                 let count = StatusCount {

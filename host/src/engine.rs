@@ -48,16 +48,14 @@ pub(crate) fn engine(
 /// then only the start takes longer.
 fn cache(directory: &Path) -> Option<Cache> {
     let mut config = CacheConfig::new();
-    let cache = std::path::absolute(directory).map(|directory| {
+    let directory = std::path::absolute(directory).map_err(wasmtime::Error::from);
+    let cache = directory.and_then(|directory| {
         config.with_directory(directory);
         Cache::new(config)
     });
-    match cache {
-        Ok(Ok(cache)) => return Some(cache),
-        Ok(Err(error)) => tracing::warn!("compiled code is not kept: {error:#}"),
-        Err(error) => tracing::warn!("compiled code is not kept: {error}"),
-    }
-    None
+    cache
+        .inspect_err(|error| tracing::warn!("compiled code is not kept: {error:#}"))
+        .ok()
 }
 
 /// Ends every slice of time, for as long as the engine is there.

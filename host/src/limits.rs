@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 
 /// The limits of a host. Beyond one, the answer comes at once: 408, 413, 431
 /// or 503, or the end of the connection.
@@ -12,35 +13,35 @@ use clap::Args;
 pub struct Limits {
     /// Connections open at once; one more is answered 503 and closed, with TLS
     /// only closed
-    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_CONNECTIONS", default_value_t = Self::DEFAULT.max_connections, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_CONNECTIONS", default_value_t = Self::DEFAULT.max_connections, value_parser = some())]
     pub max_connections: usize,
     /// Requests being read or answered at once; one more is answered 503
-    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_IN_FLIGHT", default_value_t = Self::DEFAULT.max_in_flight, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_IN_FLIGHT", default_value_t = Self::DEFAULT.max_in_flight, value_parser = some())]
     pub max_in_flight: usize,
     /// Reads at once, each until its answer was taken; one more is answered 503,
     /// so that readers never keep notifications waiting
-    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_READS", default_value_t = Self::DEFAULT.max_reads, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    #[arg(long, value_name = "N", env = "BATCHTASK_MAX_READS", default_value_t = Self::DEFAULT.max_reads, value_parser = some())]
     pub max_reads: usize,
     /// Bytes of a request's header; more are answered 431
-    #[arg(long, value_name = "N", env = "BATCHTASK_HEADER_BYTES", default_value_t = Self::DEFAULT.header_bytes, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(8192..))]
+    #[arg(long, value_name = "N", env = "BATCHTASK_HEADER_BYTES", default_value_t = Self::DEFAULT.header_bytes, value_parser = RangedU64ValueParser::<usize>::new().range(8192..))]
     pub header_bytes: usize,
     /// Seconds from the first byte of a header to its last, and for a TLS
     /// handshake
-    #[arg(long, value_name = "S", env = "BATCHTASK_HEADER_SECONDS", default_value_t = Self::DEFAULT.header_seconds, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "S", env = "BATCHTASK_HEADER_SECONDS", default_value_t = Self::DEFAULT.header_seconds, value_parser = a_time())]
     pub header_seconds: u32,
     /// Seconds that a connection may be silent between requests; with HTTP/2,
     /// that it may leave a ping unanswered
-    #[arg(long, value_name = "S", env = "BATCHTASK_IDLE_SECONDS", default_value_t = Self::DEFAULT.idle_seconds, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "S", env = "BATCHTASK_IDLE_SECONDS", default_value_t = Self::DEFAULT.idle_seconds, value_parser = a_time())]
     pub idle_seconds: u32,
     /// Seconds for a body to arrive; after them the answer is 408
-    #[arg(long, value_name = "S", env = "BATCHTASK_BODY_SECONDS", default_value_t = Self::DEFAULT.body_seconds, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "S", env = "BATCHTASK_BODY_SECONDS", default_value_t = Self::DEFAULT.body_seconds, value_parser = a_time())]
     pub body_seconds: u32,
     /// Seconds from the end of the header to the answer, the body included;
     /// after them it is 503. The platform waits for 15
-    #[arg(long, value_name = "S", env = "BATCHTASK_REQUEST_SECONDS", default_value_t = Self::DEFAULT.request_seconds, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "S", env = "BATCHTASK_REQUEST_SECONDS", default_value_t = Self::DEFAULT.request_seconds, value_parser = a_time())]
     pub request_seconds: u32,
     /// Seconds in which a caller must take some of its answer (HTTP/1.1)
-    #[arg(long, value_name = "S", env = "BATCHTASK_WRITE_SECONDS", default_value_t = Self::DEFAULT.write_seconds, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "S", env = "BATCHTASK_WRITE_SECONDS", default_value_t = Self::DEFAULT.write_seconds, value_parser = a_time())]
     pub write_seconds: u32,
     /// Seconds after a signal to stop for what is in flight to end
     #[arg(long, value_name = "S", env = "BATCHTASK_DRAIN_SECONDS", default_value_t = Self::DEFAULT.drain_seconds)]
@@ -109,6 +110,16 @@ impl Default for Limits {
     fn default() -> Self {
         Self::DEFAULT
     }
+}
+
+/// Without any nothing would be let in; of more no machine has room.
+fn some() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=1_000_000)
+}
+
+/// Without any everything would be too late.
+fn a_time() -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(1..)
 }
 
 fn seconds(count: u32) -> Duration {

@@ -113,8 +113,11 @@ async fn export_events(reader: &Reader, mut rows: Rows) -> anyhow::Result<()> {
     rows.begin::<Event>()?;
     while after < last {
         let feed = reader.feed(after, PAGE_MAX, 0).await?;
+        if feed.events.is_empty() {
+            break;
+        }
         rows.write(&feed.events)?;
-        after = feed.last_seq.max(after + 1);
+        after = feed.last_seq;
     }
     Ok(rows.end()?)
 }
