@@ -9,13 +9,13 @@ use crate::journal::Journal;
 /// `adapters/imported`, which takes both from its host, also exports `intake`,
 /// by [`crate::bindings::export`].
 pub trait Adapter: Journal + Sized + 'static {
-    /// The one there is. An instance of the component may serve one request
+    /// The only value. An instance of the component may serve one request
     /// or many: it keeps nothing in memory that must last.
     const ONE: &'static Self;
 
-    /// The value of a setting, or none to take its default. The answer must
-    /// not change while an instance lives.
-    fn setting(name: &str) -> Option<String>;
+    /// A function that returns the value of a setting, or `None` to take its
+    /// default. Called once in the life of an instance.
+    fn settings() -> impl Fn(&str) -> Option<String>;
 
     /// What is wrong with the settings that only this adapter has, with their
     /// names.

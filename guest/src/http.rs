@@ -1,5 +1,5 @@
-//! The export `wasi:http/incoming-handler`: reads a request whole, asks the
-//! heart, writes the answer whole.
+//! The export `wasi:http/incoming-handler`: checks the head of a request,
+//! reads its body whole, and writes the answer whole.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -12,57 +12,61 @@ use crate::bindings::handler::exports::wasi::http::incoming_handler::Guest;
 use crate::bindings::handler::wasi::http::types::{
     Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
-use crate::bindings::handler::wasi::io::streams::StreamError;
-use crate::intake::{exchange, receiver};
+use crate::bindings::handler::wasi::io::streams::{OutputStream, StreamError};
+use crate::component::receiver;
+use crate::headers::declared_length;
 use crate::outcomes::{Problem, Refusal};
-use crate::receiver::{Receiver, header};
+use crate::receiver::Receiver;
 
-/// The most that one write may hold, in bytes; the host traps on more.
+/// The most that one blocking write may hold, in bytes; hosts trap on more.
 const WRITE_BYTES: usize = 4096;
 
 /// How much is asked of the body at once, in bytes.
 const READ_BYTES: u64 = 64 << 10;
 
 impl<A: Adapter> Guest for A {
-    fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
-        let is_head = matches!(request.method(), Method::Head);
-        let receiver = receiver::<A>();
-        let response = match receiver.and_then(|receiver| read(&request, &receiver)) {
-            Ok(request) => exchange::<A>(request),
+    fn handle(incoming: IncomingRequest, response_out: ResponseOutparam) {
+        let request = Request {
+            method: method_name(incoming.method()),
+            target: incoming.path_with_query().unwrap_or_default(),
+            headers: incoming.headers().entries(),
+            sender_proven: false,
+            body: Vec::new(),
+        };
+        let is_head = request.method == "HEAD";
+        let response = match receiver::<A>() {
+            Ok(receiver) => answer(&incoming, request, &receiver),
             Err(problem) => problem.into_response(),
         };
-        drop(request);
+        drop(incoming);
         write(response, is_head, response_out);
     }
 }
 
-fn read<A: Adapter>(
-    request: &IncomingRequest,
+fn answer<A: Adapter>(
+    incoming: &IncomingRequest,
+    mut request: Request,
     receiver: &Receiver<'_, A>,
-) -> Result<Request, Box<Problem>> {
-    let mut whole = Request {
-        method: method_name(request.method()),
-        target: request.path_with_query().unwrap_or_default(),
-        headers: request.headers().entries(),
-        body: Vec::new(),
+) -> Response {
+    let limit = match receiver.head(&request) {
+        Ok(admission) => admission.max_body_bytes,
+        Err(response) => return *response,
     };
-    if receiver.wants_body(&whole) {
-        whole.body = read_body(request, &whole.headers, receiver.settings.max_body_bytes)?;
+    if limit > 0 {
+        match read_body(incoming, declared_length(&request.headers), limit) {
+            Ok(body) => request.body = body,
+            Err(problem) => return problem.into_response(),
+        }
     }
-    Ok(whole)
+    receiver.exchange(request)
 }
 
-/// The whole body. One that is longer than `limit`, or says it is, is not read
-/// on.
+/// Reads the whole body, at most `limit` bytes.
 fn read_body(
     request: &IncomingRequest,
-    headers: &[(String, Vec<u8>)],
-    limit: usize,
+    declared: Option<u64>,
+    limit: u64,
 ) -> Result<Vec<u8>, Box<Problem>> {
-    let declared = header(headers, "content-length").and_then(|length| length.parse().ok());
-    if declared.is_some_and(|length: usize| length > limit) {
-        return Err(Refusal::BodyTooLarge.into());
-    }
     let incomplete = || Box::<Problem>::from(Refusal::BodyIncomplete);
     let incoming = request.consume().map_err(|()| incomplete())?;
     // Declared after the body and so dropped before it, as the host demands.
@@ -76,48 +80,62 @@ fn read_body(
             Err(StreamError::Closed) => break,
             Err(StreamError::LastOperationFailed(_)) => return Err(incomplete()),
         }
-        if body.len() > limit {
+        if length(&body) > limit {
             return Err(Refusal::BodyTooLarge.into());
         }
     }
     match declared {
-        Some(length) if length != body.len() => Err(incomplete()),
+        Some(declared) if declared != length(&body) => Err(incomplete()),
         _ => Ok(body),
     }
 }
 
-/// Writes the answer. What fails here fails because the caller has gone: there
-/// is nobody left to tell.
+/// Writes the answer. A failure here means that the caller has gone.
 fn write(answer: Response, is_head: bool, out: ResponseOutparam) {
-    let mut headers: Vec<(String, Vec<u8>)> = answer
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name, value.into_bytes()))
-        .collect();
+    let mut headers = Vec::new();
+    for (name, value) in answer.headers {
+        headers.push((name, value.into_bytes()));
+    }
     // Exact, or hosts send chunks. In answer to HEAD it would be that of GET's
     // body, which is not here any more.
     if !is_head {
-        let mut length = String::new();
-        push_decimal(
-            &mut length,
-            u64::try_from(answer.body.len()).unwrap_or(u64::MAX),
-        );
-        headers.push(("content-length".into(), length.into_bytes()));
+        let mut digits = String::new();
+        push_decimal(&mut digits, length(&answer.body));
+        headers.push(("content-length".into(), digits.into_bytes()));
     }
     let fields = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
     let response = OutgoingResponse::new(fields);
     let _ = response.set_status_code(answer.status);
+    // Neither fails the first time.
     let Ok(body) = response.body() else { return };
-    // Before the body: some hosts wait for it.
+    let Ok(stream) = body.write() else { return };
+    // What the stream takes without waiting goes first, so that the host can
+    // send head and body in one packet: with Nagle's algorithm the second
+    // packet would wait 40 ms.
+    let rest = write_now(&stream, &answer.body);
+    // Before any write that waits: some hosts take nothing until then.
     ResponseOutparam::set(out, Ok(response));
-    if let Ok(stream) = body.write() {
-        for piece in answer.body.chunks(WRITE_BYTES) {
-            if stream.blocking_write_and_flush(piece).is_err() {
-                break;
-            }
+    for piece in rest.chunks(WRITE_BYTES) {
+        if stream.blocking_write_and_flush(piece).is_err() {
+            break;
         }
     }
+    drop(stream);
     let _ = OutgoingBody::finish(body, None);
+}
+
+/// Writes what the stream takes without waiting, and returns the rest.
+fn write_now<'a>(stream: &OutputStream, bytes: &'a [u8]) -> &'a [u8] {
+    let room = stream.check_write().unwrap_or_default();
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+    match bytes.split_at_checked(room) {
+        Some((now, rest)) if !now.is_empty() && stream.write(now).is_ok() => rest,
+        _ => bytes,
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 fn method_name(method: Method) -> String {

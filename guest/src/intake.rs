@@ -1,92 +1,61 @@
-//! The export `intake`: one notification, or one buffered HTTP exchange.
+//! The export `intake`: the core in the types of `wit/intake.wit`.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use once_cell::race::OnceBox;
 
 use crate::adapter::Adapter;
 use crate::bindings::exports::batchtask::receiver::intake::{
-    Guest, Outcome, Refusal as WireRefusal, Request, Response,
+    Admission, Decision, Guest, Input, Message, Outcome, Refusal, Request, Response,
 };
-use crate::bindings::handler::wasi::clocks::wall_clock::now;
-use crate::outcomes::{Problem, Refusal, Success};
-use crate::receiver::{Receiver, Sender};
-use crate::settings::Settings;
-
-/// The settings, read once an instance: they do not change while it lives.
-static SETTINGS: OnceBox<Result<Settings, Vec<String>>> = OnceBox::new();
-
-fn settings<A: Adapter>() -> &'static Result<Settings, Vec<String>> {
-    SETTINGS.get_or_init(|| {
-        let checked = A::check().map_err(|wrong| Vec::from([wrong]));
-        checked.and_then(|()| Settings::read(A::setting)).into()
-    })
-}
-
-/// The heart, over what the adapter provides.
-pub(crate) fn receiver<A: Adapter>() -> Result<Receiver<'static, A>, Box<Problem>> {
-    let settings = settings::<A>()
-        .as_ref()
-        .map_err(|wrong| Problem::new(Refusal::Misconfigured, lines(wrong)))?;
-    Ok(Receiver {
-        journal: A::ONE,
-        settings,
-        now_ms: now_ms(),
-    })
-}
-
-/// Lines as one, with a semicolon behind each.
-fn lines(lines: &[String]) -> String {
-    lines.iter().fold(String::new(), |mut all, line| {
-        all.push_str(line);
-        all.push_str("; ");
-        all
-    })
-}
-
-fn now_ms() -> u64 {
-    let now = now();
-    now.seconds
-        .saturating_mul(1000)
-        .saturating_add((now.nanoseconds / 1_000_000).into())
-}
-
-pub(crate) fn exchange<A: Adapter>(request: Request) -> Response {
-    match receiver::<A>() {
-        Ok(receiver) => receiver.exchange(request),
-        Err(problem) => problem.into_response(),
-    }
-}
+use crate::component::{receiver, settings};
+use crate::outcomes::{Problem, Success};
 
 impl<A: Adapter> Guest for A {
-    fn exchange(request: Request) -> Response {
-        exchange::<A>(request)
+    fn head(request: Request) -> Result<Admission, Response> {
+        match receiver::<A>() {
+            Ok(receiver) => receiver.head(&request).map_err(|response| *response),
+            Err(problem) => Err(problem.into_response()),
+        }
     }
 
-    fn accept(body: Vec<u8>) -> Result<Outcome, WireRefusal> {
-        // The caller vouches for the sender.
-        let sender = Sender {
-            proven: true,
-            ..Sender::default()
-        };
-        let taken = receiver::<A>().and_then(|receiver| receiver.take(body, &sender));
-        match taken {
-            Ok(taken) => Ok(match taken.success {
-                Success::Duplicate => Outcome::Duplicate,
-                Success::Quarantined => Outcome::Quarantined,
-                _ => Outcome::Recorded,
-            }),
-            Err(problem) => Err(WireRefusal {
-                status: problem.refusal.status(),
-                type_uri: problem.refusal.type_uri(),
-                detail: problem.detail,
-                pointer: problem.pointer.map(String::from),
-            }),
+    fn decide(input: Input) -> Decision {
+        match (receiver::<A>(), input) {
+            (Ok(receiver), Input::Http(request)) => receiver.decide(request),
+            (Ok(receiver), Input::Message(message)) => {
+                receiver.decide_message(message.source, message.body)
+            }
+            (Err(problem), _) => Decision::Respond(problem.into_response()),
+        }
+    }
+
+    fn exchange(request: Request) -> Response {
+        match receiver::<A>() {
+            Ok(receiver) => receiver.exchange(request),
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    fn accept(message: Message) -> Result<Outcome, Refusal> {
+        let accepted =
+            receiver::<A>().and_then(|receiver| receiver.accept(message.source, message.body));
+        match accepted {
+            Ok(Success::Duplicate) => Ok(Outcome::Duplicate),
+            Ok(Success::Quarantined) => Ok(Outcome::Quarantined),
+            Ok(_) => Ok(Outcome::Recorded),
+            Err(problem) => Err(wire_refusal(*problem)),
         }
     }
 
     fn check() -> Result<(), Vec<String>> {
         settings::<A>().as_ref().map(|_| ()).map_err(Vec::clone)
+    }
+}
+
+fn wire_refusal(problem: Problem) -> Refusal {
+    Refusal {
+        status: problem.refusal.status(),
+        type_uri: problem.refusal.type_uri(),
+        detail: problem.detail,
+        pointer: problem.pointer.map(String::from),
     }
 }

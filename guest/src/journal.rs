@@ -1,21 +1,28 @@
-//! The `journal` import as a trait, so that the heart runs over a host's
-//! journal in the component and over one in memory in tests.
+//! The `journal` import as a trait, so that the core runs over a host's
+//! journal in the component and over one in memory in tests. The bounds that
+//! every journal keeps are here too.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use batchtask_notification::Status;
+use core::ops::RangeInclusive;
 
 pub use crate::bindings::batchtask::receiver::journal::{
-    Appended, Error, Event, EventFlags, HistoryPage, Nonce, QuarantinePage, Quarantined, Reject,
-    StatusCount, Step, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
+    Appended, Class, Error, Event, EventFlags, HistoryPage, Notice, Progress, QuarantinePage,
+    Quarantined, Reject, SignatureUse, Source, StatusCount, Step, StoredEvent, Summary, Task,
+    TaskOrder, TaskPage, TaskQuery,
 };
 
 /// What `wit/journal.wit` promises, function by function.
 pub trait Journal {
     /// Makes an event durable.
-    fn append(&self, event: &Event, nonce: Option<&Nonce>) -> Result<Appended, Error>;
-    /// Keeps what could not be understood.
-    fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error>;
+    fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error>;
+    /// Makes a reject durable.
+    fn quarantine(
+        &self,
+        reject: &Reject,
+        signature: Option<&SignatureUse>,
+    ) -> Result<Appended, Error>;
     /// One task.
     fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error>;
     /// A page of tasks.
@@ -36,6 +43,39 @@ pub trait Journal {
     fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
 }
 
+/// The most items on a page.
+pub const PAGE_ITEMS_MAX: u32 = 500;
+/// A page ends with the item that reaches this many bytes.
+pub const PAGE_BYTES_MAX: usize = 1 << 20;
+/// The most request ids that a task or an event lists.
+pub const REQUEST_IDS_MAX: usize = 16;
+/// A longer request id is stored with its event, but not listed; in bytes.
+pub const REQUEST_ID_BYTES_MAX: usize = 1024;
+/// The most steps in a task's trail.
+pub const TRAIL_STEPS_MAX: usize = 64;
+/// The length of a digest, in bytes: SHA-256.
+pub const DIGEST_BYTES: usize = 32;
+/// The length of a signature: a SHA-256 in hexadecimal.
+pub const SIGNATURE_BYTES: usize = 64;
+
+/// The ranks of the statuses in a class.
+pub const fn ranks(class: Class) -> RangeInclusive<u8> {
+    match class {
+        Class::Open => batchtask_notification::Class::Open.ranks(),
+        Class::Retryable => batchtask_notification::Class::Retryable.ranks(),
+        Class::Final => batchtask_notification::Class::Final.ranks(),
+    }
+}
+
+/// The name of a channel in answers.
+pub const fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Push => "push",
+        Source::Amqp => "amqp",
+        Source::Reconcile => "reconcile",
+    }
+}
+
 /// Counts tasks by status for a [`Summary`], within bounds: a status may be any
 /// text, and there may be as many as there are tasks. The documented ones are
 /// told one by one, and so are the first others.
@@ -46,9 +86,9 @@ pub struct StatusCounts {
 }
 
 impl StatusCounts {
-    /// How many statuses there are before an undocumented one is none to list.
+    /// Undocumented statuses beyond this many are merged.
     pub const LISTED: usize = 32;
-    /// Longer ones, in bytes, are not listed either.
+    /// Undocumented statuses longer than this, in bytes, are merged too.
     pub const STATUS_BYTES: usize = 128;
 
     /// Adds tasks with one status.
@@ -90,6 +130,14 @@ pub fn error_text(error: Error) -> String {
         | Error::Full(text)
         | Error::Unsupported(text)
         | Error::InvalidCursor(text) => text,
+    }
+}
+
+/// Whether the same call may succeed later.
+pub const fn is_retryable(error: &Error) -> bool {
+    match error {
+        Error::Unavailable(_) | Error::Full(_) => true,
+        Error::Unsupported(_) | Error::InvalidCursor(_) => false,
     }
 }
 

@@ -7,7 +7,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use batchtask_notification::push_decimal;
+use batchtask_notification::{hex, push_decimal};
 
 /// A JSON object that is being written.
 pub struct Object {
@@ -126,16 +126,37 @@ impl Object {
         }
     }
 
-    /// A string, escaped. Writing one to memory cannot fail.
+    /// A string, escaped (RFC 8259, section 7).
     fn string(&mut self, value: &str) {
-        let text = serde_json::to_vec(value).unwrap_or_default();
-        self.text.extend_from_slice(&text);
+        self.text.push(b'"');
+        for &byte in value.as_bytes() {
+            let short = match byte {
+                b'"' | b'\\' => byte,
+                b'\n' => b'n',
+                b'\r' => b'r',
+                b'\t' => b't',
+                0x08 => b'b',
+                0x0c => b'f',
+                0..0x20 => b'u',
+                _ => {
+                    self.text.push(byte);
+                    continue;
+                }
+            };
+            self.text.extend_from_slice(&[b'\\', short]);
+            if short == b'u' {
+                self.text.extend_from_slice(b"00");
+                self.text.extend_from_slice(hex(&[byte]).as_bytes());
+            }
+        }
+        self.text.push(b'"');
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn text(members: impl FnOnce(&mut Object)) -> String {
         String::from_utf8(Object::text_of(members)).unwrap()
@@ -173,5 +194,13 @@ mod tests {
             text(|object| object.text("\"", "\\ / \u{0}\u{8}\t\n\u{c}\r\u{1f}\u{7f} é\u{2028}𝄞"));
         let expected = "{\"\\\"\":\"\\\\ / \\u0000\\b\\t\\n\\f\\r\\u001f\u{7f} é\u{2028}𝄞\"}";
         assert_eq!(written, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn a_library_agrees(value in any::<String>()) {
+            let written = text(|object| object.text("a", &value));
+            prop_assert_eq!(written, serde_json::json!({"a": value}).to_string());
+        }
     }
 }

@@ -2,38 +2,27 @@
 //! and where settings come from. A crate of `adapters/` adds that, and is the
 //! component of a world in `wit/`.
 //!
-//! Its heart is one function from a buffered request to a response; everything
-//! else is a shell around it or a room it uses.
+//! Its core decides what to store and what to answer; everything else is a
+//! shell around it or a module it uses.
 //!
-//! - [`receiver`]: the heart: routes a request, checks it, answers it.
-//! - [`sender`]: was this sent by the platform?
+//! - [`receiver`]: the core: routes a request, checks it, decides.
+//! - [`signature`]: was this sent by the platform?
 //! - [`reads`]: the answers to GET, and [`views`], their JSON, written by
 //!   [`json`].
 //! - [`page`]: the same, for people.
-//! - [`routes`]: from a request's target to one of the things there are.
+//! - [`routes`]: from a request's target to a resource; [`headers`] and
+//!   [`percent`]: reading the rest of a request; `text`: joining texts.
 //! - [`outcomes`]: the one table of what a request can come to.
 //! - [`settings`]: the one table of what an operator can decide.
 //! - [`adapter`]: what a component is built over, and [`journal`], the
 //!   interface of that name as a trait.
-//! - `intake`, `http`: the exports, thin shells over the heart.
+//! - `component`: settings and clock of an instance; `intake`, `http`: the
+//!   exports, thin shells over the core.
 //!
 //! The bundled host takes its tables from here too, and its tests run without
 //! wasm.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
-// A trap is a lost notification.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::arithmetic_side_effects,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::string_slice,
-        clippy::unreachable,
-        clippy::unwrap_used
-    )
-)]
 
 extern crate alloc;
 #[cfg(target_arch = "wasm32")]
@@ -43,20 +32,23 @@ pub use batchtask_notification::Class;
 
 pub mod adapter;
 pub mod bindings;
+pub mod headers;
 pub mod journal;
 pub mod json;
 pub mod outcomes;
 pub mod page;
+pub mod percent;
 pub mod reads;
 pub mod receiver;
 pub mod routes;
-pub mod sender;
 pub mod settings;
+pub mod signature;
+mod text;
 pub mod views;
 
+#[cfg(target_arch = "wasm32")]
+mod component;
 #[cfg(target_arch = "wasm32")]
 mod http;
 #[cfg(target_arch = "wasm32")]
 mod intake;
-#[cfg(test)]
-mod testing;

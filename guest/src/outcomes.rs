@@ -8,7 +8,8 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::bindings::exports::batchtask::receiver::intake::{Report, Response};
+use crate::bindings::exports::batchtask::receiver::intake::{Kind, Report, Response};
+use crate::journal::{Error, error_text};
 use crate::json::Object;
 
 macro_rules! outcomes {
@@ -55,17 +56,17 @@ outcomes! {
 outcomes! {
     /// Why a request was not served. Nothing of it was stored.
     Refusal {
-        NotFound         404 "not-found"          "There is nothing here."
-        MethodNotAllowed 405 "method-not-allowed" "This resource does not take this method."
-        NotAcceptable    406 "not-acceptable"     "There is one form of this: with the content coding gzip."
-        Unauthorized     401 "unauthorized"       "The sender or reader is not proven."
+        NotFound         404 "not-found"          "Not found."
+        MethodNotAllowed 405 "method-not-allowed" "Method not allowed here."
+        NotAcceptable    406 "not-acceptable"     "Only available gzip-encoded."
+        Unauthorized     401 "unauthorized"       "Authentication failed."
         MediaType        415 "unsupported-media-type" "A notification is `application/json`, without a content coding."
         BodyTooLarge     413 "body-too-large"     "The body is longer than `BATCHTASK_MAX_BODY_BYTES`."
-        BodyIncomplete   400 "body-incomplete"    "The body ended before it was whole."
+        BodyIncomplete   400 "body-incomplete"    "The body is incomplete."
         NotJson          400 "not-json"           "The body is not JSON (RFC 8259)."
         NotANotification 422 "not-a-notification" "The body is JSON, but no batch-task notification."
-        BadParameter     400 "bad-parameter"      "A query parameter has no valid value."
-        Misconfigured    500 "misconfigured"      "A setting has no valid value; the answer names it."
+        BadParameter     400 "bad-parameter"      "A query parameter is invalid."
+        Misconfigured    500 "misconfigured"      "A setting is invalid; the answer names it."
         Unavailable      503 "journal-unavailable" "The journal could not make it durable. Try again."
         Full             503 "journal-full"       "The journal has no room left."
         Slow             503 "too-slow"           "It took too long. Try again."
@@ -73,6 +74,35 @@ outcomes! {
         BodyTimeout      408 "body-timeout"       "The body did not arrive in time."
         Failed           500 "failed"             "The receiver failed; the log has more."
         Unsupported      501 "journal-unsupported" "The journal of this host cannot do this."
+    }
+}
+
+/// A row of either table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was served.
+    Success(Success),
+    /// It was refused.
+    Refusal(Refusal),
+}
+
+impl Outcome {
+    /// The row with this label.
+    pub fn of(label: &str) -> Option<Self> {
+        let success = Success::ALL.iter().find(|row| row.label() == label);
+        let refusal = || Refusal::ALL.iter().find(|row| row.label() == label);
+        match success {
+            Some(row) => Some(Self::Success(*row)),
+            None => refusal().map(|row| Self::Refusal(*row)),
+        }
+    }
+
+    /// The label of the row.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Success(row) => row.label(),
+            Self::Refusal(row) => row.label(),
+        }
     }
 }
 
@@ -107,6 +137,8 @@ pub struct Problem {
     pub parameter: Option<String>,
     /// The methods that are allowed instead, for a 405.
     pub allow: Option<&'static str>,
+    /// The result of the signature check that it is about, for the report.
+    pub signature: Option<&'static str>,
 }
 
 /// Boxed, as results carry it: a problem is large and rare, and moving it
@@ -133,6 +165,7 @@ impl Problem {
             pointer: None,
             parameter: None,
             allow: None,
+            signature: None,
         }
     }
 
@@ -142,23 +175,62 @@ impl Problem {
         self
     }
 
-    /// Tells the caller what only the operator is told: whoever may read is one,
-    /// and most hosts have no log of it.
-    pub fn told(mut self: Box<Self>) -> Box<Self> {
+    /// The refusal of a caller who could not be authenticated. Why is for the
+    /// operator only.
+    pub fn unauthorized(reason: &str) -> Box<Self> {
+        Self::from(Refusal::Unauthorized)
+            .for_operator(reason)
+            .into()
+    }
+
+    /// The refusal that an error of the journal leads to.
+    pub fn of_journal(error: Error) -> Box<Self> {
+        let refusal = match &error {
+            Error::Unavailable(_) => Refusal::Unavailable,
+            Error::Full(_) => Refusal::Full,
+            Error::Unsupported(_) => Refusal::Unsupported,
+            Error::InvalidCursor(_) => {
+                return Self::bad_parameter("cursor", "`next` of the page before");
+            }
+        };
+        Self::from(refusal).for_operator(error_text(error)).into()
+    }
+
+    /// A refusal that names a query parameter and the form its value must have.
+    pub fn bad_parameter(name: &str, form: &str) -> Box<Self> {
+        let mut detail = String::from("`");
+        detail.push_str(name);
+        detail.push_str("` must be ");
+        detail.push_str(form);
+        let mut problem = Self::new(Refusal::BadParameter, detail);
+        problem.parameter = Some(name.into());
+        problem.into()
+    }
+
+    /// Shows the caller the operator's text: readers are operators, and most
+    /// hosts have no log of it.
+    pub fn disclosed(mut self: Box<Self>) -> Box<Self> {
         if let Some(text) = self.operator.take() {
             self.detail = text;
         }
         self
     }
 
-    /// The answer, as `application/problem+json`.
+    /// The response, as `application/problem+json`.
     pub fn into_response(self) -> Response {
         let mut response = respond(
             self.refusal.status(),
             "application/problem+json",
             self.details(),
-            report(self.refusal.label()),
+            report(""),
         );
+        self.complete(&mut response);
+        response
+    }
+
+    /// Makes a response that shows this problem the response to it: with its
+    /// status, its header field and its report.
+    pub(crate) fn complete(self, response: &mut Response) {
         let extra = match self.refusal.status() {
             401 => Some(("www-authenticate", "Bearer")),
             405 => self.allow.map(|methods| ("allow", methods)),
@@ -168,8 +240,10 @@ impl Problem {
         if let Some((name, value)) = extra {
             response.headers.push((name.into(), value.into()));
         }
+        response.status = self.refusal.status();
+        response.report = report(self.refusal.label());
         response.report.detail = self.operator.or(Some(self.detail));
-        response
+        response.report.signature = self.signature.map(String::from);
     }
 
     /// The problem as it is sent: RFC 9457.
@@ -202,9 +276,10 @@ pub(crate) fn respond(status: u16, media_type: &str, body: Vec<u8>, report: Repo
     }
 }
 
-/// A report that knows of no task.
+/// A report about no task. The kind is filled in by whoever knows the request.
 pub(crate) fn report(outcome: &str) -> Report {
     Report {
+        kind: Kind::Push,
         outcome: outcome.into(),
         app_id: None,
         task_id: None,

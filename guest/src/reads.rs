@@ -3,30 +3,38 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use batchtask_notification::{Class, time};
+use batchtask_notification::time;
 
 use crate::bindings::exports::batchtask::receiver::intake::Response;
-use crate::journal::{Error, Journal, TaskOrder, TaskQuery};
+use crate::headers::{Fields, header};
+use crate::journal::{Class, Error, Journal, PAGE_ITEMS_MAX, TaskOrder, TaskQuery};
 use crate::outcomes::{Problem, Refusal, Success, report, respond};
 use crate::page::{self, TaskList};
-use crate::receiver::{Receiver, header, refused};
 use crate::routes::{Parameters, TaskName, View};
+use crate::settings::Settings;
 use crate::views;
 
-/// How many items a page has when nothing was said, and at most.
+/// The number of items on a page, unless the request names one.
 const PAGE_DEFAULT: u32 = 50;
 /// The same where people see each item whole, with its body.
 const BODIES_DEFAULT: u32 = 20;
-const PAGE_MAX: u32 = 500;
 
 /// The longest a reader of the feed may ask to wait, in seconds: well within
 /// the time that a host gives a request.
-const WAIT_MAX_S: u32 = 5;
+const WAIT_MAX_S: u64 = 5;
 
 /// `openapi.json` without its spaces, as gzip: 22 kB less in the component.
 const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
-impl<J: Journal> Receiver<'_, J> {
+/// Answers reads.
+pub(crate) struct Reader<'a, J> {
+    pub(crate) journal: &'a J,
+    pub(crate) settings: &'a Settings,
+    /// The time of the request, in milliseconds since 1970 (UTC).
+    pub(crate) now_ms: u64,
+}
+
+impl<J: Journal> Reader<'_, J> {
     /// Before when an open task is silent.
     fn stale_before_ms(&self) -> u64 {
         self.now_ms.saturating_sub(self.settings.stale_after_ms)
@@ -41,7 +49,10 @@ impl<J: Journal> Receiver<'_, J> {
     ) -> Result<Response, Box<Problem>> {
         let query = task_query(&mut parameters)?;
         parameters.finish()?;
-        let tasks = self.journal.list_tasks(&query).map_err(refused)?;
+        let tasks = self
+            .journal
+            .list_tasks(&query)
+            .map_err(Problem::of_journal)?;
         let stale_before_ms = self.stale_before_ms();
         if view == View::Json {
             return Ok(read(views::tasks(&tasks, stale_before_ms)));
@@ -49,7 +60,7 @@ impl<J: Journal> Receiver<'_, J> {
         let summary = match self.journal.summarize(stale_before_ms) {
             Ok(summary) => Some(summary),
             Err(Error::Unsupported(_)) => None,
-            Err(error) => return Err(refused(error)),
+            Err(error) => return Err(Problem::of_journal(error)),
         };
         let list = TaskList {
             summary,
@@ -66,7 +77,7 @@ impl<J: Journal> Receiver<'_, J> {
     pub(crate) fn summary(&self, parameters: Parameters) -> Result<Response, Box<Problem>> {
         parameters.finish()?;
         let summary = self.journal.summarize(self.stale_before_ms());
-        Ok(read(views::summary(&summary.map_err(refused)?)))
+        Ok(read(views::summary(&summary.map_err(Problem::of_journal)?)))
     }
 
     /// `GET /tasks/{app_id}/{task_id}`
@@ -77,7 +88,7 @@ impl<J: Journal> Receiver<'_, J> {
     ) -> Result<Response, Box<Problem>> {
         parameters.finish()?;
         let task = self.journal.find_task(&name.app_id, &name.task_id);
-        match task.map_err(refused)? {
+        match task.map_err(Problem::of_journal)? {
             Some(task) => Ok(read(views::task(&task, self.stale_before_ms()))),
             None => Err(Refusal::NotFound.into()),
         }
@@ -94,11 +105,13 @@ impl<J: Journal> Receiver<'_, J> {
         let cursor = parameters.text("cursor");
         parameters.finish()?;
         let task = self.journal.find_task(&name.app_id, &name.task_id);
-        let task = task.map_err(refused)?.ok_or(Refusal::NotFound)?;
+        let task = task
+            .map_err(Problem::of_journal)?
+            .ok_or(Refusal::NotFound)?;
         let history = self
             .journal
             .list_history(&name.app_id, &name.task_id, cursor.as_deref(), limit)
-            .map_err(refused)?;
+            .map_err(Problem::of_journal)?;
         Ok(page::task(
             &task,
             &history,
@@ -120,7 +133,7 @@ impl<J: Journal> Receiver<'_, J> {
         let page = self
             .journal
             .list_history(&name.app_id, &name.task_id, cursor.as_deref(), limit)
-            .map_err(refused)?;
+            .map_err(Problem::of_journal)?;
         // A task has an event; a page after its last one may be empty.
         if page.events.is_empty() && cursor.is_none() {
             return Err(Refusal::NotFound.into());
@@ -131,17 +144,16 @@ impl<J: Journal> Receiver<'_, J> {
     /// `GET /events`
     pub(crate) fn feed(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
         let limit = limit(&mut parameters, PAGE_DEFAULT)?;
-        let after = parameters.parsed("after", "a sequence number", |text| text.parse().ok())?;
-        let wait_s = parameters.parsed("wait", "a number of seconds from 0 to 5", |text| {
-            text.parse().ok().filter(|&seconds| seconds <= WAIT_MAX_S)
-        })?;
+        let after = parameters.number("after", "a sequence number", 0..=u64::MAX)?;
+        let wait = "a number of seconds from 0 to 5";
+        let wait_s = parameters.number("wait", wait, 0..=WAIT_MAX_S)?;
         parameters.finish()?;
         let after = after.unwrap_or(0);
-        let wait_ms = wait_s.unwrap_or(0).saturating_mul(1000);
+        let wait_ms = u32::try_from(wait_s.unwrap_or(0).saturating_mul(1000)).unwrap_or(0);
         let events = self
             .journal
             .follow(after, limit, wait_ms)
-            .map_err(refused)?;
+            .map_err(Problem::of_journal)?;
         let last_seq = events.last().map_or(after, |last| last.seq);
         Ok(read(views::feed(&events, last_seq)))
     }
@@ -163,7 +175,7 @@ impl<J: Journal> Receiver<'_, J> {
         let rejects = self
             .journal
             .list_quarantine(cursor.as_deref(), limit)
-            .map_err(refused)?;
+            .map_err(Problem::of_journal)?;
         Ok(match view {
             View::Json => read(views::quarantine(&rejects)),
             View::Page => page::quarantine(&rejects, query_text),
@@ -174,10 +186,10 @@ impl<J: Journal> Receiver<'_, J> {
 /// `GET /openapi.json`
 pub(crate) fn description(
     parameters: Parameters,
-    headers: &[(String, Vec<u8>)],
+    fields: &Fields,
 ) -> Result<Response, Box<Problem>> {
     parameters.finish()?;
-    if !takes_gzip(header(headers, "accept-encoding")) {
+    if !takes_gzip(header(fields, "accept-encoding")) {
         return Err(Refusal::NotAcceptable.into());
     }
     let mut response = read(DESCRIPTION.into());
@@ -220,20 +232,24 @@ fn read(json: Vec<u8>) -> Response {
 }
 
 fn limit(parameters: &mut Parameters, default: u32) -> Result<u32, Box<Problem>> {
-    let limit = parameters.parsed("limit", "a number from 1 to 500", |text| {
-        text.parse()
-            .ok()
-            .filter(|limit| (1..=PAGE_MAX).contains(limit))
-    })?;
-    Ok(limit.unwrap_or(default))
+    let bounds = 1..=PAGE_ITEMS_MAX.into();
+    let limit = parameters.number("limit", "a number from 1 to 500", bounds)?;
+    Ok(limit
+        .and_then(|limit| u32::try_from(limit).ok())
+        .unwrap_or(default))
 }
 
 fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
-    let class = parameters.parsed("class", "`open`, `retryable` or `final`", |text| {
-        [Class::Open, Class::Retryable, Class::Final]
-            .into_iter()
-            .find(|class| class.name() == text)
-    })?;
+    let class = parameters.parsed(
+        "class",
+        "`open`, `retryable` or `final`",
+        |text| match text {
+            "open" => Some(Class::Open),
+            "retryable" => Some(Class::Retryable),
+            "final" => Some(Class::Final),
+            _ => None,
+        },
+    )?;
     let order = parameters.parsed("order", "`newest` or `oldest`", |text| match text {
         "newest" => Some(TaskOrder::Newest),
         "oldest" => Some(TaskOrder::Oldest),
@@ -245,10 +261,7 @@ fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
     // What cannot fail comes last: nothing is there to be dropped by a `?`.
     Ok(TaskQuery {
         status: parameters.text("status"),
-        ranks: class.map_or((0, u8::MAX), |class| {
-            let ranks = class.ranks();
-            (*ranks.start(), *ranks.end())
-        }),
+        class,
         task_type: parameters.text("task_type"),
         app_id: parameters.text("app_id"),
         text: parameters.text("q"),

@@ -1,131 +1,220 @@
-//! The heart: one function from a buffered request to a response.
+//! The core: decides what to store and what to answer.
+//!
+//! A request is handled in two steps: [`Receiver::head`] checks what can be
+//! checked before the body is read, [`Receiver::decide`] does the rest. A
+//! decision that stores something carries its own response; only the outcome
+//! is filled in once the journal has answered.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use batchtask_notification::{Notification, ParseError};
-use sha2::{Digest, Sha256};
+use batchtask_notification::{Notification, ParseError, hex, sha256};
 
-use crate::bindings::exports::batchtask::receiver::intake::{Request, Response};
-use crate::journal::{Appended, Error, Event, EventFlags, Journal, Nonce, Reject, error_text};
+use crate::bindings::exports::batchtask::receiver::intake::{Admission, Kind, Request, Response};
+pub use crate::bindings::exports::batchtask::receiver::intake::{Decision, Entry, Write};
+use crate::headers::{Fields, bearer, declared_length, header, text, values};
+use crate::journal::{Appended, Event, EventFlags, Journal, Reject, SignatureUse, Source};
 use crate::outcomes::{Problem, Refusal, Success, report, respond};
 use crate::page;
-use crate::reads;
-use crate::routes::{Parameters, Route, TaskName, View};
-use crate::sender::{same_secret, unauthorized};
+use crate::reads::{self, Reader};
+use crate::routes::{Parameters, Route, TaskName, View, split};
 use crate::settings::{Settings, Unprocessable};
+use crate::signature::{Mode, Proof, same_secret};
 use crate::views;
 
-/// What a request is answered with: where things are kept, what the operator
-/// decided, and what time it is.
+/// Everything that a decision depends on, beside the request.
 pub struct Receiver<'a, J> {
-    /// Where things are kept.
+    /// What reads are answered from.
     pub journal: &'a J,
-    /// What the operator decided.
+    /// What the operator configured.
     pub settings: &'a Settings,
     /// The time of arrival, in milliseconds since 1970 (UTC).
     pub now_ms: u64,
 }
 
-/// What a notification came to.
-pub struct Taken {
-    /// The row of the table.
-    pub success: Success,
-    /// What the sender is told, as JSON.
-    pub receipt: Vec<u8>,
-    /// The task it was about; none for what was quarantined.
-    pub task: Option<TaskName>,
+/// The response to a write, which lacks what only the journal knows.
+pub struct Receipt {
+    response: Response,
+    outcome_at: u32,
+    is_reject: bool,
 }
 
 /// What is known of the sender of a notification.
 #[derive(Default)]
-pub struct Sender {
-    /// A signature or a path secret matched, or the caller vouches.
-    pub proven: bool,
-    /// What to remember against a replay.
-    pub nonce: Option<Nonce>,
-    /// What the check of the signature found.
-    pub signature: Option<String>,
+struct Sender {
+    /// A signature, a path secret or the host has proven it.
+    proven: bool,
+    /// The signature to remember.
+    proof: Option<Proof>,
+    /// The result of the signature check.
+    finding: Option<&'static str>,
 }
 
-const REPLAYED: &str = "the nonce was used before";
+/// A request whose head was accepted.
+enum Admitted {
+    Push(Sender),
+    Read(Route, View),
+    /// The link that carries the read token, which is right.
+    Login(String),
+}
+
+const REPLAYED: &str = "the signature was used for another notification";
 
 impl<J: Journal> Receiver<'_, J> {
-    /// Answers a request.
-    pub fn exchange(&self, request: Request) -> Response {
-        let is_head = request.method == "HEAD";
-        let (path, _) = split(&request.target);
-        let (view, _) = View::of(path);
-        // Where nothing can be read there are no pages, not even of problems.
-        let is_page = view == View::Page && self.settings.read_token.is_some();
-        let mut response = match self.answer(request) {
-            Ok(response) => response,
-            Err(problem) if is_page => page::problem(*problem),
-            Err(problem) => problem.into_response(),
+    /// Checks the head of a request; its body is ignored. An error is the
+    /// final response.
+    ///
+    /// # Errors
+    /// The response to a request that is refused.
+    pub fn head(&self, head: &Request) -> Result<Admission, Box<Response>> {
+        let admitted = self
+            .admit(head)
+            .map_err(|problem| Box::new(self.refuse(head, *problem)))?;
+        let (sender_proven, max_body_bytes) = match &admitted {
+            Admitted::Push(sender) => (sender.proven, self.settings.max_body_bytes),
+            Admitted::Read(..) | Admitted::Login(_) => (true, 0),
         };
-        if is_head {
-            response.body.clear();
-        }
-        response
-    }
-
-    fn answer(&self, request: Request) -> Result<Response, Box<Problem>> {
-        let (route, view) = self.route(&request)?;
-        let (_, query) = split(&request.target);
-        if let Route::Notifications(_) = route {
-            return self.notify(request);
-        }
-        let mut parameters = Parameters::of(query);
-        if view == View::Page {
-            parameters.drop_empty();
-            if let Some(token) = parameters.text("token") {
-                self.check_token(Some(&token))?;
-                return Ok(page::entered(&token));
-            }
-        }
-        self.check_reader(&request.headers)?;
-        let is_feed = route == Route::Feed;
-        let response = match (route, view) {
-            (Route::Notifications(_), _) => Err(Refusal::NotFound.into()),
-            (Route::Tasks, view) => self.tasks(parameters, view, query),
-            (Route::Task(name), View::Page) => self.task_page(name, parameters, query),
-            (Route::Task(name), View::Json) => self.task(name, parameters),
-            (Route::History(name), _) => self.history(name, parameters),
-            (Route::Feed, _) => self.feed(parameters),
-            (Route::Quarantine, view) => self.quarantine(parameters, view, query),
-            (Route::Summary, _) => self.summary(parameters),
-            (Route::Description, _) => reads::description(parameters, &request.headers),
-        }
-        .map_err(Problem::told)?;
-        // Nobody asks twice for the same part of the feed.
-        Ok(match is_feed {
-            true => response,
-            false => unless_known(response, &request.headers),
+        Ok(Admission {
+            kind: kind(head),
+            sender_proven,
+            max_body_bytes: u64::try_from(max_body_bytes).unwrap_or(u64::MAX),
         })
     }
 
-    /// Whether anything would look at the body of a request with such a head.
-    pub fn wants_body(&self, head: &Request) -> bool {
-        let route = self.route(head);
-        matches!(route, Ok((Route::Notifications(_), _))) && check_media_type(&head.headers).is_ok()
+    /// Decides about a request with its body.
+    pub fn decide(&self, mut request: Request) -> Decision {
+        let body = core::mem::take(&mut request.body);
+        let decided = self
+            .admit(&request)
+            .and_then(|admitted| self.conclude(&request, admitted, body));
+        decided.unwrap_or_else(|problem| Decision::Respond(self.refuse(&request, *problem)))
     }
 
-    /// What a request is for, by its target and method.
-    fn route(&self, request: &Request) -> Result<(Route, View), Box<Problem>> {
-        let (path, _) = split(&request.target);
+    /// Decides about one notification from another channel, whose sender the
+    /// caller has checked.
+    pub fn decide_message(&self, source: Source, body: Vec<u8>) -> Decision {
+        let sender = Sender {
+            proven: true,
+            ..Sender::default()
+        };
+        match self.take(body, source, sender) {
+            Ok(write) => Decision::Write(write),
+            Err(problem) => Decision::Respond(problem.into_response()),
+        }
+    }
+
+    /// Answers a request: decides, and then stores.
+    pub fn exchange(&self, request: Request) -> Response {
+        match self.decide(request) {
+            Decision::Respond(response) => response,
+            Decision::Write(write) => self
+                .store(write)
+                .unwrap_or_else(|problem| problem.into_response()),
+        }
+    }
+
+    /// Stores one notification from another channel, whose sender the caller
+    /// has checked. Returns how it was stored.
+    ///
+    /// # Errors
+    /// Why it was not stored.
+    pub fn accept(&self, source: Source, body: Vec<u8>) -> Result<Success, Box<Problem>> {
+        let sender = Sender {
+            proven: true,
+            ..Sender::default()
+        };
+        let write = self.take(body, source, sender)?;
+        let appended = self.append(&write)?;
+        let (_, _, receipt) = write.split();
+        receipt.success(appended)
+    }
+
+    fn store(&self, write: Write) -> Result<Response, Box<Problem>> {
+        let appended = self.append(&write)?;
+        write.into_response(appended)
+    }
+
+    fn append(&self, write: &Write) -> Result<Appended, Box<Problem>> {
+        let signature = write.signature.as_ref();
+        match &write.entry {
+            Entry::Event(event) => self.journal.append(event, signature),
+            Entry::Reject(reject) => self.journal.quarantine(reject, signature),
+        }
+        .map_err(Problem::of_journal)
+    }
+
+    /// The response to a request that is refused. Where nothing can be read
+    /// there are no pages, not even of problems.
+    fn refuse(&self, request: &Request, problem: Problem) -> Response {
+        let is_page = kind(request) == Kind::Page && self.settings.read_token.is_some();
+        let mut response = if is_page {
+            page::problem(problem)
+        } else {
+            problem.into_response()
+        };
+        finish(request, &mut response);
+        response
+    }
+
+    /// Checks everything that the head of a request tells.
+    fn admit(&self, head: &Request) -> Result<Admitted, Box<Problem>> {
+        let (path, query) = split(&head.target);
         let (view, path) = View::of(path);
         let route = Route::of(path).filter(|route| route.has(view) && self.exists(route));
         let route = route.ok_or(Refusal::NotFound)?;
-        if !route.takes(&request.method) {
+        if !route.takes(&head.method) {
             let mut problem = Problem::from(Refusal::MethodNotAllowed);
             problem.allow = Some(route.methods());
             return Err(problem.into());
         }
-        Ok((route, view))
+        if let Route::Notifications(_) = route {
+            return self.admit_push(head).map(Admitted::Push);
+        }
+        if view == View::Page
+            && let Some(token) = login_token(query)
+        {
+            self.check_token(Some(&token))?;
+            return Ok(Admitted::Login(token));
+        }
+        self.check_reader(&head.headers)?;
+        Ok(Admitted::Read(route, view))
     }
 
-    /// Whether a route is there at all. A wrong secret is as unknown as any
-    /// other path, and so is every read where no reader can be proven.
+    fn admit_push(&self, head: &Request) -> Result<Sender, Box<Problem>> {
+        let sender = self.check_sender(head)?;
+        check_media_type(&head.headers)?;
+        let limit = u64::try_from(self.settings.max_body_bytes).unwrap_or(u64::MAX);
+        match declared_length(&head.headers) {
+            Some(length) if length > limit => Err(Refusal::BodyTooLarge.into()),
+            _ => Ok(sender),
+        }
+    }
+
+    fn check_sender(&self, head: &Request) -> Result<Sender, Box<Problem>> {
+        let by_other_means = self.settings.path_secret.is_some() || head.sender_proven;
+        let scheme = &self.settings.scheme;
+        let Some(checked) = scheme.check(&head.headers, self.now_ms) else {
+            return Ok(Sender {
+                proven: by_other_means,
+                ..Sender::default()
+            });
+        };
+        let finding = checked.finding;
+        if scheme.mode == Mode::Enforce && !finding.is_valid() {
+            let mut problem = Problem::unauthorized(finding.text());
+            problem.signature = Some(finding.text());
+            return Err(problem);
+        }
+        Ok(Sender {
+            proven: by_other_means || finding.is_valid(),
+            // A report refuses nothing, a used signature neither.
+            proof: checked.proof.filter(|_| scheme.mode == Mode::Enforce),
+            finding: Some(finding.text()),
+        })
+    }
+
+    /// Whether a route exists with these settings. A wrong secret is treated
+    /// like any unknown path, and so is every read when there is no read token.
     fn exists(&self, route: &Route) -> bool {
         match (route, &self.settings.path_secret) {
             (Route::Notifications(None), None) => true,
@@ -135,11 +224,10 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
-    fn check_reader(&self, headers: &[(String, Vec<u8>)]) -> Result<(), Box<Problem>> {
-        // Over HTTP/2 a browser sends a field for each (RFC 9113, 8.2.3).
-        let cookies = || headers.iter().filter(|(name, _)| is(name, "cookie"));
-        let cookie = || cookies().find_map(|(_, value)| page::token_of(text(value)?));
-        match header(headers, "authorization").and_then(bearer) {
+    fn check_reader(&self, fields: &Fields) -> Result<(), Box<Problem>> {
+        // Over HTTP/2 a browser sends a field for each cookie (RFC 9113, 8.2.3).
+        let cookie = || values(fields, "cookie").find_map(|value| page::token_of(text(value)?));
+        match header(fields, "authorization").and_then(bearer) {
             Some(token) => self.check_token(Some(token)),
             None => self.check_token(cookie().as_deref()),
         }
@@ -148,65 +236,96 @@ impl<J: Journal> Receiver<'_, J> {
     fn check_token(&self, given: Option<&str>) -> Result<(), Box<Problem>> {
         match (given, &self.settings.read_token) {
             (Some(given), Some(token)) if same_secret(given, token) => Ok(()),
-            (Some(_), _) => Err(unauthorized("the read token does not match")),
-            (None, _) => Err(unauthorized("no read token")),
+            (Some(_), _) => Err(Problem::unauthorized("the read token does not match")),
+            (None, _) => Err(Problem::unauthorized("no read token")),
         }
     }
 
-    fn notify(&self, request: Request) -> Result<Response, Box<Problem>> {
-        let checked = self.settings.scheme.check(&request.headers, self.now_ms)?;
-        check_media_type(&request.headers)?;
-        let sender = Sender {
-            proven: checked.proven || self.settings.path_secret.is_some(),
-            nonce: checked.nonce,
-            signature: checked.finding,
+    fn conclude(
+        &self,
+        request: &Request,
+        admitted: Admitted,
+        body: Vec<u8>,
+    ) -> Result<Decision, Box<Problem>> {
+        let mut response = match admitted {
+            Admitted::Push(sender) => {
+                return self.take(body, Source::Push, sender).map(Decision::Write);
+            }
+            Admitted::Login(token) => page::entered(&token),
+            Admitted::Read(route, view) => {
+                let is_feed = route == Route::Feed;
+                let mut response = self
+                    .read(request, route, view)
+                    .map_err(Problem::disclosed)?;
+                // The same part of the feed is not asked for twice.
+                if !is_feed {
+                    add_etag(&mut response, &request.headers);
+                }
+                response
+            }
         };
-        let taken = self.take(request.body, &sender)?;
-        let mut report = report(taken.success.label());
-        report.signature = sender.signature;
-        if let Some(name) = taken.task {
-            report.app_id = Some(name.app_id);
-            report.task_id = Some(name.task_id);
-        }
-        let status = taken.success.status();
-        Ok(respond(status, "application/json", taken.receipt, report))
+        finish(request, &mut response);
+        Ok(Decision::Respond(response))
     }
 
-    /// Takes one notification: the way that every channel leads to. It returns
-    /// success only once the journal has.
-    pub fn take(&self, body: Vec<u8>, sender: &Sender) -> Result<Taken, Box<Problem>> {
+    fn read(&self, request: &Request, route: Route, view: View) -> Result<Response, Box<Problem>> {
+        let (_, query) = split(&request.target);
+        let mut parameters = Parameters::of(query);
+        if view == View::Page {
+            parameters.drop_empty();
+        }
+        let reader = Reader {
+            journal: self.journal,
+            settings: self.settings,
+            now_ms: self.now_ms,
+        };
+        match (route, view) {
+            (Route::Notifications(_), _) => Err(Refusal::NotFound.into()),
+            (Route::Tasks, view) => reader.tasks(parameters, view, query),
+            (Route::Task(name), View::Page) => reader.task_page(name, parameters, query),
+            (Route::Task(name), View::Json) => reader.task(name, parameters),
+            (Route::History(name), _) => reader.history(name, parameters),
+            (Route::Feed, _) => reader.feed(parameters),
+            (Route::Quarantine, view) => reader.quarantine(parameters, view, query),
+            (Route::Summary, _) => reader.summary(parameters),
+            (Route::Description, _) => reads::description(parameters, &request.headers),
+        }
+    }
+
+    /// Decides about one notification, whatever channel it came by.
+    fn take(&self, body: Vec<u8>, source: Source, sender: Sender) -> Result<Write, Box<Problem>> {
         if body.len() > self.settings.max_body_bytes {
             return Err(Refusal::BodyTooLarge.into());
         }
         match Notification::parse(&body) {
-            Ok(notification) => self.record(notification, body, sender),
-            Err(error) if self.quarantines(sender.proven) => self.set_aside(&error, body, sender),
+            Ok(notification) => Ok(self.event(notification, body, source, sender)),
+            Err(error) if self.quarantines(sender.proven) => Ok(self.reject(&error, body, sender)),
             Err(error) => Err(problem_of(&error)),
         }
     }
 
-    fn record(
+    fn event(
         &self,
         notification: Notification,
         body: Vec<u8>,
-        sender: &Sender,
-    ) -> Result<Taken, Box<Problem>> {
-        let mut event = wire_event(notification.into_event(self.now_ms), body);
-        event.signature = sender.signature.clone();
-        let appended = self.journal.append(&event, sender.nonce.as_ref());
-        let success = match appended.map_err(refused)? {
-            Appended::Recorded => Success::Recorded,
-            Appended::Duplicate => Success::Duplicate,
-            Appended::Replayed => return Err(unauthorized(REPLAYED)),
+        source: Source,
+        sender: Sender,
+    ) -> Write {
+        let mut event = stored_event(notification.into_event(self.now_ms), body, source);
+        event.signature = sender.finding.map(String::from);
+        let (receipt, outcome_at) = views::receipt(&event);
+        let name = TaskName {
+            app_id: event.app_id.clone(),
+            task_id: event.task_id.clone(),
         };
-        Ok(Taken {
-            success,
-            receipt: views::receipt(success, &event),
-            task: Some(TaskName {
-                app_id: event.app_id,
-                task_id: event.task_id,
-            }),
-        })
+        Write {
+            signature: sender
+                .proof
+                .map(|proof| signature_use(proof, &event.digest)),
+            response: receipt_response(receipt, Some(name), sender.finding),
+            entry: Entry::Event(event),
+            outcome_at,
+        }
     }
 
     fn quarantines(&self, sender_proven: bool) -> bool {
@@ -217,12 +336,7 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
-    fn set_aside(
-        &self,
-        error: &ParseError,
-        body: Vec<u8>,
-        sender: &Sender,
-    ) -> Result<Taken, Box<Problem>> {
+    fn reject(&self, error: &ParseError, body: Vec<u8>, sender: Sender) -> Write {
         let problem = problem_of(error);
         let reject = Reject {
             received_at_ms: self.now_ms,
@@ -231,19 +345,123 @@ impl<J: Journal> Receiver<'_, J> {
             pointer: problem.pointer.map(String::from),
             body,
         };
-        let appended = self.journal.quarantine(&reject, sender.nonce.as_ref());
-        if appended.map_err(refused)? == Appended::Replayed {
-            return Err(unauthorized(REPLAYED));
+        let (receipt, outcome_at) = views::receipt_of_reject(&reject);
+        let digest = |proof| signature_use(proof, &sha256(&[&reject.body]));
+        Write {
+            signature: sender.proof.map(digest),
+            response: receipt_response(receipt, None, sender.finding),
+            entry: Entry::Reject(reject),
+            outcome_at,
         }
-        Ok(Taken {
-            success: Success::Quarantined,
-            receipt: views::receipt_of_reject(&reject),
-            task: None,
-        })
     }
 }
 
-/// Why a body is no notification, as the sender is told.
+impl Write {
+    /// What to store, with its signature, and the receipt for it.
+    pub fn split(self) -> (Entry, Option<SignatureUse>, Receipt) {
+        let receipt = Receipt {
+            response: self.response,
+            outcome_at: self.outcome_at,
+            is_reject: matches!(self.entry, Entry::Reject(_)),
+        };
+        (self.entry, self.signature, receipt)
+    }
+
+    /// The response, once the journal has answered.
+    ///
+    /// # Errors
+    /// The refusal of a signature that was used for another notification.
+    pub fn into_response(self, appended: Appended) -> Result<Response, Box<Problem>> {
+        let (_, _, receipt) = self.split();
+        receipt.into_response(appended)
+    }
+}
+
+impl Receipt {
+    /// The row of the table of outcomes for the journal's answer.
+    ///
+    /// # Errors
+    /// The refusal of a signature that was used for another notification.
+    pub fn success(&self, appended: Appended) -> Result<Success, Box<Problem>> {
+        match appended {
+            Appended::Replayed => Err(Problem::unauthorized(REPLAYED)),
+            _ if self.is_reject => Ok(Success::Quarantined),
+            Appended::Recorded => Ok(Success::Recorded),
+            Appended::Duplicate => Ok(Success::Duplicate),
+        }
+    }
+
+    /// The response, once the journal has answered.
+    ///
+    /// # Errors
+    /// The refusal of a signature that was used for another notification.
+    pub fn into_response(self, appended: Appended) -> Result<Response, Box<Problem>> {
+        let success = self.success(appended)?;
+        let mut response = self.response;
+        let at = usize::try_from(self.outcome_at).unwrap_or(usize::MAX);
+        let rest = response.body.split_off(at.min(response.body.len()));
+        response.body.extend_from_slice(success.label().as_bytes());
+        response.body.extend_from_slice(&rest);
+        response.report.outcome = success.label().into();
+        Ok(response)
+    }
+}
+
+/// The kind of a request, by its path.
+pub fn kind(request: &Request) -> Kind {
+    let (path, _) = split(&request.target);
+    match View::of(path) {
+        (View::Page, _) => Kind::Page,
+        (View::Json, path) if Route::is_webhook(path) => Kind::Push,
+        (View::Json, _) => Kind::Read,
+    }
+}
+
+/// The read token in the query of a page.
+fn login_token(query: &str) -> Option<String> {
+    let mut parameters = Parameters::of(query);
+    parameters.drop_empty();
+    parameters.text("token")
+}
+
+/// Completes a response that does not depend on the journal's answer.
+fn finish(request: &Request, response: &mut Response) {
+    response.report.kind = kind(request);
+    if request.method == "HEAD" {
+        response.body.clear();
+    }
+}
+
+fn signature_use(proof: Proof, digest: &[u8]) -> SignatureUse {
+    SignatureUse {
+        signature: proof.signature,
+        digest: digest.into(),
+        expires_at_ms: proof.expires_at_ms,
+    }
+}
+
+/// The response to what is stored; its outcome is filled in later.
+fn receipt_response(
+    receipt: Vec<u8>,
+    task: Option<TaskName>,
+    finding: Option<&'static str>,
+) -> Response {
+    let mut report = report("");
+    report.signature = finding.map(String::from);
+    if let Some(name) = task {
+        report.app_id = Some(name.app_id);
+        report.task_id = Some(name.task_id);
+    }
+    // The status of every row that a write can end in.
+    respond(
+        Success::Recorded.status(),
+        "application/json",
+        receipt,
+        report,
+    )
+}
+
+/// Why a body is no notification, for the sender.
 fn problem_of(error: &ParseError) -> Box<Problem> {
     let refusal = match error {
         ParseError::NotJson { .. } => Refusal::NotJson,
@@ -254,35 +472,15 @@ fn problem_of(error: &ParseError) -> Box<Problem> {
     problem.into()
 }
 
-/// Why the journal did not do it, as the caller and the operator are told.
-pub(crate) fn refused(error: Error) -> Box<Problem> {
-    let refusal = match &error {
-        Error::Unavailable(_) => Refusal::Unavailable,
-        Error::Full(_) => Refusal::Full,
-        Error::Unsupported(_) => Refusal::Unsupported,
-        Error::InvalidCursor(_) => {
-            return crate::routes::bad_parameter("cursor", "`next` of the page before");
-        }
-    };
-    Problem::from(refusal)
-        .for_operator(error_text(error))
-        .into()
-}
-
-/// Path and query of a request's target.
-fn split(target: &str) -> (&str, &str) {
-    target.split_once('?').unwrap_or((target, ""))
-}
-
-/// The answer with its entity tag, or without its body when the reader has it
-/// already (RFC 9110, 13.1.2).
-fn unless_known(mut response: Response, headers: &[(String, Vec<u8>)]) -> Response {
-    let digest = Sha256::digest(&response.body);
+/// Adds an entity tag, and drops the body if the reader has it already
+/// (RFC 9110, 13.1.2).
+fn add_etag(response: &mut Response, fields: &Fields) {
+    let digest = sha256(&[&response.body]);
     let digest = digest.get(..8).unwrap_or_default();
     let mut tag = String::from("\"");
-    tag.push_str(&views::hex(digest));
+    tag.push_str(&hex(digest));
     tag.push('"');
-    let known = header(headers, "if-none-match").unwrap_or_default();
+    let known = header(fields, "if-none-match").unwrap_or_default();
     let mut known = known.split(',').map(str::trim_ascii);
     if known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag) {
         let success = Success::NotModified;
@@ -296,49 +494,20 @@ fn unless_known(mut response: Response, headers: &[(String, Vec<u8>)]) -> Respon
         }
     }
     response.headers.push(("etag".into(), tag));
-    response
 }
 
-/// The token of an `Authorization` field, when its scheme is `Bearer`.
-fn bearer(field: &str) -> Option<&str> {
-    let (scheme, token) = field.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim_ascii())
-}
-
-/// The value of a header field, when it is there once and is text.
-pub(crate) fn header<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
-    let mut values = headers.iter().filter(|(found, _)| is(found, name));
-    let (_, value) = values.next()?;
-    match values.next() {
-        Some(_) => None,
-        None => text(value),
-    }
-}
-
-/// Whether a header field has this name.
-fn is(found: &str, name: &str) -> bool {
-    found.eq_ignore_ascii_case(name)
-}
-
-fn text(value: &[u8]) -> Option<&str> {
-    core::str::from_utf8(value).ok()
-}
-
-/// A notification is `application/json`, whatever its parameters: JSON is
-/// UTF-8. A request that says nothing is believed to be one, for refusing it
-/// would lose it.
-fn check_media_type(headers: &[(String, Vec<u8>)]) -> Result<(), Box<Problem>> {
-    let has = |name: &str| headers.iter().any(|(found, _)| is(found, name));
-    let is_json = header(headers, "content-type")
+/// A notification is `application/json`, with any parameters: JSON is UTF-8. A
+/// request without a media type is accepted, because refusing it would lose it.
+fn check_media_type(fields: &Fields) -> Result<(), Box<Problem>> {
+    let has = |name: &str| values(fields, name).next().is_some();
+    let is_json = header(fields, "content-type")
         .and_then(|value| value.split(';').next())
         .is_some_and(|media_type| {
             media_type
                 .trim_ascii()
                 .eq_ignore_ascii_case("application/json")
         });
-    let is_plain = header(headers, "content-encoding")
+    let is_plain = header(fields, "content-encoding")
         .is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case("identity"));
     if (has("content-type") && !is_json) || (has("content-encoding") && !is_plain) {
         return Err(Refusal::MediaType.into());
@@ -346,8 +515,8 @@ fn check_media_type(headers: &[(String, Vec<u8>)]) -> Result<(), Box<Problem>> {
     Ok(())
 }
 
-/// An event as the journal takes it: with its body.
-fn wire_event(event: batchtask_notification::Event, body: Vec<u8>) -> Event {
+/// An event as the journal stores it: with its body and source.
+pub fn stored_event(event: batchtask_notification::Event, body: Vec<u8>, source: Source) -> Event {
     Event {
         app_id: event.app_id,
         task_id: event.task_id,
@@ -361,8 +530,9 @@ fn wire_event(event: batchtask_notification::Event, body: Vec<u8>) -> Event {
         occurred_at_ms: event.occurred_at_ms,
         rank: event.rank,
         received_at_ms: event.received_at_ms,
+        source,
         signature: None,
-        oddities: wire_flags(event.flags),
+        flags: wire_flags(event.flags),
         body,
     }
 }

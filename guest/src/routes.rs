@@ -3,9 +3,11 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use percent_encoding::percent_decode_str;
+use core::ops::RangeInclusive;
 
-use crate::outcomes::{Problem, Refusal};
+use crate::outcomes::Problem;
+use crate::percent::decode;
+use crate::text::number;
 
 /// One of the things there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,35 +59,42 @@ pub struct TaskName {
     pub task_id: String,
 }
 
+/// The first segment of the webhook's path.
+const WEBHOOK: &str = "notifications";
+
 impl Route {
+    /// Whether a path without its first `/` is the webhook's, with the right
+    /// secret or not.
+    pub fn is_webhook(path: &str) -> bool {
+        let first = path.split('/').next().and_then(decode);
+        first.as_deref() == Some(WEBHOOK)
+    }
+
     /// The route of a path without its first `/`, percent-decoded segment by
     /// segment: an id may hold a `/` as `%2F`.
     pub fn of(path: &str) -> Option<Self> {
-        let decoded: Option<Vec<String>> = path.split('/').map(decode).collect();
-        let mut rest = decoded?.into_iter();
-        let segments = (rest.next()?, rest.next(), rest.next(), rest.next());
-        if rest.next().is_some() {
+        let mut segments = path.split('/');
+        // The next segment, if there is one; `None` if it cannot be decoded.
+        let mut next = || match segments.next() {
+            Some(segment) => decode(segment).map(Some),
+            None => Some(None),
+        };
+        let (kind, first, second, third) = (next()??, next()?, next()?, next()?);
+        if segments.next().is_some() {
             return None;
         }
         let name = |app_id, task_id| TaskName { app_id, task_id };
-        Some(
-            match (
-                segments.0.as_str(),
-                segments.1,
-                segments.2,
-                segments.3.as_deref(),
-            ) {
-                ("notifications", secret, None, None) => Self::Notifications(secret),
-                ("tasks", None, None, None) => Self::Tasks,
-                ("tasks", Some(app), Some(task), None) => Self::Task(name(app, task)),
-                ("tasks", Some(app), Some(task), Some("events")) => Self::History(name(app, task)),
-                ("events", None, None, None) => Self::Feed,
-                ("quarantine", None, None, None) => Self::Quarantine,
-                ("summary", None, None, None) => Self::Summary,
-                ("openapi.json", None, None, None) => Self::Description,
-                _ => return None,
-            },
-        )
+        Some(match (kind.as_str(), first, second, third.as_deref()) {
+            (WEBHOOK, secret, None, None) => Self::Notifications(secret),
+            ("tasks", None, None, None) => Self::Tasks,
+            ("tasks", Some(app), Some(task), None) => Self::Task(name(app, task)),
+            ("tasks", Some(app), Some(task), Some("events")) => Self::History(name(app, task)),
+            ("events", None, None, None) => Self::Feed,
+            ("quarantine", None, None, None) => Self::Quarantine,
+            ("summary", None, None, None) => Self::Summary,
+            ("openapi.json", None, None, None) => Self::Description,
+            _ => return None,
+        })
     }
 
     /// Whether there is such a view of it.
@@ -110,9 +119,9 @@ impl Route {
     }
 }
 
-/// A text without its percent-encoding; none when it is not UTF-8.
-pub(crate) fn decode(encoded: &str) -> Option<String> {
-    String::from_utf8(percent_decode_str(encoded).collect()).ok()
+/// Path and query of a request's target.
+pub fn split(target: &str) -> (&str, &str) {
+    target.split_once('?').unwrap_or((target, ""))
 }
 
 /// The parameters of a query string, each taken at most once, none left over.
@@ -154,28 +163,29 @@ impl Parameters {
             return Ok(None);
         };
         let value = parse(&text);
-        value.map(Some).ok_or_else(|| bad_parameter(name, form))
+        value
+            .map(Some)
+            .ok_or_else(|| Problem::bad_parameter(name, form))
+    }
+
+    /// A parameter that must be a number within bounds.
+    pub fn number(
+        &mut self,
+        name: &str,
+        form: &str,
+        bounds: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Box<Problem>> {
+        self.parsed(name, form, |text| number(text, bounds))
     }
 
     /// Refuses what nothing asked for: a misspelt filter must not look like
     /// one that matched everything.
     pub fn finish(self) -> Result<(), Box<Problem>> {
         match self.0.into_iter().next() {
-            Some((name, _)) => Err(bad_parameter(&name, "absent, or there once only")),
+            Some((name, _)) => Err(Problem::bad_parameter(&name, "absent, or there once only")),
             None => Ok(()),
         }
     }
-}
-
-/// A refusal that names a query parameter and the form its value should have.
-pub fn bad_parameter(name: &str, form: &str) -> Box<Problem> {
-    let mut detail = String::from("`");
-    detail.push_str(name);
-    detail.push_str("` must be ");
-    detail.push_str(form);
-    let mut problem = Problem::new(Refusal::BadParameter, detail);
-    problem.parameter = Some(name.into());
-    problem.into()
 }
 
 #[cfg(test)]
@@ -192,6 +202,16 @@ mod tests {
             Route::of("tasks/a%2Fb/c%20d%3F%C3%BC/events"),
             Some(Route::History(name))
         );
+    }
+
+    #[test]
+    fn an_encoded_webhook_is_the_webhook() {
+        for path in ["notifications/secret", "%6eotifications/secret"] {
+            assert!(Route::is_webhook(path), "{path}");
+            let route = Route::Notifications(Some("secret".into()));
+            assert_eq!(Route::of(path), Some(route));
+        }
+        assert!(!Route::is_webhook("tasks") && !Route::is_webhook("%FF"));
     }
 
     #[test]
@@ -214,7 +234,7 @@ mod tests {
     fn a_parameter_is_taken_once_and_named_when_wrong() {
         let mut parameters = Parameters::of("limit=x&q=a+b%26");
         assert_eq!(parameters.text("q").as_deref(), Some("a b&"));
-        let problem = parameters.parsed("limit", "a number", |text| text.parse::<u32>().ok());
+        let problem = parameters.number("limit", "a number", 1..=9);
         assert_eq!(problem.unwrap_err().parameter.as_deref(), Some("limit"));
         let mut odd = Parameters::of("&a%3Db=c=d&&%2B&x=%zz%4&y=%FF&=z");
         for (name, value) in [

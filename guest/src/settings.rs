@@ -3,8 +3,10 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
-use crate::sender::{Algorithm, Mode, Order, Scheme, Unit};
+use crate::signature::{Mode, Scheme};
+use crate::text::number;
 
 /// A setting, as the operator meets it.
 pub struct Setting {
@@ -51,25 +53,7 @@ settings! {
         "The token of the rule action; two while one replaces the other";
     SIGNATURE "BATCHTASK_SIGNATURE",
         "`off`, `report` or `enforce`", "off", SHOWN,
-        "What is done about the signature of a push: `report` tries every known variant and says which matched, `enforce` refuses what does not match";
-    SIGNATURE_DIGEST "BATCHTASK_SIGNATURE_DIGEST",
-        "`sha256`, `sha1` or `hmac-sha256`", "sha256", SHOWN,
-        "How a signature is made";
-    SIGNATURE_ORDER "BATCHTASK_SIGNATURE_ORDER",
-        "`sorted`, or `token`, `timestamp` and `nonce` in any order with commas between", "sorted", SHOWN,
-        "In which order what is signed is joined";
-    SIGNATURE_HEADER "BATCHTASK_SIGNATURE_HEADER",
-        "a header field's name", "signature", SHOWN,
-        "The header field of the signature";
-    TIMESTAMP_HEADER "BATCHTASK_TIMESTAMP_HEADER",
-        "a header field's name", "timestamp", SHOWN,
-        "The header field of the timestamp";
-    NONCE_HEADER "BATCHTASK_NONCE_HEADER",
-        "a header field's name", "nonce", SHOWN,
-        "The header field of the nonce";
-    TIMESTAMP_UNIT "BATCHTASK_TIMESTAMP_UNIT",
-        "`s` or `ms`", "s", SHOWN,
-        "The unit of the timestamp";
+        "Whether the signature of a push is checked: `report` says what was found and refuses nothing, `enforce` refuses a push without a valid signature";
     TIMESTAMP_WINDOW_S "BATCHTASK_TIMESTAMP_WINDOW_S",
         "a number of seconds from 1 to 86400", "300", SHOWN,
         "How far the timestamp may be from now, either way";
@@ -148,9 +132,9 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 secret(text, 256, |byte| byte.is_ascii_graphic())
             }),
             max_body_bytes: self.value(&MAX_BODY_BYTES, |text| {
-                number(text, 1024, 16 << 20).and_then(|bytes| usize::try_from(bytes).ok())
+                number(text, 1024..=16 << 20).and_then(|bytes| usize::try_from(bytes).ok())
             }),
-            stale_after_ms: self.value(&STALE_AFTER_S, |text| seconds(text, 60, 31_536_000)),
+            stale_after_ms: self.value(&STALE_AFTER_S, |text| seconds(text, 60..=31_536_000)),
             unprocessable: self.value(&UNPROCESSABLE, |text| match text {
                 "auto" => Some(Unprocessable::Auto),
                 "accept" => Some(Unprocessable::Accept),
@@ -169,20 +153,10 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 _ => None,
             }),
             tokens: self.value(&TOKEN, tokens),
-            algorithm: self.value(&SIGNATURE_DIGEST, Algorithm::of),
-            order: self.value(&SIGNATURE_ORDER, Order::of),
-            signature_header: self.value(&SIGNATURE_HEADER, field_name),
-            timestamp_header: self.value(&TIMESTAMP_HEADER, field_name),
-            nonce_header: self.value(&NONCE_HEADER, field_name),
-            unit: self.value(&TIMESTAMP_UNIT, |text| match text {
-                "s" => Some(Unit::Seconds),
-                "ms" => Some(Unit::Milliseconds),
-                _ => None,
-            }),
-            window_ms: self.value(&TIMESTAMP_WINDOW_S, |text| seconds(text, 1, 86_400)),
+            window_ms: self.value(&TIMESTAMP_WINDOW_S, |text| seconds(text, 1..=86_400)),
         };
         if self.wrong.is_empty() && scheme.mode != Mode::Off && scheme.tokens.is_empty() {
-            let line = "`BATCHTASK_TOKEN` must be set, for `BATCHTASK_SIGNATURE` is not `off`";
+            let line = "set `BATCHTASK_TOKEN`, or `BATCHTASK_SIGNATURE` to `off`";
             self.wrong.push(line.into());
         }
         scheme
@@ -192,14 +166,22 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     /// with which nothing that was read is used.
     fn value<T: Default>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Option<T>) -> T {
         let text = self.text(setting);
-        parse(text.trim_ascii()).unwrap_or_else(|| {
-            self.wrong.push(complaint(setting, text.trim_ascii()));
+        parse(&text).unwrap_or_else(|| {
+            self.complain(setting, &text);
             T::default()
         })
     }
 
+    /// The value of one setting or its default, without spaces around it.
     fn text(&self, setting: &Setting) -> String {
-        (self.look_up)(setting.name).unwrap_or_else(|| setting.default.into())
+        match (self.look_up)(setting.name) {
+            Some(text) => text.trim_ascii().into(),
+            None => setting.default.into(),
+        }
+    }
+
+    fn complain(&mut self, setting: &Setting, found: &str) {
+        self.wrong.push(complaint(setting, found));
     }
 }
 
@@ -227,12 +209,6 @@ fn tokens(text: &str) -> Option<Vec<String>> {
     (tokens.len() <= 2 && tokens.iter().all(valid)).then_some(tokens)
 }
 
-/// The name of a header field (RFC 9110, 5.1).
-fn field_name(text: &str) -> Option<String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    (!text.is_empty() && text.bytes().all(allowed)).then(|| text.into())
-}
-
 /// Names the setting, the form its value should have, and what was found.
 fn complaint(setting: &Setting, found: &str) -> String {
     let mut line = String::from("`");
@@ -249,15 +225,9 @@ fn complaint(setting: &Setting, found: &str) -> String {
     line
 }
 
-/// A decimal number within bounds.
-fn number(text: &str, least: u64, greatest: u64) -> Option<u64> {
-    let value = text.parse().ok()?;
-    (least..=greatest).contains(&value).then_some(value)
-}
-
 /// A number of seconds within bounds, in milliseconds.
-fn seconds(text: &str, least: u64, greatest: u64) -> Option<u64> {
-    number(text, least, greatest).map(|seconds| seconds.saturating_mul(1000))
+fn seconds(text: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
+    number(text, bounds).map(|seconds| seconds.saturating_mul(1000))
 }
 
 #[cfg(test)]

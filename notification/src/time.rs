@@ -30,11 +30,15 @@ pub fn parse_milliseconds(text: &str) -> Option<u64> {
 }
 
 /// Prints milliseconds since 1970 in the form of RFC 3339 with milliseconds,
-/// for example `2015-12-12T12:12:12.000Z`. None after the year 9999, for which
-/// that form has no room.
-pub fn rfc3339(at_ms: u64) -> Option<String> {
-    Some(Digits::of(at_ms)?.print(MILLISECONDS))
+/// for example `2015-12-12T12:12:12.000Z`. That form ends with the year 9999:
+/// every later instant is printed as its last one.
+pub fn rfc3339(at_ms: u64) -> String {
+    let digits = Digits::of(at_ms.min(LAST_MS));
+    digits.unwrap_or_default().print(MILLISECONDS)
 }
+
+/// The last instant of the year 9999, in milliseconds since 1970.
+const LAST_MS: u64 = 253_402_300_799_999;
 
 /// The parts of a time as numbers, not yet known to be a real time.
 #[derive(Default)]
@@ -83,19 +87,15 @@ impl Digits {
     }
 
     fn print(mut self, form: &[u8]) -> String {
-        let backwards: Vec<char> = form
-            .iter()
-            .rev()
-            .map(|&letter| match self.part(letter) {
-                Some(part) => {
-                    let digit = u32::from(*part % 10);
-                    *part /= 10;
-                    char::from_digit(digit, 10).unwrap_or('0')
-                }
-                None => char::from(letter),
-            })
-            .collect();
-        backwards.into_iter().rev().collect()
+        let mut text = Vec::from(form);
+        for letter in text.iter_mut().rev() {
+            if let Some(part) = self.part(*letter) {
+                let digit = u8::try_from(*part % 10).unwrap_or_default();
+                *letter = b'0'.saturating_add(digit);
+                *part /= 10;
+            }
+        }
+        String::from_utf8(text).unwrap_or_default()
     }
 
     /// The instant in milliseconds since 1970, if there is such a one.
@@ -146,7 +146,7 @@ mod tests {
     fn known_instants() {
         for (text, at_ms) in KNOWN {
             assert_eq!(parse_milliseconds(text), Some(at_ms), "{text}");
-            assert_eq!(rfc3339(at_ms).as_deref(), Some(text));
+            assert_eq!(rfc3339(at_ms), text);
 
             let (seconds, _) = text.split_once('.').unwrap();
             let compact = seconds.replace(['-', ':'], "") + "Z";
@@ -160,9 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_after_the_year_9999() {
-        assert_eq!(rfc3339(253_402_300_800_000), None);
-        assert_eq!(rfc3339(u64::MAX), None);
+    fn the_year_9999_is_the_last() {
+        assert_eq!(rfc3339(LAST_MS + 1), rfc3339(LAST_MS));
+        assert_eq!(rfc3339(u64::MAX), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]

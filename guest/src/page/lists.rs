@@ -1,14 +1,13 @@
 //! The page of tasks, and that of the quarantine.
 
-use alloc::string::String;
-
 use super::html::Html;
-use super::{body, decimal, instant, next, page, path_of, silence, span, status, words};
+use super::parts::{
+    body, decimal, duration, encoded, instant, next, page, path_of, silence, span, status, words,
+};
 use crate::bindings::exports::batchtask::receiver::intake::Response;
-use crate::journal::{QuarantinePage, Summary, Task, TaskPage};
+use crate::journal::{Notice, QuarantinePage, Summary, Task, TaskPage};
 use crate::routes::Parameters;
 use crate::views::task_flags;
-use batchtask_notification::Class;
 
 /// What the page of tasks shows.
 pub struct TaskList<'a> {
@@ -32,6 +31,7 @@ impl TaskList<'_> {
         page("Batch tasks", &mut |html| {
             html.markup("<div data-live>");
             if let Some(summary) = &self.summary {
+                notices(html, &summary.notices);
                 self.strip(html, summary);
             }
             html.markup("</div>");
@@ -50,7 +50,7 @@ impl TaskList<'_> {
             if count.status.is_empty() {
                 status(html, "others", count.rank);
             } else {
-                html.fill("<a href='/?status=$'>", &[&super::encoded(&count.status)]);
+                html.fill("<a href='/?status=$'>", &[&encoded(&count.status)]);
                 status(html, &count.status, count.rank);
                 html.markup("</a>");
             }
@@ -161,6 +161,15 @@ impl TaskList<'_> {
     }
 }
 
+/// What the host wants its operators to know.
+fn notices(html: &mut Html, notices: &[Notice]) {
+    for notice in notices {
+        html.fill("<p class='warn'>⚠ $ (since ", &[&notice.text]);
+        instant(html, notice.since_ms);
+        html.markup(")</p>");
+    }
+}
+
 /// What a receiver shows that has no task yet.
 const FIRST: &str = "<p>No notification has arrived yet. Let a rule action of the platform push to \
 <code>/notifications$</code> here, or send its example from here:</p>\
@@ -168,15 +177,6 @@ const FIRST: &str = "<p>No notification has arrived yet. Let a rule action of th
 
 /// What stands for the secret in a path: the secret itself is not shown.
 const SECRET: &str = "/<path secret>";
-
-/// From the first change to the last, or to now while the task is open.
-pub(super) fn duration(task: &Task, now_ms: u64) -> String {
-    let end_ms = match Class::of_rank(task.rank) {
-        Class::Open => now_ms,
-        _ => task.occurred_at_ms,
-    };
-    span(end_ms.saturating_sub(task.first_occurred_at_ms))
-}
 
 /// The page of the quarantine.
 pub fn quarantine(rejects: &QuarantinePage, query: &str) -> Response {

@@ -1,8 +1,9 @@
 //! The page of a task.
 
 use super::html::Html;
-use super::lists::duration;
-use super::{body, decimal, excerpt, instant, next, page, path_of, silence, span, status, words};
+use super::parts::{
+    body, decimal, duration, excerpt, instant, next, page, path_of, silence, span, status, words,
+};
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{HistoryPage, StoredEvent, Task};
 use crate::views::{event_flags, steps, task_flags};
@@ -60,7 +61,7 @@ fn event(html: &mut Html, stored: &StoredEvent, step: Option<&'static str>) {
     };
     for (name, value) in [
         ("times again", duplicates),
-        ("request", stored.request_ids.join(" ")),
+        ("request", words(&stored.request_ids)),
         ("signature", event.signature.clone().unwrap_or_default()),
         ("flags", words(&event_flags(stored, step))),
     ] {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::error::Found;
+use base64ct::Encoding as _;
 use serde_json::{Value, json};
 use std::string::ToString;
 

@@ -1,0 +1,186 @@
+//! What several pages are made of.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use batchtask_notification::{Class, Status, base64, push_decimal, time};
+
+use super::html::Html;
+use crate::bindings::exports::batchtask::receiver::intake::Response;
+use crate::journal::Task;
+use crate::outcomes::{Success, report, respond};
+use crate::percent::encode;
+use crate::text::joined;
+use crate::views::is_stale;
+
+// Made by `build.rs`: `page/style.css` and `page/script.js` as one line each, and
+// the policy that has their digests.
+const STYLE: &str = include_str!(concat!(env!("OUT_DIR"), "/style.css"));
+const SCRIPT: &str = include_str!(concat!(env!("OUT_DIR"), "/script.js"));
+const POLICY: &str = include_str!(concat!(env!("OUT_DIR"), "/policy.txt"));
+
+/// A whole page around its main part.
+pub(super) fn page(title: &str, main: &mut dyn FnMut(&mut Html)) -> Response {
+    let mut html = Html::default();
+    html.fill(
+        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>\
+         <meta name='viewport' content='width=device-width'>\
+         <link rel='icon' href='data:,'><title>$</title><style>",
+        &[title],
+    );
+    html.markup(STYLE);
+    html.markup(
+        "</style></head><body><header><a href='/'>Batch tasks</a>\
+         <a href='/page/quarantine'>Quarantine</a></header><main>",
+    );
+    html.fill(
+        "<h1>$</h1><p id='state' role='status' class='warn'></p>",
+        &[title],
+    );
+    main(&mut html);
+    html.markup("</main><script>");
+    html.markup(SCRIPT);
+    html.markup("</script></body></html>");
+    let success = Success::Read;
+    let mut response = respond(
+        success.status(),
+        "text/html; charset=utf-8",
+        html.into_text().into_bytes(),
+        report(success.label()),
+    );
+    let headers = &mut response.headers;
+    headers.push(("content-security-policy".into(), POLICY.into()));
+    headers.push(("referrer-policy".into(), "no-referrer".into()));
+    response
+}
+
+/// The path of a task's page.
+pub(super) fn path_of(app_id: &str, task_id: &str) -> String {
+    let mut path = String::from("/page/tasks");
+    for id in [app_id, task_id] {
+        path.push('/');
+        path.push_str(&encoded(id));
+    }
+    path
+}
+
+/// A text as a segment of a path, or as part of a query string or a cookie. A
+/// segment `.` or `..` would be resolved, so nothing is kept.
+pub(super) fn encoded(text: &str) -> String {
+    encode(text, b"")
+}
+
+/// A status as icon and word.
+pub(super) fn status(html: &mut Html, status: &str, rank: u8) {
+    let (style, icon) = match (Class::of_rank(rank), Status::of(status)) {
+        (_, Status::Stopped | Status::Stopping) => ("dim", "■"),
+        (_, Status::PartialSuccess) => ("warn", "◑"),
+        (Class::Open, _) => ("open", "◔"),
+        (Class::Retryable, _) => ("bad", "✖"),
+        (Class::Final, _) => ("good", "✔"),
+    };
+    html.fill(
+        "<span class='$'><span aria-hidden='true'>$</span> $</span>",
+        &[style, icon, status],
+    );
+}
+
+/// That a task is silent, if it is.
+pub(super) fn silence(html: &mut Html, task: &Task, stale_before_ms: u64) {
+    if is_stale(task, stale_before_ms) {
+        html.markup(" <span class='warn'>⚠ silent</span>");
+    }
+}
+
+/// An instant, to the second.
+pub(super) fn instant(html: &mut Html, at_ms: u64) {
+    let exact = time::rfc3339(at_ms);
+    let (day, rest) = exact.split_once('T').unwrap_or_default();
+    let second = rest.split('.').next().unwrap_or_default();
+    html.fill("<time datetime='$'>$ $</time>", &[&exact, day, second]);
+}
+
+/// How long something took, in its two greatest units.
+pub(super) fn span(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let (great, great_unit, small, small_unit) = match (days, hours, minutes) {
+        (0, 0, 0) => (seconds, " s", 0, ""),
+        (0, 0, _) => (minutes, " min", seconds % 60, " s"),
+        (0, _, _) => (hours, " h", minutes % 60, " min"),
+        _ => (days, " d", hours % 24, " h"),
+    };
+    let mut text = decimal(great);
+    text.push_str(great_unit);
+    if small > 0 {
+        text.push(' ');
+        push_decimal(&mut text, small);
+        text.push_str(small_unit);
+    }
+    text
+}
+
+pub(super) fn decimal(value: u64) -> String {
+    let mut text = String::new();
+    push_decimal(&mut text, value);
+    text
+}
+
+/// Bytes as text, cut off where it gets long; and what was done to them.
+pub(super) fn excerpt(bytes: &[u8]) -> (String, &'static str) {
+    const LENGTH: usize = 2048;
+    match core::str::from_utf8(bytes) {
+        Ok(text) if text.len() <= LENGTH => (text.to_owned(), ""),
+        Ok(text) => {
+            let cut = text.get(..text.floor_char_boundary(LENGTH));
+            (cut.unwrap_or_default().to_owned(), ", cut off here")
+        }
+        Err(_) => {
+            let (cut, note) = match bytes.get(..LENGTH) {
+                Some(cut) => (cut, ", as base64, cut off here"),
+                None => (bytes, ", as base64"),
+            };
+            (base64(cut), note)
+        }
+    }
+}
+
+/// A body behind a summary.
+pub(super) fn body(html: &mut Html, seq: u64, bytes: &[u8]) {
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let (text, note) = excerpt(bytes);
+    html.fill(
+        "<details id='b$'><summary>Body, $ bytes$</summary><pre>$</pre></details>",
+        &[&decimal(seq), &decimal(length), note, &text],
+    );
+}
+
+/// Words with spaces between.
+pub(super) fn words<T: AsRef<str>>(words: &[T]) -> String {
+    joined(words, " ")
+}
+
+/// The link to the next page: the same query with another cursor.
+pub(super) fn next(html: &mut Html, path: &str, query: &str, cursor: Option<&str>) {
+    let Some(cursor) = cursor else { return };
+    let mut target = String::from(path);
+    target.push('?');
+    for pair in query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="))
+    {
+        target.push_str(pair);
+        target.push('&');
+    }
+    target.push_str("cursor=");
+    target.push_str(&encoded(cursor));
+    html.fill("<p><a href='$' rel='next'>Next page</a></p>", &[&target]);
+}
+
+/// From the first change to the last, or to now while the task is open.
+pub(super) fn duration(task: &Task, now_ms: u64) -> String {
+    let end_ms = match Class::of_rank(task.rank) {
+        Class::Open => now_ms,
+        _ => task.occurred_at_ms,
+    };
+    span(end_ms.saturating_sub(task.first_occurred_at_ms))
+}

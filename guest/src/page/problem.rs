@@ -1,0 +1,23 @@
+//! A problem, for people.
+
+use super::parts::page;
+use crate::bindings::exports::batchtask::receiver::intake::Response;
+use crate::outcomes::Problem;
+
+/// A problem, for people. A reader who is not proven is asked for the token.
+pub fn problem(problem: Problem) -> Response {
+    let refusal = problem.refusal;
+    let mut response = page(refusal.text(), &mut |html| {
+        if problem.detail != refusal.text() {
+            html.fill("<p>$</p>", &[&problem.detail]);
+        }
+        if refusal.status() == 401 {
+            html.markup(
+                "<form action='/'><label>Read token<input type='password' name='token' required>\
+                 </label><button>Enter</button></form>",
+            );
+        }
+    });
+    problem.complete(&mut response);
+    response
+}
