@@ -1,9 +1,9 @@
 //! What is handed out.
 
 use anyhow::bail;
+use batchtask_component_build::RECEIVER;
 
 use crate::binary::Shape;
-use crate::component::RECEIVER;
 
 /// A component in `dist/`.
 pub(crate) struct Artifact {
@@ -20,10 +20,10 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
     Artifact {
         file: "receiver.wasm",
         package: RECEIVER,
-        exports: &["batchtask:receiver/intake@0.1.0", HANDLER],
+        exports: &["batchtask:receiver/intake@0.2.0", HANDLER],
         imports: &[
-            "batchtask:receiver/journal@0.1.0",
-            "batchtask:receiver/settings@0.1.0",
+            "batchtask:receiver/journal@0.2.0",
+            "batchtask:receiver/settings@0.2.0",
         ],
     },
     Artifact {

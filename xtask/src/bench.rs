@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use batchtask_component_build::RECEIVER;
 
-use crate::{build, component, compose};
+use crate::{build, compose};
 
 /// Runs `batchtask-bench` with these arguments, over what is built here first:
 /// both programs, and the receiver plugged into the adapter that keeps nothing.
@@ -20,7 +21,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let folder = root.join("target/bench");
     fs::create_dir_all(&folder)?;
     let wasm = compose::plug(
-        &build(root, component::RECEIVER)?,
+        &build(root, RECEIVER)?,
         &build(root, "batchtask-bench-adapter")?,
     )?;
     let component = folder.join("receiver-nothing.wasm");

@@ -1,7 +1,9 @@
 //! What a component is made of.
 
+use std::ops::Range;
+
 use anyhow::Context;
-use wasm_encoder::{Component, NestedComponentSection, RawSection};
+use wasm_encoder::{Component, Module, ModuleSection, NestedComponentSection, RawSection};
 use wasmparser::{Parser, Payload};
 
 /// The outside of a component.
@@ -36,22 +38,17 @@ pub(crate) fn shape(wasm: &[u8]) -> anyhow::Result<Shape> {
     Ok(Shape { imports, exports })
 }
 
-/// A component without the sections that only debuggers read, at every depth.
-/// Those of its modules the compiler has stripped already.
+/// A component without the sections that only debuggers and statisticians
+/// read, at every depth.
 pub(crate) fn without_names(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
-    Ok(stripped(wasm)?.finish())
+    Ok(component(wasm)?.finish())
 }
 
-fn stripped(wasm: &[u8]) -> anyhow::Result<Component> {
+fn component(wasm: &[u8]) -> anyhow::Result<Component> {
     let mut component = Component::new();
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload?;
-        let section = payload.as_section();
-        let bytes = |range: std::ops::Range<u64>| -> anyhow::Result<&[u8]> {
-            let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
-            wasm.get(range).context("a section beyond the end")
-        };
         match &payload {
             Payload::CustomSection(_) => {}
             Payload::End(_) => depth = depth.saturating_sub(1),
@@ -59,12 +56,18 @@ fn stripped(wasm: &[u8]) -> anyhow::Result<Component> {
             Payload::ComponentSection {
                 unchecked_range, ..
             } => {
-                let range = unchecked_range.clone();
-                component.section(&NestedComponentSection(&stripped(bytes(range)?)?));
+                let inner = self::component(bytes(wasm, unchecked_range)?)?;
+                component.section(&NestedComponentSection(&inner));
+            }
+            Payload::ModuleSection {
+                unchecked_range, ..
+            } => {
+                let inner = module(bytes(wasm, unchecked_range)?)?;
+                component.section(&ModuleSection(&inner));
             }
             _ => {
-                if let Some((id, range)) = section {
-                    let data = bytes(range)?;
+                if let Some((id, range)) = payload.as_section() {
+                    let data = bytes(wasm, &range)?;
                     component.section(&RawSection { id, data });
                 }
             }
@@ -77,4 +80,24 @@ fn stripped(wasm: &[u8]) -> anyhow::Result<Component> {
         }
     }
     Ok(component)
+}
+
+fn module(wasm: &[u8]) -> anyhow::Result<Module> {
+    let mut module = Module::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        if let Payload::CustomSection(_) = payload {
+            continue;
+        }
+        if let Some((id, range)) = payload.as_section() {
+            let data = bytes(wasm, &range)?;
+            module.section(&RawSection { id, data });
+        }
+    }
+    Ok(module)
+}
+
+fn bytes<'a>(wasm: &'a [u8], range: &Range<u64>) -> anyhow::Result<&'a [u8]> {
+    let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
+    wasm.get(range).context("a section beyond the end")
 }

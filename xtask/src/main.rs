@@ -4,7 +4,6 @@
 //! `cargo xtask size`: what the components weigh, and what they may.
 //!
 //! - `artifact`: the table of it: what each is made of, imports and exports.
-//! - `component`: builds a crate as a component; shared with the host.
 //! - `compose`: plugs an adapter into the receiver.
 //! - `tools`: other people's hosts and libraries, for the tests.
 //! - `bench`: builds what is measured, and hands over to it.
@@ -16,7 +15,6 @@
 mod artifact;
 mod bench;
 mod binary;
-mod component;
 mod compose;
 mod size;
 mod tools;
@@ -27,6 +25,8 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use artifact::{ARTIFACTS, Artifact};
+use batchtask_component_build::RECEIVER;
+use batchtask_notification::hex;
 use sha2::{Digest, Sha256};
 
 const USAGE: &str =
@@ -76,13 +76,13 @@ fn dist(root: &Path) -> anyhow::Result<()> {
 /// Plugs somebody's own adapter into the receiver.
 fn compose_with(root: &Path, adapter: &Path, output: &Path) -> anyhow::Result<()> {
     let wasm = fs::read(adapter).with_context(|| adapter.display().to_string())?;
-    let wasm = compose::plug(&build(root, component::RECEIVER)?, &wasm)?;
+    let wasm = compose::plug(&build(root, RECEIVER)?, &wasm)?;
     fs::write(output, binary::without_names(&wasm)?).with_context(|| output.display().to_string())
 }
 
 fn build(root: &Path, package: &str) -> anyhow::Result<Vec<u8>> {
     let target_dir = root.join("target/components");
-    let path = component::build(root, package, "component", &target_dir)
+    let path = batchtask_component_build::build(root, package, "component", &target_dir)
         .map_err(|error| anyhow!(error))?;
     fs::read(&path).with_context(|| path.display().to_string())
 }
@@ -99,8 +99,4 @@ fn report(artifact: &Artifact, wasm: &[u8]) -> anyhow::Result<()> {
         println!("  exports {export}");
     }
     artifact.check(&shape)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use batchtask_component_build::RECEIVER;
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
 use crate::artifact::ARTIFACTS;
-use crate::component::RECEIVER;
 
 const BUDGETS: &str = "bench/sizes.toml";
 const BREAKDOWN: &str = "bench/size.md";

@@ -1,5 +1,9 @@
 //! Builds a crate of this workspace as a component. Used by the host's build
-//! script, which embeds the receiver, and by `cargo xtask dist`.
+//! script, which embeds the receiver, and by `cargo xtask`.
+//!
+//! - [`RECEIVER`]: the crate that the host embeds.
+//! - [`build`]: builds a crate as a component.
+//! - [`sources`]: the files that the receiver is built from.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,12 +13,40 @@ const TARGET: &str = "wasm32-wasip2";
 
 /// The crate of the receiver alone, which the host embeds and adapters are
 /// plugged into.
-pub(crate) const RECEIVER: &str = "batchtask-adapter-imported";
+pub const RECEIVER: &str = "batchtask-adapter-imported";
+
+/// Files and folders of the workspace that [`RECEIVER`] is built from.
+const SOURCES: &[&str] = &[
+    ".cargo/config.toml",
+    "Cargo.lock",
+    "Cargo.toml",
+    "adapters/imported",
+    "guest/Cargo.toml",
+    "guest/build.rs",
+    "guest/openapi.json",
+    "guest/src",
+    "notification/Cargo.toml",
+    "notification/src",
+    "runtime",
+    "rust-toolchain.toml",
+    "wit",
+];
+
+/// Paths of the files and folders that [`RECEIVER`] is built from, in the
+/// workspace at `root`. A build script that embeds it runs again when one of
+/// them changes.
+pub fn sources(root: &Path) -> impl Iterator<Item = PathBuf> {
+    SOURCES.iter().map(move |source| root.join(source))
+}
 
 /// Builds `package` of the workspace at `root` in one of the profiles
-/// `component` and `embedded`, in a target directory of its own, and returns
-/// where the component is.
-pub(crate) fn build(
+/// `component` and `embedded`, in a target directory of its own. Returns the
+/// path of the component.
+///
+/// # Errors
+/// A text for the person who builds: which command failed, and what to do if
+/// the target is not installed.
+pub fn build(
     root: &Path,
     package: &str,
     profile: &str,
@@ -31,8 +63,8 @@ pub(crate) fn build(
         .args(["--target", TARGET, "--package", package])
         .arg("--target-dir")
         .arg(target_dir);
-    // What the outer cargo was told is not meant for the component: it is the
-    // same bytes however it is built.
+    // The flags of the outer cargo are not meant for the component: its bytes
+    // must not depend on who builds it.
     for name in [
         "CARGO_ENCODED_RUSTFLAGS",
         "RUSTFLAGS",
@@ -46,7 +78,7 @@ pub(crate) fn build(
     Ok(target_dir.join(TARGET).join(profile).join(file))
 }
 
-/// Installs the standard library of the target when it is not there, for
+/// Installs the standard library of the target if it is missing, because
 /// rustup does so by itself only where its automatic installation is on.
 fn ensure_target(root: &Path) -> Result<(), String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
