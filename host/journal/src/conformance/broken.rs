@@ -1,0 +1,344 @@
+//! Journals that break one rule each, to show that the suite finds it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use async_trait::async_trait;
+use batchtask_guest::journal::DIGEST_BYTES;
+use tokio::sync::watch;
+
+use crate::{
+    Appended, Entry, Error, Event, EventFlags, HistoryPage, Journal, Measure, QuarantinePage,
+    SignatureUse, Source, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
+};
+
+/// Declares an enum whose cases are listed in `ALL`.
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])+ $name:ident)+) => {
+        /// A rule that a [`Broken`] journal breaks.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum Fault {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Fault {
+            /// All faults.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+faults! {
+    /// A duplicate is answered `recorded`.
+    DuplicateIsRecorded
+    /// The last entry of a batch is answered, but not stored.
+    LosesLastOfBatch
+    /// The entries of a batch take effect in reverse order.
+    ReversesBatch
+    /// Signatures are not remembered.
+    ForgetsSignatures
+    /// A signature admits any notification.
+    SignatureAdmitsAny
+    /// A signature admits not even its own notification again.
+    SignatureAdmitsOnce
+    /// Signatures never expire.
+    SignatureNeverExpires
+    /// Bodies are stored as UTF-8.
+    BodyIsText
+    /// All events are stored as pushed.
+    LosesSource
+    /// Flags are not stored.
+    LosesFlags
+    /// Request ids are not stored.
+    LosesRequestIds
+    /// The result of the signature check is not stored.
+    LosesFinding
+    /// The state is the event that arrived last.
+    StateIsLastArrival
+    /// Ranks are not stored.
+    LosesRank
+    /// Rejects are not stored.
+    LosesRejects
+    /// The filter by status is ignored.
+    IgnoresStatus
+    /// The filter by class is ignored.
+    IgnoresClass
+    /// The filter by type is ignored.
+    IgnoresType
+    /// The filter by application is ignored.
+    IgnoresApplication
+    /// The filter by text is ignored.
+    IgnoresText
+    /// The text is compared with the case of its letters.
+    TextHasCase
+    /// The beginning of the time range is ignored.
+    IgnoresSince
+    /// The end of the time range is ignored.
+    IgnoresUntil
+    /// Tasks are listed newest first, always.
+    IgnoresOrder
+    /// A list of tasks begins at its start, always.
+    IgnoresCursor
+    /// A cursor of another list is accepted.
+    AcceptsAnyCursor
+    /// Pages have up to 500 items, always.
+    IgnoresLimit
+    /// No page has a next one.
+    HasNoNextPage
+    /// A history has no status before a page.
+    LosesPreviousStatus
+    /// No event is late.
+    NeverLate
+    /// The feed skips every fifth event.
+    SkipsInFeed
+    /// The feed repeats the last event.
+    RepeatsInFeed
+    /// The greatest number in the feed is not known.
+    LosesLastSeq
+    /// Rejects are listed oldest first.
+    OldestRejectsFirst
+    /// Dropped rejects are not counted.
+    ForgetsDropped
+    /// No task is stale.
+    NothingIsStale
+    /// The last arrival is not known.
+    LosesLastArrival
+    /// All statuses are counted together.
+    MergesStatuses
+    /// Nothing is measured.
+    MeasuresNothing
+    /// It can be used after it was closed.
+    NeverCloses
+}
+
+/// A journal over another one, with a fault.
+pub struct Broken {
+    journal: Arc<dyn Journal>,
+    fault: Fault,
+    arrivals: AtomicU64,
+    no_seq: watch::Sender<u64>,
+}
+
+impl Broken {
+    /// Breaks `journal`.
+    pub fn new(journal: Arc<dyn Journal>, fault: Fault) -> Self {
+        Self {
+            journal,
+            fault,
+            arrivals: AtomicU64::new(0),
+            no_seq: watch::Sender::new(0),
+        }
+    }
+
+    fn spoil(&self, entry: &mut Entry) {
+        match entry {
+            Entry::Event(event, signature) => {
+                self.spoil_event(event);
+                self.spoil_signature(signature);
+            }
+            Entry::Reject(reject, signature) => {
+                self.spoil_body(&mut reject.body);
+                self.spoil_signature(signature);
+                if self.fault == Fault::LosesRejects {
+                    *entry = Entry::Probe;
+                }
+            }
+            Entry::Probe => {}
+        }
+    }
+
+    fn spoil_event(&self, event: &mut Event) {
+        self.spoil_body(&mut event.body);
+        match self.fault {
+            Fault::LosesSource => event.source = Source::Push,
+            Fault::LosesFlags => event.flags = EventFlags::empty(),
+            Fault::LosesRequestIds => event.request_id = None,
+            Fault::LosesFinding => event.signature = None,
+            Fault::LosesRank => event.rank = 0,
+            Fault::StateIsLastArrival => {
+                event.occurred_at_ms = self.arrivals.fetch_add(1, Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    fn spoil_body(&self, body: &mut Vec<u8>) {
+        if self.fault == Fault::BodyIsText {
+            *body = String::from_utf8_lossy(body).into_owned().into_bytes();
+        }
+    }
+
+    fn spoil_signature(&self, signature: &mut Option<SignatureUse>) {
+        let Some(known) = signature else { return };
+        match self.fault {
+            Fault::ForgetsSignatures => *signature = None,
+            Fault::SignatureAdmitsAny => known.digest = vec![0; DIGEST_BYTES],
+            Fault::SignatureAdmitsOnce => {
+                let number = self.arrivals.fetch_add(1, Relaxed).to_be_bytes();
+                known.digest = number.repeat(DIGEST_BYTES / number.len());
+            }
+            Fault::SignatureNeverExpires => known.expires_at_ms = u64::MAX,
+            _ => {}
+        }
+    }
+
+    fn spoil_query(&self, query: &mut TaskQuery) {
+        match self.fault {
+            Fault::IgnoresStatus => query.status = None,
+            Fault::IgnoresClass => query.class = None,
+            Fault::IgnoresType => query.task_type = None,
+            Fault::IgnoresApplication => query.app_id = None,
+            Fault::IgnoresText => query.text = None,
+            Fault::IgnoresSince => query.since_ms = None,
+            Fault::IgnoresUntil => query.until_ms = None,
+            Fault::IgnoresOrder => query.order = TaskOrder::Newest,
+            Fault::IgnoresCursor => query.cursor = None,
+            _ => {}
+        }
+        query.limit = self.limit(query.limit);
+    }
+
+    fn limit(&self, limit: u32) -> u32 {
+        match self.fault {
+            Fault::IgnoresLimit => 500,
+            _ => limit,
+        }
+    }
+
+    fn next(&self, next: Option<String>) -> Option<String> {
+        next.filter(|_| self.fault != Fault::HasNoNextPage)
+    }
+
+    /// Whether a refused cursor is to be forgotten instead.
+    fn accepts<T>(&self, result: &Result<T, Error>) -> bool {
+        self.fault == Fault::AcceptsAnyCursor && matches!(result, Err(Error::InvalidCursor(_)))
+    }
+}
+
+#[async_trait]
+impl Journal for Broken {
+    async fn commit(&self, mut batch: Vec<Entry>) -> Result<Vec<Appended>, Error> {
+        batch.iter_mut().for_each(|entry| self.spoil(entry));
+        let is_lost = self.fault == Fault::LosesLastOfBatch && batch.len() > 1;
+        if is_lost {
+            batch.pop();
+        }
+        if self.fault == Fault::ReversesBatch {
+            batch.reverse();
+        }
+        let mut outcomes = self.journal.commit(batch).await?;
+        match self.fault {
+            Fault::ReversesBatch => outcomes.reverse(),
+            Fault::DuplicateIsRecorded => outcomes.fill(Appended::Recorded),
+            _ if is_lost => outcomes.push(Appended::Recorded),
+            _ => {}
+        }
+        Ok(outcomes)
+    }
+
+    async fn maintain(&self) {
+        self.journal.maintain().await;
+    }
+
+    async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
+        self.journal.find_task(app_id, task_id).await
+    }
+
+    async fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
+        let mut query = query.clone();
+        self.spoil_query(&mut query);
+        let mut page = self.journal.list_tasks(&query).await;
+        if self.accepts(&page) {
+            query.cursor = None;
+            page = self.journal.list_tasks(&query).await;
+        }
+        let mut page = page?;
+        if let Some(text) = query.text.filter(|_| self.fault == Fault::TextHasCase) {
+            let ids = |task: &Task| task.app_id.contains(&text) || task.task_id.contains(&text);
+            page.tasks
+                .retain(|task| ids(task) || task.status_desc.contains(&text));
+        }
+        page.next = self.next(page.next);
+        Ok(page)
+    }
+
+    async fn list_history(
+        &self,
+        app_id: &str,
+        task_id: &str,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<HistoryPage, Error> {
+        let limit = self.limit(limit);
+        let page = self.journal.list_history(app_id, task_id, cursor, limit);
+        let mut page = page.await?;
+        match self.fault {
+            Fault::LosesPreviousStatus => page.previous_status = None,
+            Fault::NeverLate => page.events.iter_mut().for_each(|event| event.late = false),
+            _ => {}
+        }
+        page.next = self.next(page.next);
+        Ok(page)
+    }
+
+    async fn events_after(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, Error> {
+        let repeated = u64::from(self.fault == Fault::RepeatsInFeed);
+        let after = after.saturating_sub(repeated);
+        let events = self.journal.events_after(after, self.limit(limit)).await;
+        let mut events = events?;
+        if self.fault == Fault::SkipsInFeed {
+            events.retain(|event| !event.seq.is_multiple_of(5));
+        }
+        Ok(events)
+    }
+
+    async fn list_quarantine(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<QuarantinePage, Error> {
+        let limit = self.limit(limit);
+        let mut page = self.journal.list_quarantine(cursor, limit).await?;
+        match self.fault {
+            Fault::OldestRejectsFirst => page.rejects.reverse(),
+            Fault::ForgetsDropped => page.dropped = 0,
+            _ => {}
+        }
+        page.next = self.next(page.next);
+        Ok(page)
+    }
+
+    async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {
+        let mut summary = self.journal.summarize(stale_before_ms).await?;
+        match self.fault {
+            Fault::NothingIsStale => summary.stale = Some(0),
+            Fault::LosesLastArrival => summary.last_received_at_ms = None,
+            Fault::MergesStatuses => {
+                let counts = summary.statuses.iter_mut();
+                counts.for_each(|count| count.status.clear());
+            }
+            _ => {}
+        }
+        Ok(summary)
+    }
+
+    fn last_seq(&self) -> watch::Receiver<u64> {
+        match self.fault {
+            Fault::LosesLastSeq => self.no_seq.subscribe(),
+            _ => self.journal.last_seq(),
+        }
+    }
+
+    fn measures(&self) -> Vec<Measure> {
+        match self.fault {
+            Fault::MeasuresNothing => Vec::new(),
+            _ => self.journal.measures(),
+        }
+    }
+
+    async fn close(&self) {
+        if self.fault != Fault::NeverCloses {
+            self.journal.close().await;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! How the suite opens a journal, and what it may expect of it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Bounds, Journal};
+
+/// Opens the journals that the checks use.
+#[async_trait]
+pub trait Factory: Send + Sync + 'static {
+    /// What the journals can do.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
+    }
+
+    /// Opens the journal called `name`, and creates it if there is none. The
+    /// names are short and consist of digits. A journal is closed before it is
+    /// opened again.
+    async fn open(&self, name: &str, bounds: Bounds) -> Arc<dyn Journal>;
+}
+
+/// What a journal can do. A check that needs more does nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Capabilities {
+    /// The content is there after the journal was closed and opened again.
+    pub durable: bool,
+    /// It has a feed. Otherwise `events_after` returns `Unsupported`.
+    pub feed: bool,
+    /// It keeps the [`Bounds`] that it was opened with. Otherwise it has its own
+    /// bounds, which the suite does not check.
+    pub bounds: bool,
+    /// It counts every duplicate, and lists the least request ids. Otherwise a
+    /// duplicate is counted once for each request id, and any request ids are
+    /// listed.
+    pub exact_totals: bool,
+    /// A task in a list is the same as the task alone. Otherwise flags and
+    /// request ids may be missing in the list.
+    pub complete_lists: bool,
+    /// Tasks that changed at the same instant are listed by application id and
+    /// task id. Otherwise their order is any, but the same on all pages.
+    pub ordered_ties: bool,
+    /// The summary counts stale tasks, and its last arrival covers all events
+    /// and duplicates.
+    pub exact_summary: bool,
+    /// It measures its quarantine.
+    pub measures: bool,
+    /// The greatest length of a text or a body, in bytes. At least 300,000.
+    pub item_bytes_max: usize,
+}
+
+impl Capabilities {
+    /// All of them.
+    pub const FULL: Self = Self {
+        durable: true,
+        feed: true,
+        bounds: true,
+        exact_totals: true,
+        complete_lists: true,
+        ordered_ties: true,
+        exact_summary: true,
+        measures: true,
+        item_bytes_max: usize::MAX,
+    };
+}

@@ -1,0 +1,276 @@
+//! What the checks work with: journals under test, and what is sent to them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::factory::{Capabilities, Factory};
+use crate::{
+    Appended, Bounds, Entry, Error, Event, EventFlags, Journal, Reject, SignatureUse, Source,
+    StoredEvent, Task, TaskOrder, TaskPage, TaskQuery,
+};
+
+/// The time of most arrivals, in milliseconds since 1970.
+pub(super) const NOW_MS: u64 = 1_700_000_000_000;
+
+/// What a check works with.
+#[derive(Clone)]
+pub(super) struct Suite {
+    factory: Arc<dyn Factory>,
+    pub(super) capabilities: Capabilities,
+    names: Arc<AtomicU64>,
+}
+
+impl Suite {
+    pub(super) fn new(factory: Arc<dyn Factory>) -> Self {
+        Self {
+            capabilities: factory.capabilities(),
+            factory,
+            names: Arc::default(),
+        }
+    }
+
+    /// An empty journal.
+    pub(super) async fn journal(&self) -> Fixture {
+        self.journal_with(Bounds::default()).await
+    }
+
+    /// An empty journal with these bounds.
+    pub(super) async fn journal_with(&self, bounds: Bounds) -> Fixture {
+        let name = self.names.fetch_add(1, Relaxed).to_string();
+        Fixture::open(self.clone(), name, bounds).await
+    }
+}
+
+/// A journal under test.
+pub(super) struct Fixture {
+    suite: Suite,
+    name: String,
+    bounds: Bounds,
+    journal: Arc<dyn Journal>,
+}
+
+impl Deref for Fixture {
+    type Target = dyn Journal;
+
+    fn deref(&self) -> &Self::Target {
+        self.journal.as_ref()
+    }
+}
+
+impl Fixture {
+    async fn open(suite: Suite, name: String, bounds: Bounds) -> Self {
+        let journal = suite.factory.open(&name, bounds).await;
+        Self {
+            suite,
+            name,
+            bounds,
+            journal,
+        }
+    }
+
+    /// Closes the journal and opens it again.
+    pub(super) async fn reopen(self) -> Self {
+        let Self {
+            suite,
+            name,
+            bounds,
+            journal,
+        } = self;
+        journal.close().await;
+        drop(journal);
+        Self::open(suite, name, bounds).await
+    }
+
+    pub(super) fn capabilities(&self) -> Capabilities {
+        self.suite.capabilities
+    }
+
+    pub(super) fn shared(&self) -> Arc<dyn Journal> {
+        self.journal.clone()
+    }
+
+    /// Commits a batch that must succeed.
+    pub(super) async fn commit_all(&self, batch: Vec<Entry>) -> Vec<Appended> {
+        for entry in &batch {
+            entry.check().expect("valid");
+        }
+        let entries = batch.len();
+        let outcomes = self.commit(batch).await.expect("committed");
+        assert_eq!(outcomes.len(), entries, "an outcome for each entry");
+        outcomes
+    }
+
+    async fn commit_one(&self, entry: Entry) -> Appended {
+        self.commit_all(vec![entry]).await.remove(0)
+    }
+
+    pub(super) async fn append(&self, event: Event) -> Appended {
+        self.commit_one(Entry::Event(event, None)).await
+    }
+
+    pub(super) async fn append_signed(&self, event: Event, signature: SignatureUse) -> Appended {
+        self.commit_one(Entry::Event(event, Some(signature))).await
+    }
+
+    /// Appends a new event.
+    pub(super) async fn record(&self, event: Event) {
+        assert_eq!(self.append(event).await, Appended::Recorded);
+    }
+
+    pub(super) async fn quarantine(&self, reject: Reject) -> Appended {
+        self.commit_one(Entry::Reject(reject, None)).await
+    }
+
+    pub(super) async fn quarantine_signed(
+        &self,
+        reject: Reject,
+        signature: SignatureUse,
+    ) -> Appended {
+        self.commit_one(Entry::Reject(reject, Some(signature)))
+            .await
+    }
+
+    /// A task of the application `app`.
+    pub(super) async fn task(&self, task_id: &str) -> Task {
+        let found = self.find_task("app", task_id).await.expect("readable");
+        found.expect("a known task")
+    }
+
+    /// The first page of the history of a task of the application `app`.
+    pub(super) async fn history(&self, task_id: &str) -> Vec<StoredEvent> {
+        let page = self.list_history("app", task_id, None, 500).await;
+        page.expect("readable").events
+    }
+
+    pub(super) async fn tasks(&self, query: &TaskQuery) -> TaskPage {
+        self.list_tasks(query).await.expect("readable")
+    }
+
+    /// The ids of all tasks of a list, from page to page.
+    pub(super) async fn all_pages(&self, query: &TaskQuery) -> Vec<String> {
+        let mut query = query.clone();
+        let mut found = Vec::new();
+        loop {
+            let page = self.tasks(&query).await;
+            found.extend(task_ids(&page).into_iter().map(str::to_owned));
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                return found;
+            }
+            assert!(found.len() < 10_000, "the pages never end");
+        }
+    }
+
+    /// The whole feed, from page to page.
+    pub(super) async fn feed(&self, limit: u32) -> Vec<StoredEvent> {
+        let mut all: Vec<StoredEvent> = Vec::new();
+        loop {
+            let after = all.last().map_or(0, |last| last.seq);
+            let events = self.events_after(after, limit).await.expect("readable");
+            if events.is_empty() {
+                return all;
+            }
+            all.extend(events);
+            assert!(all.len() < 10_000, "the feed never ends");
+        }
+    }
+
+    /// How many rejects are in the quarantine, at most 500.
+    pub(super) async fn quarantined(&self) -> usize {
+        let page = self.list_quarantine(None, 500).await;
+        page.expect("readable").rejects.len()
+    }
+}
+
+/// An event of the application `app`. Its digest covers all arguments.
+pub(super) fn event(task_id: &str, status: &str, occurred_at_ms: u64) -> Event {
+    Event {
+        app_id: "app".into(),
+        task_id: task_id.into(),
+        task_type: "softwareUpgrade".into(),
+        status: status.into(),
+        status_desc: String::new(),
+        event_time: Some("20231114T221320Z".into()),
+        event_time_ms: Some("2023-11-14T22:13:20.000Z".into()),
+        request_id: None,
+        digest: digest(&(task_id, status, occurred_at_ms)),
+        occurred_at_ms,
+        rank: 2,
+        received_at_ms: NOW_MS,
+        source: Source::Push,
+        signature: None,
+        flags: EventFlags::empty(),
+        body: b"{}".to_vec(),
+    }
+}
+
+/// A reject that arrives at [`NOW_MS`].
+pub(super) fn reject(body: &[u8]) -> Reject {
+    Reject {
+        received_at_ms: NOW_MS,
+        reason: "not-json".into(),
+        detail: String::new(),
+        pointer: None,
+        body: body.to_vec(),
+    }
+}
+
+/// 32 bytes that differ if `content` differs.
+pub(super) fn digest(content: &impl Hash) -> Vec<u8> {
+    let part = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, content).hash(&mut hasher);
+        hasher.finish().to_be_bytes()
+    };
+    [0, 1, 2, 3].map(part).concat()
+}
+
+/// The use of the signature called `name` for this event.
+pub(super) fn signed(name: &str, event: &Event, expires_at_ms: u64) -> SignatureUse {
+    signature(name, event.digest.clone(), expires_at_ms)
+}
+
+/// The use of the signature called `name` for this reject.
+pub(super) fn signed_reject(name: &str, reject: &Reject, expires_at_ms: u64) -> SignatureUse {
+    signature(name, digest(&reject.body), expires_at_ms)
+}
+
+fn signature(name: &str, digest_of_content: Vec<u8>, expires_at_ms: u64) -> SignatureUse {
+    SignatureUse {
+        signature: batchtask_notification::hex(&digest(&name)),
+        digest: digest_of_content,
+        expires_at_ms,
+    }
+}
+
+/// All tasks, newest first.
+pub(super) fn all_tasks() -> TaskQuery {
+    TaskQuery {
+        status: None,
+        class: None,
+        task_type: None,
+        app_id: None,
+        text: None,
+        since_ms: None,
+        until_ms: None,
+        order: TaskOrder::Newest,
+        cursor: None,
+        limit: 500,
+    }
+}
+
+pub(super) fn task_ids(page: &TaskPage) -> Vec<&str> {
+    let tasks = page.tasks.iter();
+    tasks.map(|task| task.task_id.as_str()).collect()
+}
+
+#[track_caller]
+pub(super) fn assert_invalid_cursor<T>(result: Result<T, Error>) {
+    assert!(
+        matches!(result, Err(Error::InvalidCursor(_))),
+        "{:?}",
+        result.err()
+    );
+}

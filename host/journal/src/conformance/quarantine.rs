@@ -1,0 +1,134 @@
+//! Rejects, their order and their bound.
+
+use super::fixture::{Fixture, NOW_MS, Suite, reject};
+use crate::page::ITEM_OVERHEAD_BYTES;
+use crate::{Appended, Bounds, QuarantinePage, Reject};
+
+/// A reject that arrives at this time after [`NOW_MS`].
+fn reject_at(after_ms: u64, body: &[u8]) -> Reject {
+    Reject {
+        received_at_ms: NOW_MS + after_ms,
+        ..reject(body)
+    }
+}
+
+async fn page(journal: &Fixture, cursor: Option<&str>, limit: u32) -> QuarantinePage {
+    let page = journal.list_quarantine(cursor, limit).await;
+    page.expect("readable")
+}
+
+/// The first byte of each body.
+fn first_bytes(page: &QuarantinePage) -> Vec<u8> {
+    let rejects = page.rejects.iter();
+    rejects.map(|kept| kept.reject.body[0]).collect()
+}
+
+pub(super) async fn a_reject_is_kept_word_for_word(suite: Suite) {
+    let journal = suite.journal().await;
+    for (at, pointer) in [(1, None), (2, Some("/notify_data/body"))] {
+        let sent = Reject {
+            received_at_ms: NOW_MS + at,
+            reason: "not-a-notification".into(),
+            detail: "nul \0 and 日本".into(),
+            pointer: pointer.map(str::to_owned),
+            body: vec![0, 159, 146, 150],
+        };
+        assert_eq!(journal.quarantine(sent.clone()).await, Appended::Recorded);
+        let kept = page(&journal, None, 1).await.rejects.remove(0);
+        assert_eq!(format!("{:?}", kept.reject), format!("{sent:?}"));
+    }
+}
+
+pub(super) async fn rejects_are_listed_newest_first(suite: Suite) {
+    let journal = suite.journal().await;
+    for number in 0..7 {
+        let sent = reject_at(number.into(), &[number]);
+        assert_eq!(journal.quarantine(sent).await, Appended::Recorded);
+    }
+    let whole = page(&journal, None, 500).await;
+    assert_eq!(first_bytes(&whole), [6, 5, 4, 3, 2, 1, 0]);
+    assert_eq!((whole.dropped, whole.next), (0, None));
+    let descends = whole.rejects.windows(2).all(|two| two[0].seq > two[1].seq);
+    assert!(descends, "the numbers grow");
+
+    let first = page(&journal, None, 3).await;
+    assert_eq!(first_bytes(&first), [6, 5, 4]);
+    // A reject that arrives meanwhile does not shift the next page.
+    journal.quarantine(reject_at(9, &[9])).await;
+    let second = page(&journal, first.next.as_deref(), 3).await;
+    assert_eq!(first_bytes(&second), [3, 2, 1]);
+    let third = page(&journal, second.next.as_deref(), 3).await;
+    assert_eq!((first_bytes(&third), third.next), (vec![0], None));
+}
+
+pub(super) async fn the_same_reject_without_a_signature_is_kept_again(suite: Suite) {
+    let journal = suite.journal().await;
+    for at in 0..2 {
+        let sent = reject_at(at, b"body");
+        assert_eq!(journal.quarantine(sent).await, Appended::Recorded);
+    }
+    assert_eq!(journal.quarantined().await, 2);
+}
+
+/// Room for three rejects of 100 bytes.
+fn small_quarantine() -> Bounds {
+    let each = ITEM_OVERHEAD_BYTES + reject(&[]).reason.len() + 100;
+    Bounds {
+        quarantine_max_bytes: 3 * each as u64,
+        ..Bounds::default()
+    }
+}
+
+pub(super) async fn the_oldest_rejects_are_dropped_and_counted(suite: Suite) {
+    if !suite.capabilities.bounds {
+        return;
+    }
+    let mut journal = suite.journal_with(small_quarantine()).await;
+    for number in 1..=5 {
+        let kept = journal.quarantine(reject(&[number; 100])).await;
+        assert_eq!(kept, Appended::Recorded);
+    }
+    for reopened in [false, true] {
+        if reopened {
+            if !suite.capabilities.durable {
+                return;
+            }
+            journal = journal.reopen().await;
+        }
+        let whole = page(&journal, None, 500).await;
+        assert_eq!(first_bytes(&whole), [5, 4, 3]);
+        assert_eq!(whole.dropped, 2, "reopened: {reopened}");
+    }
+    journal.quarantine(reject(&[6; 50])).await;
+    let whole = page(&journal, None, 500).await;
+    assert_eq!((first_bytes(&whole), whole.dropped), (vec![6, 5, 4], 3));
+}
+
+pub(super) async fn a_reject_larger_than_the_quarantine_costs_the_others_nothing(suite: Suite) {
+    if !suite.capabilities.bounds {
+        return;
+    }
+    let journal = suite.journal_with(small_quarantine()).await;
+    journal.quarantine(reject(&[1; 100])).await;
+    let dropped = journal.quarantine(reject(&[2; 2000])).await;
+    assert_eq!(dropped, Appended::Recorded);
+    let whole = page(&journal, None, 500).await;
+    assert_eq!((first_bytes(&whole), whole.dropped), (vec![1], 1));
+}
+
+pub(super) async fn numbers_in_the_quarantine_are_not_reused(suite: Suite) {
+    if !suite.capabilities.bounds {
+        return;
+    }
+    let bounds = small_quarantine();
+    let journal = suite.journal_with(bounds).await;
+    journal.quarantine(reject(&[1; 100])).await;
+    let first = page(&journal, None, 1).await.rejects[0].seq;
+    // The next one fills the quarantine alone.
+    let overhead = ITEM_OVERHEAD_BYTES + reject(&[]).reason.len();
+    let all = bounds.quarantine_max_bytes as usize - overhead;
+    journal.quarantine(reject(&vec![2; all])).await;
+    let whole = page(&journal, None, 500).await;
+    assert_eq!(first_bytes(&whole), [2]);
+    assert!(whole.rejects[0].seq > first);
+}

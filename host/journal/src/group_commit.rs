@@ -1,0 +1,366 @@
+//! Group commit: joins the entries that wait into batches, in front of every
+//! backend.
+//!
+//! The first entry that waits starts a batch, and all others that wait join
+//! it. Nothing waits for a batch to fill, and a slow disk makes batches larger.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::queue::{Queue, Refused};
+use crate::stats::Counters;
+use crate::{Appended, Entry, Error, Journal, Observer, Stats, StoredEvent};
+
+/// How many entries share a commit at most: a bound on how long the first of
+/// them waits for the last.
+const BATCH_MAX_ENTRIES: usize = 512;
+/// About how many bytes share a commit at most.
+const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// The bounds of group commit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Options {
+    /// How many entries may wait for a commit.
+    pub queue_max_entries: usize,
+    /// How many bytes may wait for a commit.
+    pub queue_max_bytes: usize,
+    /// How long an entry may take, including its wait, until its caller is
+    /// told that the journal is unavailable. It may still become durable later.
+    pub write_timeout: Duration,
+    /// How many callers of [`GroupCommit::follow`] may wait for the next event
+    /// at the same time.
+    pub followers_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue_max_entries: 4096,
+            queue_max_bytes: 64 * 1024 * 1024,
+            write_timeout: Duration::from_secs(8),
+            followers_max: 16,
+        }
+    }
+}
+
+/// A journal, with group commit in front of it. Dropping it does what
+/// [`close`](Self::close) does.
+pub struct GroupCommit {
+    journal: Arc<dyn Journal>,
+    queue: Arc<Queue<Job>>,
+    options: Options,
+    counters: Arc<Counters>,
+    /// One permit for each caller that may wait for the next event.
+    followers: Semaphore,
+    /// Closed when the thread has ended, for whatever reason.
+    ended: watch::Receiver<()>,
+    /// `None` once the thread was joined.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl GroupCommit {
+    /// Starts the thread that commits. `observer` is told of every commit. Must
+    /// be called within a tokio runtime, which has to outlive the result if the
+    /// backend needs it for I/O.
+    ///
+    /// # Errors
+    /// There is no runtime, or the thread cannot be started.
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        options: Options,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(
+            options.queue_max_entries,
+            options.queue_max_bytes,
+        ));
+        let counters = Arc::new(Counters::default());
+        let (ended_sender, ended) = watch::channel(());
+        let committer = Committer {
+            journal: journal.clone(),
+            queue: queue.clone(),
+            counters: counters.clone(),
+            observer,
+            runtime: Handle::try_current().map_err(io::Error::other)?,
+            _ended: ended_sender,
+        };
+        let thread = thread::Builder::new()
+            .name("journal-commit".into())
+            .spawn(|| committer.run())?;
+        Ok(Self {
+            journal,
+            queue,
+            options,
+            counters,
+            followers: Semaphore::new(options.followers_max),
+            ended,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Makes an entry durable, then returns its outcome. A caller that stops
+    /// waiting does not undo the write: a notification is sent only once.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the entry is invalid or larger than the queue;
+    /// [`Error::Unavailable`] if too much waits, the time is over, or the
+    /// journal is closed; otherwise the error of the commit.
+    pub async fn write(&self, entry: Entry) -> Result<Appended, Error> {
+        let timeout = self.options.write_timeout;
+        let written = self.write_by(entry, Instant::now() + timeout).await;
+        written.unwrap_or_else(|| {
+            let limit_ms = timeout.as_millis();
+            Err(Error::Unavailable(format!(
+                "a write to the journal took more than {limit_ms} ms"
+            )))
+        })
+    }
+
+    /// Like [`write`](Self::write), with a deadline of the caller's own. Returns
+    /// `None` at the deadline; the entry may still become durable later.
+    pub async fn write_by(
+        &self,
+        entry: Entry,
+        deadline: Instant,
+    ) -> Option<Result<Appended, Error>> {
+        let answer = match self.push(entry) {
+            Ok(answer) => answer,
+            Err(error) => return Some(Err(error)),
+        };
+        let answer = tokio::time::timeout_at(deadline.into(), answer)
+            .await
+            .ok()?;
+        Some(answer.unwrap_or_else(|_| {
+            Err(Error::Unavailable(
+                "the thread that writes the journal has ended: restart the receiver".into(),
+            ))
+        }))
+    }
+
+    /// Queues an entry, and returns where its outcome will arrive.
+    fn push(&self, entry: Entry) -> Result<oneshot::Receiver<Result<Appended, Error>>, Error> {
+        entry.check()?;
+        let bytes = entry.bytes();
+        let limit = self.options.queue_max_bytes;
+        if bytes > limit {
+            return Err(Error::Unsupported(format!(
+                "an entry of {bytes} bytes exceeds the limit of {limit}"
+            )));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.queue
+            .push(Job { entry, reply }, bytes)
+            .map_err(refused)?;
+        Ok(answer)
+    }
+
+    /// Commits nothing but the commit itself, in the same way as an event.
+    ///
+    /// # Errors
+    /// The errors that [`write`](Self::write) would return for an event now.
+    pub async fn probe(&self) -> Result<(), Error> {
+        self.write(Entry::Probe).await.map(drop)
+    }
+
+    /// Returns the events with a `seq` above `after`, in that order, at most
+    /// `limit` of them or about 1 MiB. If there are none, waits up to `wait_ms`
+    /// milliseconds for one. Returns no events if none arrives, if too many
+    /// callers wait already, or if the journal is being closed.
+    ///
+    /// # Errors
+    /// Those of [`Journal::events_after`]. If the journal has no feed, returns
+    /// [`Error::Unsupported`] at once.
+    pub async fn follow(
+        &self,
+        after: u64,
+        limit: u32,
+        wait_ms: u32,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        self.check_feed(after, limit).await?;
+        if !self.has_events_after(after, wait_ms).await {
+            return Ok(Vec::new());
+        }
+        self.journal.events_after(after, limit).await
+    }
+
+    /// Returns [`Error::Unsupported`] if the journal has no feed. Only a
+    /// journal whose last number is 0 is asked, so a feed with events is read
+    /// no more often.
+    async fn check_feed(&self, after: u64, limit: u32) -> Result<(), Error> {
+        if *self.journal.last_seq().borrow() > 0 {
+            return Ok(());
+        }
+        match self.journal.events_after(after, limit).await {
+            Err(error @ Error::Unsupported(_)) => Err(error),
+            // Another error may be over when there is an event to read.
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is an event after `after`, now or within the wait.
+    async fn has_events_after(&self, after: u64, wait_ms: u32) -> bool {
+        // A state is waited for, not a signal: an event that commits before the
+        // wait begins ends it at once.
+        let mut last_seq = self.journal.last_seq();
+        if *last_seq.borrow_and_update() > after {
+            return true;
+        }
+        let Ok(_permit) = self.followers.try_acquire() else {
+            return false;
+        };
+        let mut ended = self.ended.clone();
+        let arrives = async {
+            tokio::select! {
+                arrived = last_seq.wait_for(|last_seq| *last_seq > after) => arrived.is_ok(),
+                _ = ended.changed() => false,
+            }
+        };
+        let wait = Duration::from_millis(wait_ms.into());
+        tokio::time::timeout(wait, arrives).await.unwrap_or(false)
+    }
+
+    /// The journal behind the group commit, to read from.
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    /// Returns the counts now.
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot(self.queue.len())
+    }
+
+    /// Refuses new entries, makes durable what waits, answers it, and closes
+    /// the journal. Blocks until that is done; does nothing the second time.
+    ///
+    /// It may be called within a multi-threaded runtime, whose other tasks go
+    /// on meanwhile (but not within a `LocalSet`). Within a current-thread
+    /// runtime it blocks all tasks; a backend that needs that runtime for I/O
+    /// must be closed after it.
+    pub fn close(&self) {
+        self.queue.close();
+        let join = || {
+            let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(thread) = thread.take() {
+                // The thread catches panics itself.
+                let _ = thread.join();
+            }
+        };
+        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(join),
+            _ => join(),
+        }
+    }
+}
+
+impl Drop for GroupCommit {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn refused(refused: Refused) -> Error {
+    Error::Unavailable(match refused {
+        Refused::Full => "too many writes wait for the journal".into(),
+        Refused::Closed => "the journal is closed".into(),
+    })
+}
+
+/// An entry, and the caller that waits for its outcome.
+struct Job {
+    entry: Entry,
+    reply: oneshot::Sender<Result<Appended, Error>>,
+}
+
+/// What the thread that commits owns.
+struct Committer {
+    journal: Arc<dyn Journal>,
+    queue: Arc<Queue<Job>>,
+    counters: Arc<Counters>,
+    observer: Option<Arc<dyn Observer>>,
+    runtime: Handle,
+    /// Dropped when the thread ends, which ends the wait of followers.
+    _ended: watch::Sender<()>,
+}
+
+impl Committer {
+    /// Commits until the queue is closed and empty, then closes the journal.
+    fn run(self) {
+        let _: thread::Result<()> = catch_unwind(AssertUnwindSafe(|| self.commit_all()));
+        // After a panic, entries may still wait. Dropping their replies tells
+        // their callers that the journal is unavailable.
+        self.queue.abandon();
+        self.runtime.block_on(self.journal.close());
+    }
+
+    fn commit_all(&self) {
+        while let Some(jobs) = self.queue.take(BATCH_MAX_ENTRIES, BATCH_MAX_BYTES) {
+            let (entries, replies): (Vec<_>, Vec<_>) =
+                jobs.into_iter().map(|job| (job.entry, job.reply)).unzip();
+            let result = self.commit(entries);
+            answer(replies, result);
+            self.runtime.block_on(self.journal.maintain());
+        }
+    }
+
+    /// Makes all of `entries` durable, or none, and counts them.
+    fn commit(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, Error> {
+        let count = entries.len();
+        let is_probe = |entry: &&Entry| matches!(entry, Entry::Probe);
+        let probes = entries.iter().filter(is_probe).count() as u64;
+        let started = Instant::now();
+        let result = self
+            .runtime
+            .block_on(self.journal.commit(entries))
+            .and_then(|outcomes| complete(outcomes, count));
+        match &result {
+            Ok(outcomes) => {
+                self.counters.committed(outcomes, probes);
+                if let Some(observer) = &self.observer {
+                    observer.committed(count, started.elapsed());
+                }
+            }
+            Err(error) => {
+                self.counters.failed();
+                tracing::warn!("{error}");
+            }
+        }
+        result
+    }
+}
+
+/// Refuses the outcomes of a backend that does not answer each entry: an entry
+/// without an outcome must not count as durable.
+fn complete(outcomes: Vec<Appended>, entries: usize) -> Result<Vec<Appended>, Error> {
+    let found = outcomes.len();
+    if found == entries {
+        return Ok(outcomes);
+    }
+    Err(Error::Unavailable(format!(
+        "the journal returned {found} outcomes for {entries} entries"
+    )))
+}
+
+/// Answers every caller. One that stopped waiting is skipped.
+fn answer(
+    replies: Vec<oneshot::Sender<Result<Appended, Error>>>,
+    result: Result<Vec<Appended>, Error>,
+) {
+    match result {
+        Ok(outcomes) => {
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                let _ = reply.send(Ok(outcome));
+            }
+        }
+        Err(error) => {
+            for reply in replies {
+                let _ = reply.send(Err(error.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The trait of every backend.
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::{
+    Appended, Entry, Error, HistoryPage, QuarantinePage, StoredEvent, Summary, Task, TaskPage,
+    TaskQuery,
+};
+
+/// A store of events, such as SQLite or Postgres.
+///
+/// The functions that read are those of `wit/journal.wit` and return what is
+/// written there. The functions that write take batches: [`GroupCommit`] joins
+/// the entries that wait, so a backend needs no queue of its own.
+///
+/// # Rules
+///
+/// A backend must keep these rules. The conformance suite (feature
+/// `conformance`) checks all of them except the promise about the disk.
+///
+/// 1. **Durable or not at all.** [`commit`](Self::commit) returns `Ok` only when
+///    all entries of the batch would survive a loss of power. If it returns an
+///    error, none of them is stored. If the backend cannot know (a connection
+///    broke during the commit), it returns [`Error::Unavailable`]: the sender
+///    repeats the entry, and a repetition is harmless.
+/// 2. **One outcome per entry**, in the order of the batch. The entries take
+///    effect in that order: an entry sees the effects of those before it, in
+///    its own batch as well as in earlier ones.
+/// 3. **A task is a function of its events.** The state of a task is its
+///    greatest event by `(occurred_at_ms, rank, digest)`; counts, flags and
+///    request ids cover all events. The order of arrival changes nothing,
+///    except that the first arrival of a digest is the one that is kept.
+/// 4. **A duplicate is written.** Another arrival of a known digest increments
+///    the counts of the event and the task, and keeps its request id, durably.
+/// 5. **A signature admits one notification.** See
+///    [`SignatureStatus`](crate::SignatureStatus). A
+///    signature is stored together with its event or reject, or neither is.
+///    A backend keeps at most [`Bounds::signatures_max`](crate::Bounds)
+///    signatures.
+/// 6. **The quarantine is bounded**, see [`Bounds`](crate::Bounds). The oldest
+///    rejects are dropped first, and counted. Their numbers are not reused.
+/// 7. **The feed is dense.** The `seq` of events starts at 1 and grows by 1, in
+///    the order in which the events become visible, even if several hosts
+///    write. A reader that has seen `n` never misses an event with a smaller
+///    number. Only recorded events have a number; duplicates have none.
+/// 8. **Everything has a bound.** Pages end as [`Page`](crate::page::Page) says;
+///    a read that takes too long fails with [`Error::Unavailable`].
+///
+/// # Errors
+///
+/// [`is_retryable`](crate::is_retryable) tells whether the same call may
+/// succeed later. Return [`Error::Unavailable`] or [`Error::Full`] only if it
+/// may; the platform is then told to send the notification again. The text is
+/// for the operator: name the store, and say what failed.
+///
+/// # Driving a backend
+///
+/// [`GroupCommit`] calls `commit` and [`maintain`](Self::maintain) on a thread
+/// of its own, one call at a time. Both may therefore block that thread. Reads
+/// are called from any task, at the same time as writes; they must not block.
+///
+/// [`GroupCommit`]: crate::GroupCommit
+#[async_trait]
+pub trait Journal: Send + Sync + 'static {
+    /// Makes all entries of `batch` durable, or none, and returns the outcome
+    /// of each entry in order. The caller has validated each entry with
+    /// [`Entry::check`]. The outcome of a probe is `Recorded`.
+    async fn commit(&self, batch: Vec<Entry>) -> Result<Vec<Appended>, Error>;
+
+    /// Does what can wait until the callers of a batch have their answers, such
+    /// as a checkpoint. Called after every batch.
+    async fn maintain(&self) {}
+
+    /// Returns one task, or `None` if no event of it was ever recorded.
+    async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error>;
+
+    /// Returns a page of tasks.
+    async fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error>;
+
+    /// Returns a page of a task's events, in order of occurrence.
+    async fn list_history(
+        &self,
+        app_id: &str,
+        task_id: &str,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<HistoryPage, Error>;
+
+    /// Returns events with a `seq` above `after`, in that order, without
+    /// waiting. [`GroupCommit::follow`](crate::GroupCommit::follow) waits. A
+    /// journal without a feed always returns [`Error::Unsupported`].
+    async fn events_after(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, Error>;
+
+    /// Returns a page of the quarantine, newest first.
+    async fn list_quarantine(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<QuarantinePage, Error>;
+
+    /// Returns the journal at a glance. `stale_before_ms` is in milliseconds
+    /// since 1970.
+    async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
+
+    /// Returns the greatest durable `seq`, and a way to wait for the next one.
+    /// The sender is dropped when the journal is closed. A journal without a
+    /// feed stays at 0.
+    fn last_seq(&self) -> watch::Receiver<u64>;
+
+    /// Returns the backend's own figures. Must return at once.
+    fn measures(&self) -> Vec<Measure>;
+
+    /// Ends all work and releases the store. Later calls fail with
+    /// [`Error::Unavailable`]; a second `close` does nothing.
+    async fn close(&self);
+}
+
+/// One figure of a backend, such as the size of its log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Measure {
+    /// The name of the metric, `batchtask_journal_…`, with its unit.
+    pub name: &'static str,
+    /// One sentence for operators.
+    pub help: &'static str,
+    /// How the value changes.
+    pub kind: MeasureKind,
+    /// The value now.
+    pub value: u64,
+}
+
+/// How the value of a [`Measure`] changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MeasureKind {
+    /// It goes up and down.
+    Gauge,
+    /// It only grows.
+    Counter,
+}

@@ -1,0 +1,59 @@
+//! The native side of the journal: what a host needs to store events, whatever
+//! the store is.
+//!
+//! | module | content |
+//! |---|---|
+//! | `journal` | [`Journal`]: the trait of every backend, and the rules that a backend must keep |
+//! | `entry` | [`Entry`]: something to make durable, and its validation |
+//! | `bounds` | [`Bounds`] and the constants that every backend keeps |
+//! | `signature` | [`SignatureStatus`]: whether a signature may be used |
+//! | [`group_commit`] | [`GroupCommit`]: joins what waits into batches, in front of every backend; waits for the feed |
+//! | `queue` | what waits for group commit |
+//! | `stats` | [`Stats`] and [`Observer`]: what group commit counts |
+//! | [`page`] | [`Page`](page::Page): where a page ends; [`cursor`]: where the next page begins |
+//! | [`search`] | [`SearchText`](search::SearchText): the search for a text in a task |
+//! | [`memory`] | [`MemoryJournal`]: a complete journal in memory, for tests |
+//! | `conformance` | the suite that every journal runs (feature `conformance`) |
+//!
+//! The types of events, tasks and pages are those of [`batchtask_guest::journal`],
+//! generated from `wit/journal.wit`; they are exported again here.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use batchtask_journal::{Entry, GroupCommit, MemoryJournal, group_commit};
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let journal = Arc::new(MemoryJournal::default());
+//! let commits = GroupCommit::new(journal, group_commit::Options::default(), None)?;
+//! commits.write(Entry::Probe).await?;
+//! commits.close();
+//! # Ok(()) }
+//! ```
+
+mod bounds;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod cursor;
+mod entry;
+pub mod group_commit;
+mod journal;
+pub mod memory;
+pub mod page;
+mod queue;
+pub mod search;
+mod signature;
+mod stats;
+
+pub use batchtask_guest::journal::{
+    Appended, Class, Error, Event, EventFlags, HistoryPage, Notice, Progress, QuarantinePage,
+    Quarantined, Reject, SignatureUse, Source, StatusCount, StatusCounts, Step, StoredEvent,
+    Summary, Task, TaskOrder, TaskPage, TaskQuery, is_retryable,
+};
+
+pub use self::bounds::{Bounds, LISTED_REQUEST_ID_BYTES_MAX, TRAIL_BYTES_MAX};
+pub use self::entry::Entry;
+pub use self::group_commit::GroupCommit;
+pub use self::journal::{Journal, Measure, MeasureKind};
+pub use self::memory::MemoryJournal;
+pub use self::signature::SignatureStatus;
+pub use self::stats::{Observer, Stats};

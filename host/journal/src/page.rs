@@ -1,0 +1,101 @@
+//! Where a page ends: one rule and one way to measure for every backend.
+
+use batchtask_guest::journal::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
+
+use crate::{Event, Reject, Task};
+
+/// About how many bytes an item takes beyond its texts: numbers, names of
+/// members, index entries.
+pub const ITEM_OVERHEAD_BYTES: usize = 256;
+
+/// Collects items until there are enough of them, or enough bytes.
+pub struct Page<T> {
+    items: Vec<T>,
+    bytes: usize,
+    limit: usize,
+    has_more: bool,
+}
+
+impl<T> Page<T> {
+    /// An empty page for at most `limit` items. A limit outside of 1 to
+    /// [`PAGE_ITEMS_MAX`] is replaced by the nearest one inside.
+    pub fn new(limit: u32) -> Self {
+        Self {
+            items: Vec::new(),
+            bytes: 0,
+            limit: limit.clamp(1, PAGE_ITEMS_MAX) as usize,
+            has_more: false,
+        }
+    }
+
+    /// Whether the page takes no more items. Call it only when there is one
+    /// more item: if the page is full, another page follows.
+    pub fn is_full(&mut self) -> bool {
+        self.has_more = self.items.len() >= self.limit || self.bytes >= PAGE_BYTES_MAX;
+        self.has_more
+    }
+
+    /// Adds an item of about `bytes` bytes.
+    pub fn push(&mut self, item: T, bytes: usize) {
+        self.items.push(item);
+        self.bytes += bytes;
+    }
+
+    /// How many rows to query: one more than the page takes, to learn whether
+    /// another page follows.
+    pub fn rows(&self) -> usize {
+        self.limit + 1
+    }
+
+    /// Returns the items, and the cursor of the last item if another page
+    /// follows.
+    pub fn finish(self, cursor: impl FnOnce(&T) -> String) -> (Vec<T>, Option<String>) {
+        let next = self.items.last().filter(|_| self.has_more).map(cursor);
+        (self.items, next)
+    }
+}
+
+/// About how many bytes an event takes, on a page and in memory.
+pub fn event_bytes(event: &Event) -> usize {
+    let optional = [
+        &event.event_time,
+        &event.event_time_ms,
+        &event.request_id,
+        &event.signature,
+    ];
+    let optional = optional.into_iter().flatten().map(String::len);
+    ITEM_OVERHEAD_BYTES
+        + event.app_id.len()
+        + event.task_id.len()
+        + event.task_type.len()
+        + event.status.len()
+        + event.status_desc.len()
+        + optional.sum::<usize>()
+        + event.body.len()
+}
+
+/// About how many bytes a reject takes. This is also what it counts towards
+/// [`Bounds::quarantine_max_bytes`](crate::Bounds::quarantine_max_bytes).
+pub fn reject_bytes(reject: &Reject) -> usize {
+    ITEM_OVERHEAD_BYTES
+        + reject.reason.len()
+        + reject.detail.len()
+        + reject.pointer.as_ref().map_or(0, String::len)
+        + reject.body.len()
+}
+
+/// About how many bytes a task takes on a page.
+pub fn task_bytes(task: &Task) -> usize {
+    /// The number and the punctuation beside a status.
+    const STEP_BYTES: usize = 32;
+    let steps = task.trail.iter().map(|step| step.status.len() + STEP_BYTES);
+    ITEM_OVERHEAD_BYTES
+        + task.app_id.len()
+        + task.task_id.len()
+        + task.task_type.len()
+        + task.status.len()
+        + task.status_desc.len()
+        + task.name.as_ref().map_or(0, String::len)
+        + task.request_ids.iter().map(String::len).sum::<usize>()
+        + steps.sum::<usize>()
+}

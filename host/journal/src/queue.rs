@@ -1,0 +1,162 @@
+//! What waits to be committed: first in, first out, bounded in number and bytes.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Why [`Queue::push`] refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refused {
+    /// The queue holds as much as it may.
+    Full,
+    /// The queue was closed.
+    Closed,
+}
+
+/// A bounded queue with many producers, which never block, and one consumer,
+/// which takes all that waits at once.
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
+    arrived: Condvar,
+    capacity: usize,
+    max_bytes: usize,
+}
+
+struct State<T> {
+    waiting: VecDeque<(usize, T)>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl<T> Queue<T> {
+    /// An empty queue for at most `capacity` items and `max_bytes` bytes.
+    pub(crate) fn new(capacity: usize, max_bytes: usize) -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+            capacity,
+            max_bytes,
+        }
+    }
+
+    /// Adds `item`, which holds about `bytes` bytes of memory.
+    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), Refused> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(Refused::Closed);
+        }
+        if state.waiting.len() >= self.capacity || state.bytes + bytes > self.max_bytes {
+            return Err(Refused::Full);
+        }
+        state.bytes += bytes;
+        state.waiting.push_back((bytes, item));
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Waits for the first item, then takes it and those behind it, up to
+    /// `max_items` or until they hold `max_bytes`. Returns `None` once the
+    /// queue is closed and empty.
+    pub(crate) fn take(&self, max_items: usize, max_bytes: usize) -> Option<Vec<T>> {
+        let state = self.state();
+        let mut state = self
+            .arrived
+            .wait_while(state, |state| state.waiting.is_empty() && !state.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Vec::with_capacity(state.waiting.len().min(max_items));
+        let mut taken_bytes = 0;
+        while taken.len() < max_items && taken_bytes < max_bytes {
+            let Some((bytes, item)) = state.waiting.pop_front() else {
+                break;
+            };
+            taken_bytes += bytes;
+            taken.push(item);
+        }
+        state.bytes -= taken_bytes;
+        (!taken.is_empty()).then_some(taken)
+    }
+
+    /// Returns the number of items that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Refuses new items; those that wait can still be taken.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.arrived.notify_all();
+    }
+
+    /// Refuses new items and drops those that wait.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.bytes = 0;
+        // Dropped after the lock is released: a drop wakes the item's caller.
+        let dropped = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(dropped);
+    }
+
+    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_all_that_waits_in_order() {
+        let queue = Queue::new(10, 100);
+        for item in 0..5 {
+            queue.push(item, 1).unwrap();
+        }
+        assert_eq!(queue.take(3, 100), Some(vec![0, 1, 2]));
+        assert_eq!(queue.take(3, 100), Some(vec![3, 4]));
+    }
+
+    #[test]
+    fn is_bounded_in_number() {
+        let queue = Queue::new(2, 100);
+        queue.push(1, 1).unwrap();
+        queue.push(2, 1).unwrap();
+        assert_eq!(queue.push(3, 1), Err(Refused::Full));
+        assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn is_bounded_in_bytes_and_a_batch_too() {
+        let queue = Queue::new(10, 100);
+        queue.push(1, 60).unwrap();
+        assert_eq!(queue.push(2, 60), Err(Refused::Full));
+        queue.push(3, 40).unwrap();
+        assert_eq!(queue.take(10, 50), Some(vec![1]));
+        queue.push(4, 60).unwrap();
+    }
+
+    #[test]
+    fn once_closed_gives_what_waits_then_ends() {
+        let queue = Queue::new(10, 100);
+        queue.push(1, 1).unwrap();
+        queue.close();
+        assert_eq!(queue.push(2, 1), Err(Refused::Closed));
+        assert_eq!(queue.take(10, 100), Some(vec![1]));
+        assert_eq!(queue.take(10, 100), None);
+    }
+
+    #[test]
+    fn once_abandoned_is_empty() {
+        let queue = Queue::new(10, 100);
+        queue.push(1, 1).unwrap();
+        queue.abandon();
+        assert_eq!(queue.take(10, 100), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! What group commit counts.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::Appended;
+
+/// Is told of every commit, on the thread that commits: it must be quick.
+pub trait Observer: Send + Sync + 'static {
+    /// `entries` entries became durable together. `elapsed` is the time that
+    /// the backend took.
+    fn committed(&self, entries: usize, elapsed: Duration);
+}
+
+/// Counts since group commit was started.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Batches that are durable.
+    pub commits: u64,
+    /// Batches that failed. Each of their entries was answered with the error.
+    pub failed_commits: u64,
+    /// Events and rejects that were recorded.
+    pub recorded: u64,
+    /// Events and rejects that were there before.
+    pub duplicates: u64,
+    /// Entries that were refused because their signature was used before.
+    pub replays: u64,
+    /// Entries that wait for a commit now.
+    pub waiting: usize,
+}
+
+/// The counts of [`Stats`], as they change.
+#[derive(Default)]
+pub(crate) struct Counters {
+    commits: AtomicU64,
+    failed_commits: AtomicU64,
+    recorded: AtomicU64,
+    duplicates: AtomicU64,
+    replays: AtomicU64,
+}
+
+impl Counters {
+    /// Counts a durable batch. The outcomes of its probes are among `outcomes`.
+    pub(crate) fn committed(&self, outcomes: &[Appended], probes: u64) {
+        let (mut recorded, mut duplicates, mut replays) = (0, 0, 0);
+        for outcome in outcomes {
+            match outcome {
+                Appended::Recorded => recorded += 1,
+                Appended::Duplicate => duplicates += 1,
+                Appended::Replayed => replays += 1,
+            }
+        }
+        self.commits.fetch_add(1, Relaxed);
+        self.recorded
+            .fetch_add(u64::saturating_sub(recorded, probes), Relaxed);
+        self.duplicates.fetch_add(duplicates, Relaxed);
+        self.replays.fetch_add(replays, Relaxed);
+    }
+
+    /// Counts a batch that failed.
+    pub(crate) fn failed(&self) {
+        self.failed_commits.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self, waiting: usize) -> Stats {
+        Stats {
+            commits: self.commits.load(Relaxed),
+            failed_commits: self.failed_commits.load(Relaxed),
+            recorded: self.recorded.load(Relaxed),
+            duplicates: self.duplicates.load(Relaxed),
+            replays: self.replays.load(Relaxed),
+            waiting,
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Reads tasks.
+
+use batchtask_guest::journal::{REQUEST_IDS_MAX, TRAIL_STEPS_MAX, ranks};
+use batchtask_journal::cursor::TaskKey;
+use batchtask_journal::page::{Page, task_bytes};
+use batchtask_journal::search::{SearchText, contains_lower_case};
+use batchtask_journal::{
+    Class, Error, LISTED_REQUEST_ID_BYTES_MAX, StatusCounts, Step, Summary, TRAIL_BYTES_MAX, Task,
+    TaskOrder, TaskPage, TaskQuery,
+};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use crate::values::{flags_from_bits, rows, saturated, unsigned};
+
+const COLUMNS: &str = "SELECT id, app_id, task_id, task_type, status, status_desc, \
+     occurred_at_ms, rank, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags \
+     FROM tasks";
+
+/// Returns one task.
+pub(crate) fn find(
+    connection: &Connection,
+    app_id: &str,
+    task_id: &str,
+) -> rusqlite::Result<Option<Task>> {
+    let sql = format!("{COLUMNS} WHERE app_id = ?1 AND task_id = ?2");
+    let found = connection
+        .prepare_cached(&sql)?
+        .query_row([app_id, task_id], |row| Ok((row.get(0)?, from_row(row)?)))
+        .optional()?;
+    let Some((id, task)) = found else {
+        return Ok(None);
+    };
+    complete(connection, id, task).map(Some)
+}
+
+/// A statement that is composed of fixed texts, and the values bound to it.
+pub(crate) struct Listing {
+    sql: String,
+    values: Vec<Value>,
+    order: TaskOrder,
+    limit: u32,
+}
+
+impl Listing {
+    /// The statement that answers `query`.
+    pub(crate) fn new(query: &TaskQuery) -> Result<Self, Error> {
+        let text = SearchText::of(query)?;
+        // The index is named, because the planner would choose that of the
+        // ids for an application, and sort all its tasks. A search reads texts
+        // that no index has: in the order of the table it takes a fifth of the
+        // time that it takes in the order of an index.
+        let index = match (&query.text, &query.status) {
+            (Some(_), _) => " NOT INDEXED WHERE TRUE",
+            (None, Some(_)) => " INDEXED BY tasks_by_status WHERE TRUE",
+            (None, None) => " INDEXED BY tasks_by_time WHERE TRUE",
+        };
+        let mut listing = Self {
+            sql: format!("{COLUMNS}{index}"),
+            values: Vec::new(),
+            order: query.order,
+            limit: query.limit,
+        };
+        let cursor = query.cursor.as_deref();
+        let after = cursor
+            .map(|text| TaskKey::decode(text, query.order))
+            .transpose()?;
+        listing.filter(query);
+        if let Some(text) = text {
+            listing.search(&text);
+        }
+        if let Some(key) = after {
+            listing.after(key);
+        }
+        listing.sql.push_str(match listing.order {
+            TaskOrder::Newest => " ORDER BY occurred_at_ms DESC, app_id, task_id LIMIT ?",
+            TaskOrder::Oldest => " ORDER BY occurred_at_ms, app_id, task_id LIMIT ?",
+        });
+        Ok(listing)
+    }
+
+    fn filter(&mut self, query: &TaskQuery) {
+        if let Some(status) = &query.status {
+            self.and("status = ?", [status.clone()]);
+        }
+        if let Some(class) = query.class {
+            let (least, greatest) = ranks(class).into_inner();
+            self.and("rank BETWEEN ? AND ?", [least, greatest]);
+        }
+        if let Some(task_type) = &query.task_type {
+            self.and("task_type = ?", [task_type.clone()]);
+        }
+        if let Some(app_id) = &query.app_id {
+            self.and("app_id = ?", [app_id.clone()]);
+        }
+        if let Some(since_ms) = query.since_ms {
+            self.and("occurred_at_ms >= ?", [saturated(since_ms)]);
+        }
+        if let Some(until_ms) = query.until_ms {
+            self.and("occurred_at_ms < ?", [saturated(until_ms)]);
+        }
+    }
+
+    /// Keeps only tasks that contain the text, see [`add_search`].
+    fn search(&mut self, text: &SearchText) {
+        self.and(
+            "contains_text(?, task_id, app_id, task_type, status_desc)",
+            [text.lower_case().to_owned()],
+        );
+    }
+
+    /// Keeps only tasks after `key`. The first comparison enters the index, the
+    /// second one skips the other tasks of the same instant.
+    fn after(&mut self, key: TaskKey) {
+        let instant = key.occurred_at_ms;
+        let (enter, beyond) = match self.order {
+            TaskOrder::Newest => (
+                "occurred_at_ms <= ?",
+                "(occurred_at_ms < ? OR (app_id, task_id) > \
+                 (SELECT app_id, task_id FROM tasks WHERE id = ?))",
+            ),
+            TaskOrder::Oldest => (
+                "occurred_at_ms >= ?",
+                "(occurred_at_ms > ? OR (app_id, task_id) > \
+                 (SELECT app_id, task_id FROM tasks WHERE id = ?))",
+            ),
+        };
+        self.and(enter, [instant]);
+        self.and(beyond, [instant, key.id]);
+    }
+
+    fn and<V: Into<Value>, const N: usize>(&mut self, condition: &'static str, values: [V; N]) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+        self.values.extend(values.map(Into::into));
+    }
+
+    /// Returns the page.
+    pub(crate) fn read(mut self, connection: &Connection) -> rusqlite::Result<TaskPage> {
+        let mut page = Page::new(self.limit);
+        self.values.push(rows(&page).into());
+        let mut statement = connection.prepare_cached(&self.sql)?;
+        let mut rows = statement.query(params_from_iter(&self.values))?;
+        let mut last = 0;
+        while let Some(row) = rows.next()? {
+            if page.is_full() {
+                break;
+            }
+            last = row.get(0)?;
+            let task = complete(connection, last, from_row(row)?)?;
+            let bytes = task_bytes(&task);
+            page.push(task, bytes);
+        }
+        let (tasks, next) = page.finish(|task| {
+            let occurred_at_ms = saturated(task.occurred_at_ms);
+            TaskKey {
+                occurred_at_ms,
+                id: last,
+            }
+            .encode(self.order)
+        });
+        Ok(TaskPage { tasks, next })
+    }
+}
+
+/// Returns the journal at a glance.
+pub(crate) fn summarize(
+    connection: &Connection,
+    stale_before_ms: u64,
+) -> rusqlite::Result<Summary> {
+    let sql = "SELECT status, rank, count(*), sum(last_received_at_ms < ?1) \
+               FROM tasks INDEXED BY tasks_by_rank GROUP BY rank, status ORDER BY rank, status";
+    let (mut counts, mut stale) = (StatusCounts::default(), 0);
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([saturated(stale_before_ms)])?;
+    while let Some(row) = rows.next()? {
+        let (status, rank) = (row.get_ref(0)?.as_str()?, row.get(1)?);
+        counts.add(rank, status, unsigned(row.get(2)?));
+        if ranks(Class::Open).contains(&rank) {
+            stale += unsigned(row.get(3)?);
+        }
+    }
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT last_received_at_ms FROM totals")?
+        .query_row([], |row| row.get(0))?;
+    Ok(Summary {
+        statuses: counts.finish(),
+        last_received_at_ms: last.map(unsigned),
+        stale: Some(stale),
+        notices: Vec::new(),
+    })
+}
+
+/// Adds the function `contains_text(text, field, …)` to a connection. `LIKE`
+/// would end at the first NUL, and takes longer.
+pub(crate) fn add_search(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_DIRECTONLY;
+    connection.create_scalar_function("contains_text", 5, flags, |context| {
+        let text = context.get_raw(0).as_str()?;
+        for place in 1..context.len() {
+            if contains_lower_case(context.get_raw(place).as_str()?, text) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Task> {
+    Ok(Task {
+        app_id: row.get(1)?,
+        task_id: row.get(2)?,
+        task_type: row.get(3)?,
+        status: row.get(4)?,
+        status_desc: row.get(5)?,
+        occurred_at_ms: unsigned(row.get(6)?),
+        rank: row.get(7)?,
+        first_occurred_at_ms: unsigned(row.get(8)?),
+        last_received_at_ms: unsigned(row.get(9)?),
+        events: unsigned(row.get(10)?),
+        duplicates: unsigned(row.get(11)?),
+        flags: flags_from_bits(row.get(12)?),
+        name: None,
+        progress: None,
+        request_ids: Vec::new(),
+        trail: Vec::new(),
+    })
+}
+
+/// Adds the request ids and the trail, which come from the events.
+fn complete(connection: &Connection, id: i64, task: Task) -> rusqlite::Result<Task> {
+    Ok(Task {
+        request_ids: request_ids(connection, id)?,
+        trail: trail(connection, id)?,
+        ..task
+    })
+}
+
+fn trail(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Step>> {
+    let sql = "SELECT status, occurred_at_ms FROM events INDEXED BY events_by_time \
+               WHERE task = ?1 ORDER BY occurred_at_ms DESC, rank DESC, digest DESC LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![id, TRAIL_STEPS_MAX as i64])?;
+    let (mut steps, mut bytes) = (Vec::new(), 0);
+    while bytes < TRAIL_BYTES_MAX
+        && let Some(row) = rows.next()?
+    {
+        let step = Step {
+            status: row.get(0)?,
+            occurred_at_ms: unsigned(row.get(1)?),
+        };
+        bytes += step.status.len();
+        steps.push(step);
+    }
+    steps.reverse();
+    Ok(steps)
+}
+
+fn request_ids(connection: &Connection, id: i64) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT request_id FROM events INDEXED BY events_by_time \
+               WHERE task = ?1 AND octet_length(request_id) <= ?2 \
+               UNION SELECT request_id FROM repeats WHERE task = ?1 \
+               ORDER BY request_id LIMIT ?3";
+    connection
+        .prepare_cached(sql)?
+        .query_map(
+            params![
+                id,
+                LISTED_REQUEST_ID_BYTES_MAX as i64,
+                REQUEST_IDS_MAX as i64
+            ],
+            |row| row.get(0),
+        )?
+        .collect()
+}
