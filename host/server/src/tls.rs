@@ -79,7 +79,7 @@ impl Tls {
     /// Reads the files again whenever they changed. Connections that are open
     /// keep what they have; files that do not go together, as while they are
     /// being replaced, change nothing.
-    pub(crate) async fn watch(&self) {
+    pub async fn watch(&self) {
         let mut seen = self.loaded.clone();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -164,8 +164,11 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
-/// The certificates in a PEM file, of which there is one at least.
-pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates in a PEM file.
+///
+/// # Errors
+/// The file cannot be read, or contains no certificate.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let file_error = |source| TlsError::File {
         path: path.to_owned(),
         source,

@@ -1,5 +1,5 @@
-//! Reads, kept apart from notifications: so many at once, one of them computing
-//! in the component at a time, and each until its answer was taken.
+//! Bounds on reads, which keep them from delaying notifications: a number at
+//! once, each until its answer has been sent, and one that computes at a time.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::metrics::Counted;
+use crate::telemetry::{GaugeGuard, Registry};
 
 /// The bounds of reads.
 pub(crate) struct Reads {
@@ -20,15 +20,23 @@ pub(crate) struct Reads {
     under_way: IntGauge,
 }
 
-/// A read under way. Its answer lies in memory until it is taken: until then
-/// this is kept.
+/// A read under way. Its answer is held in memory until the caller has taken
+/// it; keep this until then.
 pub(crate) struct Read {
     _permit: OwnedSemaphorePermit,
-    _counted: Counted,
+    _counted: GaugeGuard,
 }
 
 impl Reads {
-    pub(crate) fn new(at_once: usize, under_way: IntGauge) -> Self {
+    pub(crate) fn register(at_once: usize, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let under_way = registry.gauge(
+            "batchtask_reads",
+            "Reads being answered, or whose answers are being sent, now.",
+        )?;
+        Ok(Self::new(at_once, under_way))
+    }
+
+    fn new(at_once: usize, under_way: IntGauge) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(at_once)),
             turn: Semaphore::new(1),
@@ -41,14 +49,14 @@ impl Reads {
         let permit = self.permits.clone().try_acquire_owned().ok()?;
         Some(Read {
             _permit: permit,
-            _counted: Counted::in_gauge(&self.under_way),
+            _counted: GaugeGuard::new(&self.under_way),
         })
     }
 
-    /// Does the work of a read, but never while that of another is being done:
-    /// the instances of all reads together keep one thread busy, a slice of time
-    /// each, and leave the others to notifications. What they ask of the journal
-    /// has threads and bounds of its own.
+    /// Does the work of a read, but never while another one computes: all reads
+    /// together keep one thread busy, a slice of time each, and leave the
+    /// others to notifications. The journal's reads have threads and bounds of
+    /// their own.
     pub(crate) async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {

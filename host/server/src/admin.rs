@@ -1,9 +1,9 @@
-//! The admin listener: is it alive, is it ready, what has it counted. For
-//! operators, never for the open internet.
+//! The admin listener: liveness, readiness, metrics. For operators, never for
+//! the open internet.
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -14,11 +14,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::journal::Journal;
-use crate::journal::sqlite::SqliteJournal;
+use crate::clock::now_ms;
+use crate::intake::Intake;
 use crate::limits::Limits;
-use crate::metrics::Metrics;
-use crate::receiver::Receiver;
+use crate::telemetry::Registry;
 
 /// Connections to the admin listener at once.
 const MAX_CONNECTIONS: usize = 64;
@@ -26,15 +25,13 @@ const MAX_CONNECTIONS: usize = 64;
 /// How long readiness may take to show.
 const READY_TIME: Duration = Duration::from_secs(5);
 
-/// What the admin listener tells about.
+/// What the admin listener reports on.
 pub struct Admin {
-    /// Asked whether it can be instantiated.
-    pub receiver: Arc<Receiver>,
-    /// Asked to make a small write durable.
-    pub journal: Arc<SqliteJournal>,
+    /// Asked whether its component and its journal work.
+    pub intake: Arc<Intake>,
     /// What was counted.
-    pub metrics: Arc<Metrics>,
-    /// How long an open task may be silent before it counts as stale.
+    pub registry: Registry,
+    /// How long an open task may go without a new event until it is stale.
     pub stale_after: Duration,
 }
 
@@ -42,8 +39,8 @@ type Answer = http::Response<Full<Bytes>>;
 
 impl Admin {
     /// Serves until it is dropped.
-    pub async fn serve(self, listener: TcpListener) {
-        let admin = Arc::new(self);
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let admin = self;
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             // The semaphore is never closed.
@@ -95,11 +92,12 @@ impl Admin {
     /// The journal takes a write, and the component answers.
     async fn ready(&self) -> Result<(), String> {
         let ready = async {
-            self.receiver
+            self.intake
                 .check()
                 .await
                 .map_err(|error| format!("component: {error}"))?;
-            self.journal
+            let journal = self.intake.journal();
+            journal
                 .probe()
                 .await
                 .map_err(|error| format!("journal: {error:?}"))
@@ -110,12 +108,16 @@ impl Admin {
     }
 
     async fn metrics(&self) -> Answer {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let stale_before = now.unwrap_or_default().saturating_sub(self.stale_after);
-        let stale_before_ms = u64::try_from(stale_before.as_millis()).unwrap_or(u64::MAX);
+        let stale_after_ms = u64::try_from(self.stale_after.as_millis()).unwrap_or(u64::MAX);
+        let stale_before_ms = now_ms().saturating_sub(stale_after_ms);
+        let commits = self.intake.journal();
+        let journal = commits.journal();
         // What the journal cannot tell now is absent; the rest still counts.
-        let tasks = self.journal.summarize(stale_before_ms).await.ok();
-        match self.metrics.render(&self.journal.stats(), tasks.as_ref()) {
+        let tasks = journal.summarize(stale_before_ms).await.ok();
+        let rendered = self
+            .registry
+            .render(&commits.stats(), &journal.measures(), tasks.as_ref());
+        match rendered {
             Ok(body) => {
                 let mut answer = text(StatusCode::OK, body);
                 let format = HeaderValue::from_static(prometheus::TEXT_FORMAT);

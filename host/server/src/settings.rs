@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::Arc;
+
+use batchtask_guest::settings::SETTINGS;
 
 /// What the names of the receiver's settings begin with.
 pub const PREFIX: &str = "BATCHTASK_";
+
+/// Settings as a component is given them: names and values.
+pub(crate) type SettingPairs = Arc<Vec<(String, String)>>;
 
 /// Settings of the receiver, by name. Which there are, and what they may say,
 /// is [`batchtask_guest::settings::SETTINGS`].
@@ -64,6 +70,18 @@ impl Settings {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The settings of the receiver as pairs of name and value: all that a
+    /// component is given. The environment also holds the host's options and
+    /// the credentials of other parts.
+    pub(crate) fn of_the_receiver(&self) -> SettingPairs {
+        let known = |name: &str| SETTINGS.iter().any(|setting| setting.name == name);
+        let pairs = self.0.iter().filter(|(name, _)| known(name));
+        pairs
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect::<Vec<_>>()
+            .into()
+    }
+
     /// The names of what is set.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -107,6 +125,14 @@ mod tests {
         let wrong = [ours(), ("BATCHTASK_D".into(), odd())];
         let wrong = Settings::from_variables(wrong.into_iter());
         assert_eq!(wrong.unwrap_err(), "BATCHTASK_D");
+    }
+
+    #[test]
+    fn a_component_gets_the_settings_of_the_receiver_only() {
+        let text = "BATCHTASK_READ_TOKEN=a\nBATCHTASK_TLS_KEY=b\nBATCHTASK_AMQP_CODE=c";
+        let settings = Settings::parse(text).unwrap();
+        let expected = [("BATCHTASK_READ_TOKEN".into(), "a".into())];
+        assert_eq!(*settings.of_the_receiver(), expected);
     }
 
     #[test]

@@ -11,12 +11,13 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error as HttpError, WasiHttpView};
 
-use crate::instances::Instances;
-use crate::state::State;
+use super::imports::Imports;
+use super::instances::Instances;
+use super::{Kind, Report, Request, Response};
 
 /// All instances of one component.
-pub(crate) struct WasiHttp {
-    instances: Instances<ProxyPre<State>>,
+pub(super) struct WasiHttp {
+    instances: Instances<ProxyPre<Imports>>,
     /// How long an answer's body may be.
     max_body_bytes: usize,
 }
@@ -24,7 +25,7 @@ pub(crate) struct WasiHttp {
 type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
 impl WasiHttp {
-    pub(crate) fn new(instances: Instances<ProxyPre<State>>, max_body_bytes: usize) -> Self {
+    pub(super) fn new(instances: Instances<ProxyPre<Imports>>, max_body_bytes: usize) -> Self {
         Self {
             instances,
             max_body_bytes,
@@ -32,16 +33,23 @@ impl WasiHttp {
     }
 
     /// Makes an instance; there is nothing more to ask without a request.
-    pub(crate) async fn check(&self) -> wasmtime::Result<()> {
+    pub(super) async fn check(&self) -> wasmtime::Result<()> {
         self.instances.call(async |_, _| Ok(())).await
     }
 
-    /// A whole exchange: the request's body is in memory, and so is the
-    /// answer's when this returns.
-    pub(crate) async fn exchange(
-        &self,
-        request: http::Request<Bytes>,
-    ) -> wasmtime::Result<http::Response<Bytes>> {
+    /// Answers a request whose body was read to its end.
+    pub(super) async fn exchange(&self, request: Request) -> wasmtime::Result<Response> {
+        let mut builder = http::Request::builder()
+            .method(request.method.as_str())
+            .uri(format!("http://localhost{}", request.target));
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        let request = builder.body(Bytes::from(request.body))?;
+        self.call(request).await.map(response)
+    }
+
+    async fn call(&self, request: http::Request<Bytes>) -> wasmtime::Result<http::Response<Bytes>> {
         let never = |never: Infallible| -> HttpError { match never {} };
         let request = request.map(|body| Full::new(body).map_err(never));
         let call = self.instances.call(async |proxy, store| {
@@ -74,5 +82,27 @@ impl WasiHttp {
             .await
             .map_err(|error| format_err!("the answer was not whole: {error}"))?;
         Ok(http::Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+/// The response, with a report that says nothing: the component made none.
+fn response(response: http::Response<Bytes>) -> Response {
+    let (head, body) = response.into_parts();
+    let headers = head.headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        (name.as_str().to_owned(), value.into_owned())
+    });
+    Response {
+        status: head.status.as_u16(),
+        headers: headers.collect(),
+        body: body.into(),
+        report: Report {
+            kind: Kind::Push,
+            outcome: String::new(),
+            app_id: None,
+            task_id: None,
+            detail: None,
+            signature: None,
+        },
     }
 }

@@ -1,0 +1,141 @@
+//! Reading the body of a request.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use batchtask_guest::outcomes::Refusal;
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as _, Incoming};
+
+/// Why a body could not be read.
+pub(crate) struct Unreadable {
+    pub(crate) refusal: Refusal,
+    /// For the operator.
+    pub(crate) detail: Option<String>,
+}
+
+/// Whether a part of a body is still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Read,
+    Unread,
+}
+
+impl Rest {
+    pub(crate) fn of(is_unread: bool) -> Self {
+        if is_unread { Self::Unread } else { Self::Read }
+    }
+}
+
+/// A body that is being read.
+pub(crate) struct Body {
+    incoming: Incoming,
+    first: Bytes,
+    /// What came after the first piece, with it; empty while there is only one.
+    all: BytesMut,
+    limit: usize,
+    is_whole: bool,
+}
+
+impl Body {
+    /// A body of at most `limit` bytes.
+    pub(crate) fn new(incoming: Incoming, limit: usize) -> Self {
+        Self {
+            is_whole: incoming.is_end_stream(),
+            incoming,
+            first: Bytes::new(),
+            all: BytesMut::new(),
+            limit,
+        }
+    }
+
+    /// Lowers the limit.
+    pub(crate) fn limit_to(&mut self, limit: usize) {
+        self.limit = self.limit.min(limit);
+    }
+
+    pub(crate) fn rest(&self) -> Rest {
+        Rest::of(!self.is_whole)
+    }
+
+    /// Reads to the end.
+    pub(crate) async fn read(&mut self) -> Result<(), Unreadable> {
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    /// Reads to the end, if that is there already. `None` if it is not.
+    pub(crate) async fn read_at_once(&mut self) -> Option<Result<(), Unreadable>> {
+        if self.declared() > self.limit as u64 {
+            return None;
+        }
+        let mut asked = false;
+        poll_fn(|context| match self.poll(context) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending if asked => Poll::Ready(None),
+            Poll::Pending => {
+                // The connection hands over what it has once it is asked.
+                asked = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// What was read.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        if self.all.is_empty() {
+            return std::mem::take(&mut self.first).into();
+        }
+        std::mem::take(&mut self.all).into()
+    }
+
+    /// The length that the request declares, or what is left of it.
+    fn declared(&self) -> u64 {
+        self.incoming.size_hint().lower()
+    }
+
+    fn length(&self) -> usize {
+        self.all.len().max(self.first.len())
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Unreadable>> {
+        while !self.is_whole {
+            let Some(frame) = ready!(Pin::new(&mut self.incoming).poll_frame(context)) else {
+                self.is_whole = true;
+                break;
+            };
+            let frame = frame.map_err(|error| Unreadable {
+                refusal: Refusal::BodyIncomplete,
+                detail: Some(error.to_string()),
+            });
+            // Trailers are ignored.
+            if let Ok(data) = frame?.into_data() {
+                self.push(data)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn push(&mut self, data: Bytes) -> Result<(), Unreadable> {
+        if self.length() + data.len() > self.limit {
+            return Err(Unreadable {
+                refusal: Refusal::BodyTooLarge,
+                detail: None,
+            });
+        }
+        if self.length() == 0 {
+            self.first = data;
+            return Ok(());
+        }
+        if self.all.is_empty() {
+            let rest = usize::try_from(self.declared()).unwrap_or_default();
+            let room = self.first.len() + data.len() + rest.min(self.limit);
+            self.all.reserve(room);
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&data);
+        Ok(())
+    }
+}

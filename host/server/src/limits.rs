@@ -1,0 +1,162 @@
+//! Every limit of the host, declared once: field, default, range and help.
+
+use std::time::Duration;
+
+/// A limit, as the operator sees it.
+pub struct Limit {
+    /// The name of the field, such as `max_connections`. The option and the
+    /// variable are made from it.
+    pub name: &'static str,
+    /// What its value counts: `N`, `S` for seconds, and so on.
+    pub unit: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// The least value.
+    pub min: u32,
+    /// The greatest value.
+    pub max: u32,
+    /// The default.
+    pub default: u32,
+    set: fn(&mut Limits, u32),
+}
+
+macro_rules! limits {
+    ($($(#[doc = $help:literal])* $field:ident $unit:literal $min:literal..=$max:expr, $default:expr;)*) => {
+        /// The limits of a host. A request beyond one is refused at once with
+        /// 408, 413, 431 or 503, or its connection is closed.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $help])* pub $field: u32,)*
+        }
+
+        impl Limits {
+            /// The defaults.
+            pub const DEFAULT: Self = Self { $($field: $default,)* };
+
+            /// Every limit.
+            pub const ALL: &[Limit] = &[$(Limit {
+                name: stringify!($field),
+                unit: $unit,
+                help: concat!($($help,)*).trim_ascii_start(),
+                min: $min,
+                max: $max,
+                default: $default,
+                set: |limits, value| limits.$field = value,
+            },)*];
+        }
+    };
+}
+
+limits! {
+    /// Connections open at once. A further one gets 503 and is closed; with TLS it is just closed
+    max_connections "N" 1..=1_000_000, 4096;
+    /// Requests being read or answered at once. A further one gets 503
+    max_in_flight "N" 1..=1_000_000, 1024;
+    /// Reads at once; a read counts until its answer has been sent. A further one gets 503, so that readers never delay notifications
+    max_reads "N" 1..=1_000_000, 32;
+    /// Bytes of a request's header. A longer one gets 431
+    header_bytes "N" 8192..=u32::MAX, 16 << 10;
+    /// Seconds from the first byte of a header to its last, and for a TLS handshake
+    header_seconds "S" 1..=u32::MAX, 10;
+    /// Seconds that a connection may be idle between requests; with HTTP/2, that a ping may stay unanswered
+    idle_seconds "S" 1..=u32::MAX, 75;
+    /// Seconds for a body to arrive. After them the answer is 408
+    body_seconds "S" 1..=u32::MAX, 5;
+    /// Seconds from the end of the header to the answer, the body included. After them the answer is 503. The platform waits for 15
+    request_seconds "S" 1..=u32::MAX, 9;
+    /// Seconds in which a client must take some of its answer (HTTP/1.1)
+    write_seconds "S" 1..=u32::MAX, 10;
+    /// Seconds that requests in flight may take to end after a stop signal
+    drain_seconds "S" 0..=u32::MAX, 12;
+    /// MiB that must stay free on the journal's disk. Below that, notifications get 503
+    min_free_disk_mib "N" 0..=u32::MAX, 32;
+    /// Instances of the component alive at once; a request waits for one. 0: as many as the number of cores and the reads need
+    max_instances "N" 0..=4096, 0;
+    /// MiB of memory that an instance may use
+    instance_memory_mib "N" 1..=1024, 32;
+}
+
+impl Limit {
+    /// Sets the limit.
+    pub fn set(&self, limits: &mut Limits, value: u32) {
+        (self.set)(limits, value);
+    }
+}
+
+impl Limits {
+    pub(crate) fn header_time(&self) -> Duration {
+        seconds(self.header_seconds)
+    }
+
+    pub(crate) fn idle_time(&self) -> Duration {
+        seconds(self.idle_seconds)
+    }
+
+    pub(crate) fn body_time(&self) -> Duration {
+        seconds(self.body_seconds)
+    }
+
+    pub(crate) fn request_time(&self) -> Duration {
+        seconds(self.request_seconds)
+    }
+
+    pub(crate) fn write_time(&self) -> Duration {
+        seconds(self.write_seconds)
+    }
+
+    pub(crate) fn drain_time(&self) -> Duration {
+        seconds(self.drain_seconds)
+    }
+
+    pub(crate) fn instance_memory_bytes(&self) -> usize {
+        (self.instance_memory_mib as usize) << 20
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}
+
+/// Fields in a header; hyper answers more with 431.
+pub(crate) const HEADER_FIELDS: usize = 64;
+
+/// Requests at once on one HTTP/2 connection.
+pub(crate) const HTTP2_STREAMS: u32 = 128;
+
+/// Stack of an instance's native code; the component's own is in its memory.
+pub(crate) const WASM_STACK_BYTES: usize = 256 << 10;
+
+/// How much of each memory, table and stack stays mapped between uses. An
+/// instance whose memory grew beyond this is not used again.
+pub(crate) const KEEP_RESIDENT_BYTES: usize = 256 << 10;
+
+/// How long an instance may compute before others get their turn. The time of
+/// its request is what ends it.
+pub(crate) const TIME_SLICE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_sets_its_own_field() {
+        let mut limits = Limits::DEFAULT;
+        for limit in Limits::ALL {
+            assert!(
+                (limit.min..=limit.max).contains(&limit.default),
+                "{}",
+                limit.name
+            );
+            limit.set(&mut limits, limit.max);
+        }
+        assert_eq!(limits.max_instances, 4096);
+        assert_eq!(limits.header_bytes, u32::MAX);
+        assert!(!format!("{limits:?}").contains(": 0"), "{limits:?}");
+    }
+}

@@ -1,0 +1,64 @@
+//! What the host wants its operators to know: shown on the page and in
+//! `GET /summary`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use batchtask_guest::journal::Notice;
+
+use crate::clock::now_ms;
+
+/// The notices that hold now. A clone shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Notices(Arc<Mutex<Vec<Notice>>>);
+
+impl Notices {
+    /// Sets a notice; one with the same name is replaced, and keeps the time
+    /// since when it holds.
+    pub fn set(&self, name: &str, text: impl Into<String>) {
+        let mut notices = self.notices();
+        let text = text.into();
+        match notices.iter_mut().find(|notice| notice.name == name) {
+            Some(notice) => notice.text = text,
+            None => notices.push(Notice {
+                name: name.into(),
+                text,
+                since_ms: now_ms(),
+            }),
+        }
+    }
+
+    /// Removes a notice that no longer holds.
+    pub fn clear(&self, name: &str) {
+        self.notices().retain(|notice| notice.name != name);
+    }
+
+    /// The notices, in the order in which they were first set.
+    pub fn list(&self) -> Vec<Notice> {
+        self.notices().clone()
+    }
+
+    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    fn notices(&self) -> MutexGuard<'_, Vec<Notice>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_replaced_by_its_name_until_it_is_cleared() {
+        let notices = Notices::default();
+        notices.set("clock", "1 minute behind");
+        let since_ms = notices.list()[0].since_ms;
+        notices.set("disk", "nearly full");
+        notices.clone().set("clock", "2 minutes behind");
+        let list = notices.list();
+        assert_eq!(list.len(), 2);
+        assert_eq!(list[0].text, "2 minutes behind");
+        assert_eq!(list[0].since_ms, since_ms);
+        notices.clear("clock");
+        assert_eq!(notices.list()[0].name, "disk");
+    }
+}
