@@ -2,13 +2,19 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::client::{ANSWER_TIME, MAX_ANSWER_BYTES};
 use super::table::plain;
+
+/// The longest that an answer may take: the platform's limit.
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(15);
+
+/// The longest answer: several times the page of events that a receiver sends.
+pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// A whole answer.
 pub(super) struct Answer {

@@ -1,13 +1,12 @@
 //! One notification, as JSON.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use batchtask_host::clock::now_ms;
 use batchtask_notification::time;
 use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::filter::instant;
+use crate::filter::instant;
 
 /// The example of the platform's manual, word for word.
 pub(super) const SAMPLE: &str = include_str!("../../../../tests/samples/seed-example.json");
@@ -85,7 +84,7 @@ impl Fields {
         fn or<'a>(given: &'a Option<String>, default: &'a str) -> &'a str {
             given.as_deref().unwrap_or(default)
         }
-        let now = || time::rfc3339(now_ms()).unwrap_or_default();
+        let now = || time::rfc3339(now_ms());
         let request_id = || uuid(&mut fastrand::Rng::new());
         Notification {
             app_id: or(&self.app_id, "1a7ffc5c-d89c-44dd-8265-b1653d951ce0"),
@@ -134,12 +133,6 @@ pub(super) fn uuid(random: &mut fastrand::Rng) -> String {
         id & 0xffff_ffff_ffff,
     );
     format!("{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| now.as_millis() as u64)
 }
 
 #[cfg(test)]

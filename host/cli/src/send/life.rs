@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use batchtask_notification::time;
 use bytes::Bytes;
 
-use super::body::{Fields, Notification, TASK_TYPE, now_ms, uuid};
-use super::play::Scenario;
+use super::body::{Fields, Notification, TASK_TYPE, uuid};
+use super::scenario::Scenario;
+use batchtask_host::clock::now_ms;
 
 /// A change of a task.
 #[derive(Clone, Debug)]
@@ -123,7 +124,7 @@ impl Lives {
             task_type: &self.task_type,
             status: change.status,
             status_desc: &format!("{done} of 100 devices are done"),
-            at: time::rfc3339(change.at_ms).unwrap_or_default(),
+            at: time::rfc3339(change.at_ms),
             request_id: uuid(&mut fastrand::Rng::with_seed(push.request)),
         }
         .body()

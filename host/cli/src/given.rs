@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use batchtask_guest::settings::{SETTINGS, Settings as Checked};
+use batchtask_host::settings::Settings;
 use clap::Args;
-
-use crate::settings::Settings;
 
 #[derive(Args)]
 pub(super) struct Given {
-    /// Settings of the receiver: lines of `BATCHTASK_NAME=VALUE`. The
-    /// environment goes before the file
+    /// Settings of the receiver: lines of `BATCHTASK_NAME=VALUE`. Environment
+    /// variables override the file
     #[arg(long, value_name = "FILE", env = "BATCHTASK_SETTINGS")]
     settings: Option<PathBuf>,
 }
@@ -44,12 +43,12 @@ impl Given {
     }
 }
 
-/// A name in the environment that nothing reads is misspelt: what it meant to
-/// turn on is off.
-pub(super) fn warn_of_misspelt() -> anyhow::Result<()> {
+/// Warns of variables that nothing reads: their names are probably misspelt,
+/// so what they were meant to turn on is off.
+pub(super) fn warn_of_misspelt(is_known: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     for name in environment()?.names() {
-        if !super::is_known(name) {
-            tracing::warn!("`{name}` is set, but is no setting");
+        if !is_known(name) {
+            tracing::warn!("unknown setting `{name}` (ignored)");
         }
     }
     Ok(())

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Plan, SendError};
-use crate::cli::answer::{Answer, ClientError, Refusal};
-use crate::cli::table::{Table, write_row};
+use crate::answer::{Answer, ClientError, Refusal};
+use crate::table::{Table, write_row};
 
 /// After so many requests without an answer, as the platform has it, nobody is
 /// there.

@@ -1,10 +1,11 @@
 //! The program `batchtask`.
 //!
-//! - `serve`, with `given` settings and `logging`; `tls`: run a receiver.
+//! - `serve`, with `given` settings, `limits` and `logging`; `tls`: run a
+//!   receiver.
 //! - `send`: plays the platform.
 //! - `tasks`, `task`, `tail`, `export`: read a receiver, through `reader` and
 //!   its `filter`s; `table`: columns for people.
-//! - `client`: HTTP, for both; `answer`: what a request came to.
+//! - `client`: HTTP, for both; `answer`: answers and errors of a request.
 //! - `manual`: completions and man pages.
 //! - `exit`: exit codes.
 
@@ -14,6 +15,7 @@ mod exit;
 mod export;
 mod filter;
 mod given;
+mod limits;
 mod logging;
 mod manual;
 mod reader;
@@ -111,7 +113,7 @@ pub async fn run() -> ExitCode {
 impl Cli {
     async fn run(self) -> anyhow::Result<()> {
         match self.command {
-            Some(Command::Serve(serve)) => serve.run().await,
+            Some(Command::Serve(serve)) => serve.run(is_known).await,
             Some(Command::Send(send)) => send.run().await,
             Some(Command::Tasks(tasks)) => tasks.run().await,
             Some(Command::Task(task)) => task.run().await,
@@ -120,7 +122,7 @@ impl Cli {
             Some(Command::Tls(tls)) => tls.run(),
             Some(Command::Completions(completions)) => completions.run(Self::command()),
             Some(Command::Man(man)) => man.run(Self::command()),
-            None => self.serve.run().await,
+            None => self.serve.run(is_known).await,
         }
     }
 }

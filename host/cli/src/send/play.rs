@@ -1,9 +1,10 @@
 //! Which whole lives of tasks are played.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::body::Fields;
 use super::life::Lives;
+use super::scenario::Scenario;
 
 /// What is played.
 #[derive(Args)]
@@ -13,7 +14,7 @@ pub(super) struct Play {
     /// times that end about now
     #[arg(long, value_enum, conflicts_with = "count")]
     scenario: Option<Scenario>,
-    /// How many tasks live
+    /// Number of tasks to simulate
     #[arg(long, value_name = "N", default_value_t = 1, requires = "scenario", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     tasks: u32,
     /// How many of 100 notifications are posted once more, later
@@ -27,23 +28,6 @@ pub(super) struct Play {
     seed: Option<u64>,
 }
 
-/// How tasks end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Scenario {
-    /// Most with success, some in each of the other ways.
-    Life,
-    /// With success.
-    Success,
-    /// With success on some devices.
-    Partial,
-    /// With a failure.
-    Fail,
-    /// With a failure, and after a retry with success.
-    Retry,
-    /// Stopped.
-    Stop,
-}
-
 impl Play {
     /// The lives, if any are to be played.
     pub(super) fn lives(&self, fields: &Fields) -> Option<Lives> {
@@ -55,33 +39,5 @@ impl Play {
             true => lives.disordered(),
             false => lives,
         })
-    }
-}
-
-impl Scenario {
-    /// How tasks end in [`Scenario::Life`], each as often as it stands here.
-    const ENDS: [Self; 10] = [
-        Self::Success,
-        Self::Success,
-        Self::Success,
-        Self::Success,
-        Self::Success,
-        Self::Success,
-        Self::Partial,
-        Self::Fail,
-        Self::Retry,
-        Self::Stop,
-    ];
-
-    /// The statuses that a task ends with, once it was processed.
-    pub(super) fn end(self, random: &mut fastrand::Rng) -> &'static [&'static str] {
-        match self {
-            Self::Life => random.choice(Self::ENDS).map_or(&[], |end| end.end(random)),
-            Self::Success => &["Success"],
-            Self::Partial => &["PartialSuccess"],
-            Self::Fail => &["Fail"],
-            Self::Retry => &["Fail", "Waitting", "Processing", "Success"],
-            Self::Stop => &["Stopping", "Stopped"],
-        }
     }
 }

@@ -1,20 +1,18 @@
 //! Reading a running receiver over its API.
 
+use batchtask_guest::journal::PAGE_ITEMS_MAX;
+use batchtask_guest::percent;
 use bytes::Bytes;
 use clap::Args;
 use http::Request;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use http_body_util::Full;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::answer::ClientError;
 use super::client::{Client, Server};
-
-/// The most items on a page.
-pub(super) const PAGE_MAX: u32 = 500;
 
 /// Which receiver is read, and as whom.
 #[derive(Args)]
@@ -161,7 +159,7 @@ impl Reader {
         cursor: Option<&str>,
     ) -> Result<HistoryPage, ClientError> {
         let query = Query::default()
-            .with("limit", Some(PAGE_MAX))
+            .with("limit", Some(PAGE_ITEMS_MAX))
             .with("cursor", cursor);
         let path = task_path(app_id, task_id);
         self.get(&format!("{path}/events{query}")).await
@@ -218,8 +216,9 @@ fn task_path(app_id: &str, task_id: &str) -> String {
     format!("/tasks/{}/{}", encode(app_id), encode(task_id))
 }
 
-fn encode(text: &str) -> impl std::fmt::Display + '_ {
-    utf8_percent_encode(text, NON_ALPHANUMERIC)
+/// Encodes a text so that it is one segment of a path, or one value.
+fn encode(text: &str) -> String {
+    percent::encode(text, b"")
 }
 
 /// A query string.

@@ -2,10 +2,11 @@
 
 use std::io::{self, BufWriter, Write};
 
+use batchtask_guest::journal::PAGE_ITEMS_MAX;
 use clap::Args;
 
 use super::filter::{Filter, Order};
-use super::reader::{Item, PAGE_MAX, Reader, Remote, Task};
+use super::reader::{Item, Reader, Remote, Task};
 use super::table::Table;
 
 #[derive(Args)]
@@ -42,7 +43,7 @@ impl Tasks {
             true => usize::MAX,
             false => self.limit as usize,
         };
-        let page_limit = left.min(PAGE_MAX as usize) as u32;
+        let page_limit = left.min(PAGE_ITEMS_MAX as usize) as u32;
         let query = self.filter.query(self.order, page_limit);
         let mut shown = Shown::new(self.json);
         let mut cursor = None;

@@ -1,7 +1,8 @@
 //! `batchtask send`: posts notifications as the platform would.
 //!
 //! - `body`: one notification, as JSON.
-//! - `play`: which whole lives of tasks; `life`: their pushes.
+//! - `play`: which task life cycles; `scenario`: how they end; `life`: their
+//!   pushes.
 //! - `sign`: the signature of a push.
 //! - `post`: posts them, so many at once and a second.
 //! - `tally`: what came back.
@@ -10,6 +11,7 @@ mod body;
 mod life;
 mod play;
 mod post;
+mod scenario;
 mod sign;
 mod tally;
 
@@ -32,10 +34,9 @@ use super::given::{Given, checked};
 
 #[derive(Args)]
 #[command(after_help = "\
-Posts the example of the platform's manual, unless told otherwise. Like the
-platform it signs with `BATCHTASK_TOKEN`, as the other settings of the signature
-have it, and posts to `/notifications/` and `BATCHTASK_PATH_SECRET`, when those
-are set; `batchtask --help` has the settings.
+Posts the example of the platform's manual by default. If `BATCHTASK_TOKEN` is
+set, it signs like the platform. If `BATCHTASK_PATH_SECRET` is set, it posts to
+`/notifications/` and that secret. `batchtask --help` lists the settings.
 
 Examples:
   batchtask send
@@ -109,7 +110,7 @@ impl Send {
         let post = Arc::new(Post {
             target: client.uri(&path)?,
             client,
-            signer: Signer::of(&given, settings.scheme),
+            signer: Signer::of(&settings.scheme.tokens),
             plan,
         });
         let tally = post.run(self.pace).await;

@@ -3,10 +3,11 @@
 use std::io::{self, BufWriter, Write};
 use std::time::{Duration, Instant};
 
+use batchtask_guest::journal::PAGE_ITEMS_MAX;
 use clap::Args;
 
 use super::answer::ClientError;
-use super::reader::{Event, Feed, Item, PAGE_MAX, Reader, Remote};
+use super::reader::{Event, Feed, Item, Reader, Remote};
 use super::table::{plain, write_row};
 
 /// How long the receiver is asked to wait for the next event, in seconds.
@@ -55,7 +56,7 @@ impl Tail {
             None => reader.last_seq().await?,
         };
         // Whoever cannot be reached at all is misspelt rather than away.
-        let mut feed = reader.feed(after, PAGE_MAX, 0).await?;
+        let mut feed = reader.feed(after, PAGE_ITEMS_MAX, 0).await?;
         eprintln!("following from after event {after}");
         let mut out = BufWriter::new(io::stdout());
         loop {
@@ -93,7 +94,7 @@ async fn next(reader: &Reader, after: u64) -> Result<Feed, ClientError> {
     let mut retry = FIRST_RETRY;
     loop {
         let asked = Instant::now();
-        match reader.feed(after, PAGE_MAX, WAIT_S).await {
+        match reader.feed(after, PAGE_ITEMS_MAX, WAIT_S).await {
             Ok(feed) if !feed.events.is_empty() => return Ok(feed),
             Ok(_) => {
                 retry = FIRST_RETRY;

@@ -5,11 +5,12 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
+use batchtask_guest::journal::PAGE_ITEMS_MAX;
 use clap::{Args, Subcommand, ValueEnum};
 use csv::{Terminator, WriterBuilder};
 
 use super::filter::{Filter, Order};
-use super::reader::{Event, Item, PAGE_MAX, Reader, Remote, Task};
+use super::reader::{Event, Item, Reader, Remote, Task};
 
 const HELP: &str = "\
 Rows are written as they are read, a page at a time. Tasks come with the last
@@ -93,7 +94,7 @@ impl Export {
 }
 
 async fn export_tasks(reader: &Reader, filter: &Filter, mut rows: Rows) -> anyhow::Result<()> {
-    let query = filter.query(Order::Oldest, PAGE_MAX);
+    let query = filter.query(Order::Oldest, PAGE_ITEMS_MAX);
     let mut cursor = None;
     rows.begin::<Task>()?;
     loop {
@@ -112,7 +113,7 @@ async fn export_events(reader: &Reader, mut rows: Rows) -> anyhow::Result<()> {
     let mut after = 0;
     rows.begin::<Event>()?;
     while after < last {
-        let feed = reader.feed(after, PAGE_MAX, 0).await?;
+        let feed = reader.feed(after, PAGE_ITEMS_MAX, 0).await?;
         if feed.events.is_empty() {
             break;
         }

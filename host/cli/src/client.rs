@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use batchtask_host::tls::certificates;
 use bytes::Bytes;
 use clap::Args;
 use http::{Request, StatusCode, Uri};
@@ -18,21 +19,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
 
-use super::answer::{Answer, ClientError, Refusal};
-use crate::tls::certificates;
+use super::answer::{ANSWER_TIME, Answer, ClientError, MAX_ANSWER_BYTES, Refusal};
 
 /// The longest that connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// The longest that an answer may take, as the platform has it.
-pub(super) const ANSWER_TIME: Duration = Duration::from_secs(15);
-
 /// A connection is not used again once it was idle so long: a receiver closes
 /// it soon after.
 const IDLE_TIME: Duration = Duration::from_secs(60);
-
-/// The longest answer: some times the page of events that a receiver gives.
-pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// Where a receiver is.
 #[derive(Args)]

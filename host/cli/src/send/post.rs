@@ -13,11 +13,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Plan;
-use super::body::{now_ms, uuid};
+use super::body::uuid;
 use super::sign::Signer;
 use super::tally::Tally;
-use crate::cli::answer::{Answer, ClientError};
-use crate::cli::client::Client;
+use crate::answer::{Answer, ClientError};
+use crate::client::Client;
+use batchtask_host::clock::now_ms;
 
 /// How fast requests are posted.
 #[derive(Args, Clone, Copy)]
