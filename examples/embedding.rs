@@ -1,172 +1,64 @@
-//! Embeds the receiver with nothing but Wasmtime: a journal in memory, settings
-//! that are all left alone, and the three ways in.
+//! Embeds the receiver with its library: over a journal in memory, by both ways
+//! in, and reads back what was stored.
 //!
 //! ```text
-//! cargo run --example embedding -- dist/receiver.wasm tests/samples/seed-example.json
+//! cargo run --package batchtask-host --example embedding -- tests/samples/seed-example.json
 //! ```
 #![allow(clippy::print_stdout, reason = "it is what the program is for")]
-#![allow(missing_docs, reason = "generated")]
 
-use std::collections::HashMap;
+use std::error::Error;
+use std::sync::Arc;
 
-use http_body_util::{BodyExt, Full};
-use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
-use wasmtime::{Engine, Result, Store, format_err};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::bindings::{Proxy, http::types::Scheme};
-use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-    WasiHttpView,
-};
+use batchtask_host::Intake;
+use batchtask_host::component::{Message, Options, Request};
+use batchtask_host::journal::{GroupCommit, MemoryJournal, Source, group_commit};
+use batchtask_host::settings::Settings;
 
-use crate::batchtask::receiver::{journal::*, settings};
-use crate::exports::batchtask::receiver::intake::Request;
-
-wasmtime::component::bindgen!({
-    path: "../wit",
-    world: "batchtask:receiver/receiver",
-    exports: { default: async },
-});
-
-/// What an instance can reach. The events last as long as it does.
-struct State {
-    events: HashMap<Vec<u8>, Event>,
-    table: ResourceTable,
-    wasi: WasiCtx,
-    http: WasiHttpCtx,
-    hooks: NoOutgoing,
-}
-
-type Answer<T> = std::result::Result<T, Error>;
-
-fn unsupported<T>() -> Answer<T> {
-    Err(Error::Unsupported("this journal is not read".into()))
-}
-
-#[rustfmt::skip]
-impl Host for State {
-    fn append(&mut self, event: Event, _: Option<Nonce>) -> Answer<Appended> {
-        match self.events.insert(event.digest.clone(), event) {
-            None => Ok(Appended::Recorded),
-            Some(_) => Ok(Appended::Duplicate),
-        }
-    }
-    fn quarantine(&mut self, _: Reject, _: Option<Nonce>) -> Answer<Appended> { unsupported() }
-    fn find_task(&mut self, _: String, _: String) -> Answer<Option<Task>> { unsupported() }
-    fn list_tasks(&mut self, _: TaskQuery) -> Answer<TaskPage> { unsupported() }
-    fn list_history(&mut self, _: String, _: String, _: Option<String>, _: u32) -> Answer<HistoryPage> { unsupported() }
-    fn follow(&mut self, _: u64, _: u32, _: u32) -> Answer<Vec<StoredEvent>> { unsupported() }
-    fn list_quarantine(&mut self, _: Option<String>, _: u32) -> Answer<QuarantinePage> { unsupported() }
-    fn summarize(&mut self, _: u64) -> Answer<Summary> { unsupported() }
-}
-
-impl settings::Host for State {
-    fn get(&mut self, _name: String) -> Option<String> {
-        None
-    }
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl WasiHttpView for State {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            hooks: &mut self.hooks,
-            table: &mut self.table,
-            ctx: &mut self.http,
-        }
-    }
-}
-
-/// The receiver sends no requests.
-struct NoOutgoing;
-
-type Done = Box<dyn Future<Output = std::result::Result<(), HttpError>> + Send>;
-type Sent = std::result::Result<(http::Response<WasiBody>, Done), HttpError>;
-
-impl WasiHttpHooks for NoOutgoing {
-    fn send_request(
-        &mut self,
-        _: http::Request<WasiBody>,
-        _: Option<RequestOptions>,
-        _: Done,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        Box::new(async { Err(HttpError::HttpRequestDenied) })
-    }
-}
+const READ_TOKEN: &str = "a-token-for-this-example";
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let mut paths = std::env::args().skip(1);
-    let mut path = || {
-        paths
-            .next()
-            .ok_or(format_err!("usage: embedding COMPONENT BODY"))
-    };
-    let engine = Engine::default();
-    let component = Component::from_file(&engine, path()?)?;
-    let body = std::fs::read(path()?)?;
-    let mut linker: Linker<State> = Linker::new(&engine);
-    wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)?;
-    Receiver::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    let mut store = Store::new(
-        &engine,
-        State {
-            events: HashMap::new(),
-            table: ResourceTable::new(),
-            wasi: WasiCtx::builder().build(),
-            http: WasiHttpCtx::new(),
-            hooks: NoOutgoing,
-        },
-    );
+async fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args().nth(1).ok_or("usage: embedding BODY")?;
+    let body = std::fs::read(path)?;
 
-    let receiver = Receiver::instantiate_async(&mut store, &component, &linker).await?;
-    let intake = receiver.batchtask_receiver_intake();
-    let outcome = intake.call_accept(&mut store, &body).await?;
-    println!("accept: {outcome:?}");
+    // Nothing survives the program: use `batchtask-sqlite`, or a journal of
+    // your own.
+    let journal = Arc::new(MemoryJournal::default());
+    let journal = GroupCommit::new(journal, group_commit::Options::default(), None)?;
+    let mut settings = Settings::default();
+    settings.set("BATCHTASK_READ_TOKEN", READ_TOKEN);
+    let options = Options {
+        settings,
+        ..Options::default()
+    };
+    let intake = Intake::build(Arc::new(journal), &options).await?;
+
+    let message = Message {
+        source: Source::Amqp,
+        body: body.clone(),
+    };
+    let response = intake.accept(message).await;
+    println!("accept: {} {}", response.status, response.report.outcome);
 
     let request = Request {
         method: "POST".into(),
         target: "/notifications".into(),
         headers: vec![("content-type".into(), b"application/json".into())],
-        body: body.clone(),
+        sender_proven: false,
+        body,
     };
-    let response = intake.call_exchange(&mut store, &request).await?;
-    println!(
-        "exchange: {} {}",
-        response.status,
-        String::from_utf8_lossy(&response.body)
-    );
+    let response = intake.exchange(request).await;
+    println!("exchange: {} {}", response.status, response.report.outcome);
 
-    let proxy = Proxy::instantiate_async(&mut store, &component, &linker).await?;
-    let request = http::Request::post("http://localhost/notifications");
-    let request =
-        request.body(Full::new(body.into()).map_err(|never| -> HttpError { match never {} }))?;
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let request = store
-        .data_mut()
-        .http()
-        .new_incoming_request(Scheme::Http, request)?;
-    let out = store.data_mut().http().new_response_outparam(sender)?;
-    let handled = proxy
-        .wasi_http_incoming_handler()
-        .call_handle(&mut store, request, out);
-    let answered = async { receiver.await?.map_err(wasmtime::Error::from) };
-    let (handled, answered) = tokio::join!(handled, answered);
-    handled?;
-    let response = answered?;
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
-    println!(
-        "incoming-handler: {status} {}",
-        String::from_utf8_lossy(&body)
-    );
+    let bearer = format!("Bearer {}", READ_TOKEN);
+    let request = Request {
+        method: "GET".into(),
+        target: "/tasks".into(),
+        headers: vec![("authorization".into(), bearer.into_bytes())],
+        sender_proven: false,
+        body: Vec::new(),
+    };
+    let response = intake.exchange(request).await;
+    println!("tasks: {}", String::from_utf8_lossy(&response.body));
     Ok(())
 }

@@ -4,7 +4,7 @@
 // Names are the WIT's in camel case. A `result` is a return value or a thrown
 // error, whose payload is the WIT's `error`.
 
-const SETTINGS = { BATCHTASK_UNPROCESSABLE: "accept" };
+const SETTINGS = [["BATCHTASK_UNPROCESSABLE", "accept"]];
 
 const unsupported = () => {
   throw { tag: "unsupported", val: "events are printed; nothing is kept here to be read" };
@@ -20,8 +20,8 @@ const print = (kind, item) => {
 };
 
 export const journal = {
-  append: (event, _nonce) => print("event", event),
-  quarantine: (reject, _nonce) => print("reject", reject),
+  append: (event, _signature) => print("event", event),
+  quarantine: (reject, _signature) => print("reject", reject),
   findTask: unsupported,
   listTasks: unsupported,
   listHistory: unsupported,
@@ -31,5 +31,5 @@ export const journal = {
 };
 
 export const settings = {
-  get: (name) => SETTINGS[name],
+  all: () => SETTINGS,
 };

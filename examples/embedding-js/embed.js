@@ -18,18 +18,25 @@ const body = new Uint8Array(await readFile(process.argv[2]));
 const field = (name, value) => [name, new TextEncoder().encode(value)];
 
 // A notification that came by another channel, from a sender that was checked.
-assert.equal(intake.accept(body), "recorded");
-assert.equal(intake.accept(body), "duplicate");
+const message = { source: "amqp", body };
+assert.equal(intake.accept(message), "recorded");
+assert.equal(intake.accept(message), "duplicate");
 
 // A whole HTTP exchange that was read already.
 const headers = [field("content-type", "application/json")];
-const request = { method: "POST", target: "/notifications", headers, body };
+const request = { method: "POST", target: "/notifications", headers, senderProven: false, body };
 const response = intake.exchange(request);
 assert.equal(response.status, 200);
 assert.equal(JSON.parse(new TextDecoder().decode(response.body)).outcome, "duplicate");
 
-// What is no notification is kept apart, for the sender was checked.
-assert.equal(intake.accept(new TextEncoder().encode("[]")), "quarantined");
+// A host that stores events itself asks what to store, and answers later.
+const decision = intake.decide({ tag: "http", val: request });
+assert.equal(decision.tag, "write");
+assert.equal(decision.val.entry.tag, "event");
+
+// A body that is no notification is kept apart, because the sender was checked.
+const malformed = { source: "amqp", body: new TextEncoder().encode("[]") };
+assert.equal(intake.accept(malformed), "quarantined");
 
 // The component as a handler of HTTP.
 const server = new HTTPServer(incomingHandler);

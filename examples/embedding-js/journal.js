@@ -1,4 +1,5 @@
 // A journal in memory: enough to embed the receiver, and nothing that lasts.
+// It does not remember signatures, because none are checked here.
 // Names are the WIT's in camel case; a thrown `{ tag, val }` is its `error`.
 
 const events = new Map();
@@ -9,17 +10,17 @@ const unsupported = () => {
   throw { tag: "unsupported", val: "this journal only counts" };
 };
 
-/** What was appended, for whoever embeds the receiver. */
+/** Returns the events that were appended. */
 export const recorded = () => [...events.values()];
 
-export const append = (event, _nonce) => {
+export const append = (event, _signature) => {
   const digest = hex(event.digest);
   if (events.has(digest)) return "duplicate";
   events.set(digest, event);
   return "recorded";
 };
 
-export const quarantine = (_reject, _nonce) => "recorded";
+export const quarantine = (_reject, _signature) => "recorded";
 export const findTask = unsupported;
 export const listTasks = unsupported;
 export const listHistory = unsupported;

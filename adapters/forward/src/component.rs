@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use batchtask_guest::adapter::Adapter;
 use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
+    Appended, Error, Event, HistoryPage, Journal, QuarantinePage, Reject, SignatureUse,
+    StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 
 use crate::bindings::wasi::cli::environment::get_environment;
@@ -19,22 +19,26 @@ struct Forward;
 impl Adapter for Forward {
     const ONE: &'static Self = &Self;
 
-    /// The value of a variable. An empty one was left alone.
-    fn setting(name: &str) -> Option<String> {
-        let mut variables = get_environment().into_iter();
-        let (_, value) = variables.find(|(found, _)| found == name)?;
-        Some(value).filter(|value| !value.is_empty())
+    fn settings() -> impl Fn(&str) -> Option<String> {
+        let variables = get_environment();
+        move |name| value(&variables, name)
     }
 
     fn check() -> Result<(), String> {
-        Endpoint::read(Self::setting)
+        Endpoint::read(Self::settings())
             .map(drop)
             .map_err(String::from)
     }
 }
 
+/// The value of a variable. An empty variable counts as unset.
+fn value(variables: &[(String, String)], name: &str) -> Option<String> {
+    let (_, value) = variables.iter().find(|(found, _)| found == name)?;
+    (!value.is_empty()).then(|| value.clone())
+}
+
 fn forward(message: &Message) -> Result<Appended, Error> {
-    let posted = Endpoint::read(Forward::setting)
+    let posted = Endpoint::read(Forward::settings())
         .map_err(String::from)
         .and_then(|endpoint| send::post(&endpoint, message));
     match posted {
@@ -49,11 +53,15 @@ fn unsupported<T>() -> Result<T, Error> {
 }
 
 impl Journal for Forward {
-    fn append(&self, event: &Event, _nonce: Option<&Nonce>) -> Result<Appended, Error> {
+    fn append(&self, event: &Event, _signature: Option<&SignatureUse>) -> Result<Appended, Error> {
         forward(&message::of_event(event))
     }
 
-    fn quarantine(&self, reject: &Reject, _nonce: Option<&Nonce>) -> Result<Appended, Error> {
+    fn quarantine(
+        &self,
+        reject: &Reject,
+        _signature: Option<&SignatureUse>,
+    ) -> Result<Appended, Error> {
         forward(&message::of_reject(reject))
     }
 

@@ -3,12 +3,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
+use batchtask_guest::journal::{Event, Reject, source_name};
 use batchtask_guest::json::Object;
-use batchtask_guest::views::hex;
-use batchtask_notification::{Class, Flags, time};
+use batchtask_guest::percent::{UNRESERVED, encode};
+use batchtask_notification::time::rfc3339;
+use batchtask_notification::{Class, Flags, hex};
 use sha2::{Digest, Sha256};
-
-use batchtask_guest::journal::{Event, Reject};
 
 /// The media type of a message.
 pub const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
@@ -31,7 +31,7 @@ pub struct Message {
 pub fn of_event(event: &Event) -> Message {
     let id = hex(&event.digest);
     let mut source = String::from("/apps/");
-    push_encoded(&mut source, &event.app_id);
+    source.push_str(&encode(&event.app_id, UNRESERVED));
     let body = Object::text_of(|json| {
         attributes(json, &id, &source, EVENT_TYPE, event.occurred_at_ms);
         json.text("subject", &event.task_id);
@@ -45,10 +45,11 @@ pub fn of_event(event: &Event) -> Message {
             json.text_or_null("event_time", event.event_time.as_deref());
             json.text_or_null("event_time_ms", event.event_time_ms.as_deref());
             json.text_or_null("request_id", event.request_id.as_deref());
-            json.text("occurred_at", &instant(event.occurred_at_ms));
-            json.text("received_at", &instant(event.received_at_ms));
+            json.text("occurred_at", &rfc3339(event.occurred_at_ms));
+            json.text("received_at", &rfc3339(event.received_at_ms));
+            json.text("source", source_name(event.source));
             json.text_or_null("signature", event.signature.as_deref());
-            let flags = Flags::from_bits_truncate(event.oddities.bits().into());
+            let flags = Flags::from_bits_truncate(event.flags.bits().into());
             json.texts("flags", &flags.names().collect::<Vec<_>>());
             json.text("body", &String::from_utf8_lossy(&event.body));
         });
@@ -69,7 +70,7 @@ pub fn of_reject(reject: &Reject) -> Message {
             json.text("reason", &reject.reason);
             json.text("detail", &reject.detail);
             json.text_or_null("pointer", reject.pointer.as_deref());
-            json.text("received_at", &instant(reject.received_at_ms));
+            json.text("received_at", &rfc3339(reject.received_at_ms));
             match core::str::from_utf8(&reject.body) {
                 Ok(text) => json.text("body", text),
                 Err(_) => json.text("body_base64", &Base64::encode_string(&reject.body)),
@@ -88,7 +89,7 @@ fn attributes(json: &mut Object, id: &str, source: &str, r#type: &str, at_ms: u6
     json.text("id", id);
     json.text("source", source);
     json.text("type", r#type);
-    json.text("time", &instant(at_ms));
+    json.text("time", &rfc3339(at_ms));
     json.text("datacontenttype", "application/json");
 }
 
@@ -96,27 +97,10 @@ fn seconds(ms: u64) -> u64 {
     ms.checked_div(1000).unwrap_or(0)
 }
 
-/// Milliseconds since 1970 as RFC 3339; past the year 9999, its last instant.
-fn instant(at_ms: u64) -> String {
-    time::rfc3339(at_ms).unwrap_or_else(|| "9999-12-31T23:59:59.999Z".into())
-}
-
-/// A segment of a URI's path (RFC 3986, 3.3).
-fn push_encoded(uri: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            uri.push(byte.into());
-        } else {
-            uri.push('%');
-            uri.push_str(&hex(&[byte]).to_ascii_uppercase());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batchtask_guest::journal::EventFlags;
+    use batchtask_guest::journal::{EventFlags, Source};
     use serde_json::{Value, json};
 
     fn event() -> Event {
@@ -134,7 +118,8 @@ mod tests {
             rank: 4,
             received_at_ms: 1_449_922_333_999,
             signature: None,
-            oddities: EventFlags::LEGACY_FORM,
+            source: Source::Amqp,
+            flags: EventFlags::LEGACY_FORM,
             body: b"{}".into(),
         }
     }
@@ -165,6 +150,7 @@ mod tests {
                 "request_id": null,
                 "occurred_at": "2015-12-12T12:12:12.000Z",
                 "received_at": "2015-12-12T12:12:13.999Z",
+                "source": "amqp",
                 "signature": null,
                 "flags": ["legacy_form"],
                 "body": "{}",

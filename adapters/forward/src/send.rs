@@ -15,12 +15,9 @@ use batchtask_guest::bindings::handler::wasi::http::types::{
 use batchtask_guest::bindings::handler::wasi::io::poll::{Pollable, poll};
 use batchtask_guest::bindings::handler::wasi::io::streams::OutputStream;
 
-/// How long a whole request may take, in nanoseconds: 8 s, for the platform
-/// gives up after 15 s and must have a 503 by then.
+/// How long a whole request may take, in nanoseconds: 8 s, because the
+/// platform gives up after 15 s and must have a 503 by then.
 const LIMIT_NS: u64 = 8_000_000_000;
-
-/// How long connecting may take, in nanoseconds: 3 s.
-const CONNECT_NS: u64 = 3_000_000_000;
 
 /// The most that is written at once, in bytes.
 const WRITE_BYTES: usize = 4096;
@@ -70,9 +67,12 @@ fn request(endpoint: &Endpoint, message: &Message) -> Option<OutgoingRequest> {
 
 /// The host's own limits: without them a request that was given up here would
 /// go on for ten minutes there. A host that has none is no failure.
+///
+/// There is no shorter limit for connecting, because jco takes
+/// `connect-timeout` as the time until the head of the response.
 fn options() -> RequestOptions {
     let options = RequestOptions::new();
-    let _ = options.set_connect_timeout(Some(CONNECT_NS));
+    let _ = options.set_connect_timeout(Some(LIMIT_NS));
     let _ = options.set_first_byte_timeout(Some(LIMIT_NS));
     let _ = options.set_between_bytes_timeout(Some(LIMIT_NS));
     options

@@ -13,8 +13,8 @@ use batchtask_guest::adapter::Adapter;
 use batchtask_guest::bindings;
 use batchtask_guest::bindings::batchtask::receiver::{journal, settings};
 use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
+    Appended, Error, Event, HistoryPage, Journal, QuarantinePage, Reject, SignatureUse,
+    StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 
 struct Imported;
@@ -22,18 +22,26 @@ struct Imported;
 impl Adapter for Imported {
     const ONE: &'static Self = &Self;
 
-    fn setting(name: &str) -> Option<String> {
-        settings::get(name)
+    fn settings() -> impl Fn(&str) -> Option<String> {
+        let all = settings::all();
+        move |name| {
+            let (_, value) = all.iter().find(|(found, _)| found == name)?;
+            Some(value.clone())
+        }
     }
 }
 
 impl Journal for Imported {
-    fn append(&self, event: &Event, nonce: Option<&Nonce>) -> Result<Appended, Error> {
-        journal::append(event, nonce)
+    fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error> {
+        journal::append(event, signature)
     }
 
-    fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error> {
-        journal::quarantine(reject, nonce)
+    fn quarantine(
+        &self,
+        reject: &Reject,
+        signature: Option<&SignatureUse>,
+    ) -> Result<Appended, Error> {
+        journal::quarantine(reject, signature)
     }
 
     fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {

@@ -1,31 +1,53 @@
-//! Writing events, and the nonces that came with them.
+//! Writing events, and the signatures that came with them.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::bucket::Bucket;
-use crate::journal::{Appended, Error, Event, EventFlags, Journal, Nonce};
-use crate::key::{self, NONCE};
-use crate::limits::{MAX_NONCE_BYTES, MAX_VALUE_BYTES, NONCES_PRUNED_AT_ONCE, NONCES_PRUNED_EVERY};
-use crate::value::encode_event;
+use batchtask_guest::journal::{
+    Appended, DIGEST_BYTES, Error, Event, EventFlags, SIGNATURE_BYTES, SignatureUse,
+};
 
-const DIGEST_BYTES: usize = 32;
+use crate::bucket::Bucket;
+use crate::journal::Journal;
+use crate::key::{self, SIGNATURE};
+use crate::limits::{MAX_VALUE_BYTES, SIGNATURES_PRUNED_AT_ONCE, SIGNATURES_PRUNED_EVERY};
+use crate::value::{decode_use, encode_event, encode_use};
+
+/// What the bucket says about a signature.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It has not been used, or its use has expired.
+    Unused,
+    /// It was used for the same notification.
+    Same,
+    /// The same, but it expires later than the bucket says.
+    Renewed,
+    /// It was used for another notification.
+    Other,
+}
 
 impl<B: Bucket> Journal<B> {
-    /// Makes an event durable. The nonce is written after it, so a failure in
-    /// between costs a repetition, not an event.
-    pub fn append(&self, event: &Event, nonce: Option<&Nonce>) -> Result<Appended, Error> {
-        if self.is_replayed(nonce, event.received_at_ms)? {
+    /// Makes an event durable. The signature is written after it, so a failure
+    /// in between costs a repetition, not an event.
+    pub fn append(
+        &self,
+        event: &Event,
+        signature: Option<&SignatureUse>,
+    ) -> Result<Appended, Error> {
+        let known = self.known(signature, event.received_at_ms)?;
+        if known == Known::Other {
             return Ok(Appended::Replayed);
         }
         let appended = self.record(event)?;
-        self.remember(nonce, event.received_at_ms)?;
+        if known != Known::Same {
+            self.remember(signature, event.received_at_ms)?;
+        }
         Ok(appended)
     }
 
     fn record(&self, event: &Event) -> Result<Appended, Error> {
         if event.digest.len() != DIGEST_BYTES {
-            return Err(Error::Unsupported("a digest has 32 bytes".into()));
+            return Err(Error::Unsupported("a digest must have 32 bytes".into()));
         }
         let task = key::task(&event.app_id, &event.task_id);
         let by_arrival = is_ordered_by_arrival(event);
@@ -61,37 +83,61 @@ impl<B: Bucket> Journal<B> {
         self.bucket.set(&key, &value)
     }
 
-    /// Whether the nonce is known and has not expired at `now_ms`.
-    pub(crate) fn is_replayed(&self, nonce: Option<&Nonce>, now_ms: u64) -> Result<bool, Error> {
-        let Some(nonce) = nonce else {
-            return Ok(false);
+    /// What the bucket says about a signature at `now_ms`.
+    pub(crate) fn known(
+        &self,
+        signature: Option<&SignatureUse>,
+        now_ms: u64,
+    ) -> Result<Known, Error> {
+        let Some(signature) = signature else {
+            return Ok(Known::Unused);
         };
-        if nonce.value.len() > MAX_NONCE_BYTES {
-            return Err(Error::Unsupported("a nonce has at most 256 bytes".into()));
+        if signature.signature.len() != SIGNATURE_BYTES {
+            return Err(Error::Unsupported("a signature must have 64 digits".into()));
         }
-        let known = self.bucket.get(&key::nonce(&nonce.value))?;
-        Ok(known.is_some_and(|value| expires_at_ms(&value) > now_ms))
+        let value = self.bucket.get(&key::signature(&signature.signature))?;
+        Ok(match value.as_deref().and_then(decode_use) {
+            Some((expires_at_ms, digest)) if expires_at_ms > now_ms => {
+                if digest != signature.digest {
+                    Known::Other
+                } else if expires_at_ms < signature.expires_at_ms {
+                    Known::Renewed
+                } else {
+                    Known::Same
+                }
+            }
+            _ => Known::Unused,
+        })
     }
 
-    pub(crate) fn remember(&self, nonce: Option<&Nonce>, now_ms: u64) -> Result<(), Error> {
-        let Some(nonce) = nonce else { return Ok(()) };
-        let key = key::nonce(&nonce.value);
-        self.bucket.set(&key, &nonce.expires_at_ms.to_be_bytes())?;
-        if is_chosen(&key, NONCES_PRUNED_EVERY) {
+    /// Makes the use of a signature durable.
+    pub(crate) fn remember(
+        &self,
+        signature: Option<&SignatureUse>,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        let Some(signature) = signature else {
+            return Ok(());
+        };
+        let key = key::signature(&signature.signature);
+        self.bucket.set(&key, &encode_use(signature))?;
+        if is_chosen(&key, SIGNATURES_PRUNED_EVERY) {
             // What remains is removed another time.
-            let _ = self.prune_nonces(&key, now_ms);
+            let _ = self.prune_signatures(&key, now_ms);
         }
         Ok(())
     }
 
-    /// Removes some nonces that have expired, from among those after `key`:
-    /// anywhere, for it is a hash.
-    fn prune_nonces(&self, key: &String, now_ms: u64) -> Result<(), Error> {
-        let mut keys = self.scan(&[NONCE])?.0;
+    /// Removes some signatures that have expired, from among those after
+    /// `key`: anywhere, because it is a hash. Nonces that version 0.1 left
+    /// here expire in the same way.
+    pub(crate) fn prune_signatures(&self, key: &String, now_ms: u64) -> Result<(), Error> {
+        let mut keys = self.scan(&[SIGNATURE])?.0;
         keys.retain(|other| other > key);
-        for key in keys.iter().take(NONCES_PRUNED_AT_ONCE) {
+        for key in keys.iter().take(SIGNATURES_PRUNED_AT_ONCE) {
             let value = self.bucket.get(key)?;
-            if value.is_some_and(|value| expires_at_ms(&value) <= now_ms) {
+            let used = value.as_deref().and_then(decode_use);
+            if used.is_some_and(|(expires_at_ms, _)| expires_at_ms <= now_ms) {
                 self.bucket.delete(key)?;
             }
         }
@@ -101,7 +147,7 @@ impl<B: Bucket> Journal<B> {
 
 /// Whether the place of an event in the order is that of its arrival.
 fn is_ordered_by_arrival(event: &Event) -> bool {
-    event.oddities & EventFlags::CLOCK_SKEW == EventFlags::CLOCK_SKEW
+    event.flags & EventFlags::CLOCK_SKEW == EventFlags::CLOCK_SKEW
         || (event.event_time.is_none() && event.event_time_ms.is_none())
 }
 
@@ -119,8 +165,4 @@ pub(crate) fn fitting(value: Vec<u8>) -> Result<Vec<u8>, Error> {
 pub(crate) fn is_chosen(key: &str, every: u8) -> bool {
     let mix = |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(byte);
     key.bytes().fold(0, mix).is_multiple_of(every)
-}
-
-fn expires_at_ms(value: &[u8]) -> u64 {
-    value.try_into().map_or(0, u64::from_be_bytes)
 }

@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::journal::Error;
+use batchtask_guest::journal::Error;
 
 /// What the journal needs of a key-value store. A success of `set` is a
 /// promise that the value is durable.

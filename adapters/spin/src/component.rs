@@ -4,14 +4,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use batchtask_guest::adapter::Adapter;
+use batchtask_guest::journal::{
+    Appended, Error, Event, HistoryPage, QuarantinePage, Reject, SignatureUse, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
+};
 
 use crate::bindings::wasi::config::store::{self as config, Error as ConfigError};
 use crate::bindings::wasi::keyvalue::store::Bucket;
 use crate::bucket;
-use crate::journal::{
-    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
-};
+use crate::journal::{Journal, no_feed};
 use crate::settings;
 
 struct Spin;
@@ -19,17 +20,22 @@ struct Spin;
 impl Adapter for Spin {
     const ONE: &'static Self = &Self;
 
-    fn setting(name: &str) -> Option<String> {
-        let found = config::get(&settings::variable(name));
-        settings::value(found.map_err(|error| match error {
-            ConfigError::Upstream(text) | ConfigError::Io(text) => text,
-        }))
+    fn settings() -> impl Fn(&str) -> Option<String> {
+        variable
     }
+}
+
+/// The value of a setting. Spin has no way to ask for all of them at once.
+fn variable(name: &str) -> Option<String> {
+    let found = config::get(&settings::variable(name));
+    settings::value(found.map_err(|error| match error {
+        ConfigError::Upstream(text) | ConfigError::Io(text) => text,
+    }))
 }
 
 /// Each call opens the bucket: one request makes one or two.
 fn open() -> Result<Journal<Bucket>, Error> {
-    let name = Spin::setting(settings::BUCKET);
+    let name = variable(settings::BUCKET);
     let name = name.as_deref().unwrap_or(settings::DEFAULT_BUCKET);
     Ok(Journal {
         bucket: bucket::open(name.trim_ascii())?,
@@ -40,13 +46,17 @@ fn open() -> Result<Journal<Bucket>, Error> {
 // apart.
 impl batchtask_guest::journal::Journal for Spin {
     #[inline(never)]
-    fn append(&self, event: &Event, nonce: Option<&Nonce>) -> Result<Appended, Error> {
-        open()?.append(event, nonce)
+    fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error> {
+        open()?.append(event, signature)
     }
 
     #[inline(never)]
-    fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error> {
-        open()?.quarantine(reject, nonce)
+    fn quarantine(
+        &self,
+        reject: &Reject,
+        signature: Option<&SignatureUse>,
+    ) -> Result<Appended, Error> {
+        open()?.quarantine(reject, signature)
     }
 
     fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
@@ -69,8 +79,7 @@ impl batchtask_guest::journal::Journal for Spin {
     }
 
     fn follow(&self, _after: u64, _limit: u32, _wait_ms: u32) -> Result<Vec<StoredEvent>, Error> {
-        let text = "a key-value store does not know the order of arrival";
-        Err(Error::Unsupported(text.into()))
+        Err(no_feed())
     }
 
     #[inline(never)]

@@ -4,10 +4,13 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use batchtask_guest::journal::{
+    Error, Event, HistoryPage, PAGE_BYTES_MAX, REQUEST_IDS_MAX, StoredEvent,
+};
+
 use crate::bucket::Bucket;
-use crate::journal::{Error, Event, HistoryPage, Journal, StoredEvent};
+use crate::journal::Journal;
 use crate::key::{self, EVENT, EventKey, REPEAT};
-use crate::limits::{MAX_REQUEST_IDS, PAGE_BYTES};
 use crate::tasks::{listed, repeated_ids};
 use crate::timeline::{Entry, Keys};
 
@@ -55,14 +58,14 @@ impl<B: Bucket> Journal<B> {
     ) -> Result<Vec<StoredEvent>, Error> {
         let (mut events, mut bytes) = (Vec::new(), 0_usize);
         for entry in entries {
-            if events.len() >= limit || bytes >= PAGE_BYTES {
+            if events.len() >= limit || bytes >= PAGE_BYTES_MAX {
                 break;
             }
             let mut prefix = key::task_prefix(REPEAT, entry.event.task);
             prefix.push_str(entry.event.digest);
             let repeats = keys.with_prefix(&prefix);
             let mut wanted = vec![entry.key];
-            wanted.extend(repeats.iter().take(MAX_REQUEST_IDS));
+            wanted.extend(repeats.iter().take(REQUEST_IDS_MAX));
             let values = self.values(wanted)?;
             let event = values.expect_event(entry.key)?;
             let mut request_ids = repeated_ids(repeats, &values);
@@ -118,7 +121,7 @@ fn key_of(cursor: &str, task: &str) -> Result<String, Error> {
     match EventKey::parse(&key) {
         Some(_) => Ok(key),
         None => Err(Error::InvalidCursor(
-            "the cursor is none of this list of events".into(),
+            "the cursor belongs to another list".into(),
         )),
     }
 }

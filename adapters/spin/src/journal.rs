@@ -4,15 +4,15 @@ use alloc::collections::BinaryHeap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use batchtask_guest::journal::{
+    Appended, Error, Event, HistoryPage, Journal as GuestJournal, QuarantinePage, Reject,
+    SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
+};
+
 use crate::bucket::Bucket;
 use crate::limits::MAX_KEYS;
 use crate::timeline::Keys;
 use crate::value::decode_event;
-
-pub use batchtask_guest::journal::{
-    Appended, Error, Event, EventFlags, HistoryPage, Nonce, QuarantinePage, Quarantined, Reject,
-    StatusCounts, Step, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
-};
 
 /// The journal in a bucket.
 pub struct Journal<B> {
@@ -42,6 +42,55 @@ impl<B: Bucket> Journal<B> {
         }
         Ok(Values(found))
     }
+}
+
+impl<B: Bucket> GuestJournal for Journal<B> {
+    fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error> {
+        self.append(event, signature)
+    }
+
+    fn quarantine(
+        &self,
+        reject: &Reject,
+        signature: Option<&SignatureUse>,
+    ) -> Result<Appended, Error> {
+        self.quarantine(reject, signature)
+    }
+
+    fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
+        self.find_task(app_id, task_id)
+    }
+
+    fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
+        self.list_tasks(query)
+    }
+
+    fn list_history(
+        &self,
+        app_id: &str,
+        task_id: &str,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<HistoryPage, Error> {
+        self.list_history(app_id, task_id, cursor, limit)
+    }
+
+    fn follow(&self, _after: u64, _limit: u32, _wait_ms: u32) -> Result<Vec<StoredEvent>, Error> {
+        Err(no_feed())
+    }
+
+    fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error> {
+        self.list_quarantine(cursor, limit)
+    }
+
+    fn summarize(&self, _stale_before_ms: u64) -> Result<Summary, Error> {
+        self.summarize()
+    }
+}
+
+/// The error of a read of the feed.
+pub(crate) fn no_feed() -> Error {
+    Error::Unsupported("a key-value store does not know the order of arrival".into())
 }
 
 /// Texts in order. By a heap: 3 kB less code than the sort of slices.

@@ -5,7 +5,7 @@
 //! | `e.TASK.TIME.RANK.DIGEST.S` | an event of a task; `S` is a letter for its status | the event |
 //! | `s.DIGEST` | an event that is ordered by its arrival was seen | empty |
 //! | `r.TASK.DIGEST.REQUEST` | an event arrived again, with this request id | the request id |
-//! | `n.NONCE` | a nonce was used | until when it counts |
+//! | `n.SIGNATURE` | a signature was used | until when it counts, and for which notification |
 //! | `q.TIME.BYTES.BODY` | a reject in the quarantine | the reject |
 //! | `d.COUNT` | how many rejects were dropped | empty |
 //!
@@ -17,15 +17,16 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use batchtask_guest::views::hex;
+use batchtask_notification::hex;
 use sha2::{Digest as _, Sha256};
 
 /// What the keys of events begin with.
 pub(crate) const EVENT: &str = "e.";
 /// What the keys of repetitions begin with.
 pub(crate) const REPEAT: &str = "r.";
-/// What the keys of nonces begin with.
-pub(crate) const NONCE: &str = "n.";
+/// What the keys of signatures begin with, and of the nonces that version 0.1
+/// kept instead: the hash of a nonce is shorter than a signature.
+pub(crate) const SIGNATURE: &str = "n.";
 /// What the keys of rejects begin with.
 pub(crate) const REJECT: &str = "q.";
 /// What the keys of the count of dropped rejects begin with.
@@ -38,6 +39,7 @@ const TIME_DIGITS: usize = 16;
 const RANK_DIGITS: usize = 2;
 const BYTES_DIGITS: usize = 8;
 const DIGEST_DIGITS: usize = 64;
+const BODY_DIGITS: usize = 32;
 
 /// The letter of each documented status, and of all others.
 const STATUS_LETTERS: [(&str, &str); 8] = [
@@ -147,10 +149,10 @@ pub(crate) fn task_in(key: &str) -> Option<&str> {
     next(&mut rest, TASK_DIGITS)
 }
 
-/// The key of a nonce.
-pub(crate) fn nonce(value: &str) -> String {
-    let mut key = String::from(NONCE);
-    push_hex(&mut key, &hash(&[value], 16));
+/// The key of a signature.
+pub(crate) fn signature(signature: &str) -> String {
+    let mut key = String::from(SIGNATURE);
+    key.push_str(signature);
     key
 }
 
@@ -162,16 +164,26 @@ pub(crate) fn reject(received_at_ms: u64, bytes: usize, body: &[u8]) -> String {
     push_number(&mut key, bytes);
     key.push('.');
     let mut digest = Sha256::digest(body).to_vec();
-    digest.truncate(16);
+    digest.truncate(BODY_DIGITS / 2);
     push_hex(&mut key, &digest);
     key
 }
 
-/// How many bytes a reject is kept in; 0 for what is no reject of ours.
+/// How many bytes a reject is kept in. Returns 0 if the key belongs to no reject.
 pub(crate) fn reject_bytes(key: &str) -> u64 {
-    let mut rest = key.strip_prefix(REJECT).unwrap_or_default();
-    let bytes = next(&mut rest, TIME_DIGITS).and_then(|_| next(&mut rest, BYTES_DIGITS));
-    bytes.map_or(0, number)
+    stored_bytes(key).unwrap_or(0)
+}
+
+/// Whether a key is a [`reject`]'s.
+pub(crate) fn is_reject(key: &str) -> bool {
+    stored_bytes(key).is_some()
+}
+
+fn stored_bytes(key: &str) -> Option<u64> {
+    let mut rest = key.strip_prefix(REJECT)?;
+    next(&mut rest, TIME_DIGITS)?;
+    let bytes = number(next(&mut rest, BYTES_DIGITS)?);
+    digits(rest, BODY_DIGITS).map(|_| bytes)
 }
 
 /// The key that counts rejects that were dropped.

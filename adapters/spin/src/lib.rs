@@ -18,31 +18,28 @@
 //! What a key-value store cannot do: the feed in order of arrival is
 //! `unsupported`, and so are reads over more than [`limits::MAX_KEYS`] keys,
 //! for a bucket can only be listed whole. Writes never list it, except that
-//! one nonce or reject in many removes old ones.
+//! one signature or reject in many removes old ones.
 //!
-//! Where a read is not exact: a task that changed at the same instant as
-//! another is listed by its hash; its oddities, request ids and last arrival
-//! are those of its newest [`limits::MAX_TRAIL`] events, in a list those of
-//! the newest one; the summary's last arrival is that of the newest event,
-//! and it counts no silent tasks; `late` looks no further than one event past its page; an
-//! event that arrives again is counted once for each request id; and a `seq`
-//! is the instant of arrival. Two requests with one nonce that arrive in the
-//! same moment both pass.
+//! The tests run the suite of every journal; `tests/conformance.rs` lists what
+//! the store cannot do and why. In short:
+//!
+//! - An event and its signature are two writes. If the second one fails, the
+//!   sender repeats the event. Two requests with one signature that arrive in
+//!   the same moment both pass.
+//! - An event that arrives again is counted once for each request id.
+//! - Tasks that changed at the same instant are listed by their hash.
+//! - Flags, request ids and the last arrival of a task are those of its newest
+//!   [`TRAIL_STEPS_MAX`] events; in a list, those of the newest event, and of
+//!   undocumented statuses.
+//! - The last arrival in the summary is that of the newest event, and stale
+//!   tasks are not counted.
+//! - `late` covers a page and the event after it.
+//! - A `seq` is the instant of arrival.
+//! - The bounds are those in [`limits`].
+//!
+//! [`TRAIL_STEPS_MAX`]: batchtask_guest::journal::TRAIL_STEPS_MAX
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
-// A trap is a lost notification.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::arithmetic_side_effects,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::string_slice,
-        clippy::unreachable,
-        clippy::unwrap_used
-    )
-)]
 
 extern crate alloc;
 

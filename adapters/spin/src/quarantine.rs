@@ -3,24 +3,39 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::append::{fitting, is_chosen};
+use batchtask_guest::journal::{
+    Appended, Error, PAGE_BYTES_MAX, QuarantinePage, Quarantined, Reject, SignatureUse,
+};
+
+use crate::append::{Known, fitting, is_chosen};
 use crate::bucket::Bucket;
-use crate::journal::{Appended, Error, Journal, Nonce, QuarantinePage, Quarantined, Reject};
+use crate::journal::Journal;
 use crate::key::{self, DROPPED, REJECT};
-use crate::limits::{MAX_QUARANTINE_BYTES, MAX_REJECTS, PAGE_BYTES, QUARANTINE_PRUNED_EVERY};
+use crate::limits::{MAX_QUARANTINE_BYTES, MAX_REJECTS, QUARANTINE_PRUNED_EVERY};
 use crate::timeline::Keys;
 use crate::value::{decode_reject, encode_reject};
 
 impl<B: Bucket> Journal<B> {
-    /// Keeps what could not be understood.
-    pub fn quarantine(&self, reject: &Reject, nonce: Option<&Nonce>) -> Result<Appended, Error> {
-        if self.is_replayed(nonce, reject.received_at_ms)? {
-            return Ok(Appended::Replayed);
+    /// Keeps what could not be understood. The same reject with the same
+    /// signature is there already.
+    pub fn quarantine(
+        &self,
+        reject: &Reject,
+        signature: Option<&SignatureUse>,
+    ) -> Result<Appended, Error> {
+        match self.known(signature, reject.received_at_ms)? {
+            Known::Unused => {}
+            Known::Same => return Ok(Appended::Duplicate),
+            Known::Renewed => {
+                self.remember(signature, reject.received_at_ms)?;
+                return Ok(Appended::Duplicate);
+            }
+            Known::Other => return Ok(Appended::Replayed),
         }
         let value = fitting(encode_reject(reject))?;
         let key = key::reject(reject.received_at_ms, value.len(), &reject.body);
         self.bucket.set(&key, &value)?;
-        self.remember(nonce, reject.received_at_ms)?;
+        self.remember(signature, reject.received_at_ms)?;
         if is_chosen(&key, QUARANTINE_PRUNED_EVERY) {
             // What remains is removed another time.
             let _ = self.prune_quarantine();
@@ -72,7 +87,7 @@ impl<B: Bucket> Journal<B> {
         let (mut page, mut bytes) = (Vec::new(), 0_usize);
         let mut last: Option<&String> = None;
         for key in rest.iter().rev() {
-            if page.len() >= limit || bytes >= PAGE_BYTES {
+            if page.len() >= limit || bytes >= PAGE_BYTES_MAX {
                 break;
             }
             last = Some(key);
@@ -105,14 +120,13 @@ fn dropped(keys: &Keys) -> u64 {
     greatest.map_or(0, |key| key::dropped_count(key))
 }
 
-/// The reject of a cursor, which is its key without the beginning.
+/// The key of the reject at a cursor. The cursor is the key without its prefix.
 fn key_of(cursor: &str) -> Result<String, Error> {
-    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'.');
-    if cursor.is_empty() || !cursor.bytes().all(is_digit) {
-        let text = "the cursor is none of this list of rejects";
-        return Err(Error::InvalidCursor(text.into()));
-    }
     let mut key = String::from(REJECT);
     key.push_str(cursor);
-    Ok(key)
+    if key::is_reject(&key) {
+        return Ok(key);
+    }
+    let text = "the cursor belongs to another list";
+    Err(Error::InvalidCursor(text.into()))
 }

@@ -1,9 +1,12 @@
 //! The journal at a glance, mostly from keys.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+
+use batchtask_guest::journal::{Error, StatusCounts, Summary};
 
 use crate::bucket::Bucket;
-use crate::journal::{Error, Journal, StatusCounts, Summary};
+use crate::journal::Journal;
 use crate::key::{EVENT, EventKey};
 use crate::limits::MAX_TASKS_READ;
 use crate::timeline::Entry;
@@ -42,6 +45,7 @@ impl<B: Bucket> Journal<B> {
             statuses: counts.finish(),
             last_received_at_ms: last.map(|event| event.received_at_ms),
             stale: None,
+            notices: Vec::new(),
         })
     }
 }

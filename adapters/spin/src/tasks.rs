@@ -3,13 +3,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::bucket::Bucket;
-use crate::journal::{
-    Error, Event, EventFlags, Journal, Step, Task, TaskOrder, TaskPage, TaskQuery, Values, damaged,
-    sorted,
+use batchtask_guest::journal::{
+    Error, Event, EventFlags, PAGE_BYTES_MAX, REQUEST_ID_BYTES_MAX, REQUEST_IDS_MAX, Step,
+    TRAIL_STEPS_MAX, Task, TaskOrder, TaskPage, TaskQuery, ranks,
 };
+
+use crate::bucket::Bucket;
+use crate::journal::{Journal, Values, damaged, sorted};
 use crate::key::{self, EVENT, REPEAT};
-use crate::limits::{MAX_REQUEST_ID_BYTES, MAX_REQUEST_IDS, MAX_TASKS_READ, MAX_TRAIL, PAGE_BYTES};
+use crate::limits::MAX_TASKS_READ;
 use crate::timeline::{Keys, Timeline};
 
 impl<B: Bucket> Journal<B> {
@@ -21,9 +23,9 @@ impl<B: Bucket> Journal<B> {
             return Ok(None);
         };
         let repeats = keys.repeats(&task);
-        let trail = timeline.tail(MAX_TRAIL).iter();
+        let trail = timeline.tail(TRAIL_STEPS_MAX).iter();
         let mut wanted: Vec<&String> = trail.map(|entry| entry.key).collect();
-        wanted.extend(repeats.iter().take(MAX_REQUEST_IDS));
+        wanted.extend(repeats.iter().take(REQUEST_IDS_MAX));
         let values = self.values(wanted)?;
         task_of(&timeline, repeats, &values).map(Some)
     }
@@ -69,7 +71,7 @@ impl<B: Bucket> Journal<B> {
         let (mut tasks, mut bytes) = (Vec::new(), 0_usize);
         let mut previous: Option<&String> = None;
         for place in places.iter().take(MAX_TASKS_READ) {
-            if tasks.len() >= limit || bytes >= PAGE_BYTES {
+            if tasks.len() >= limit || bytes >= PAGE_BYTES_MAX {
                 break;
             }
             previous = Some(place);
@@ -96,7 +98,7 @@ impl<B: Bucket> Journal<B> {
 /// whose status is not in the key.
 fn needed<'a>(timeline: &Timeline<'a>) -> Vec<&'a String> {
     let mut keys = Vec::new();
-    for (place, entry) in timeline.tail(MAX_TRAIL).iter().rev().enumerate() {
+    for (place, entry) in timeline.tail(TRAIL_STEPS_MAX).iter().rev().enumerate() {
         if place == 0 || entry.event.status.is_none() {
             keys.push(entry.key);
         }
@@ -110,9 +112,9 @@ fn task_of(
     repeats: &[String],
     values: &Values<'_>,
 ) -> Result<Task, Error> {
-    let trail = timeline.tail(MAX_TRAIL);
+    let trail = timeline.tail(TRAIL_STEPS_MAX);
     let mut trail_steps = Vec::new();
-    let mut oddities = EventFlags::empty();
+    let mut flags = EventFlags::empty();
     let mut last_received_at_ms = 0;
     let mut request_ids: Vec<String> = repeated_ids(repeats, values);
     let mut newest: Option<Event> = None;
@@ -128,7 +130,7 @@ fn task_of(
             occurred_at_ms: entry.event.occurred_at_ms,
         });
         if let Some(event) = &event {
-            oddities = oddities | event.oddities;
+            flags = flags | event.flags;
             last_received_at_ms = last_received_at_ms.max(event.received_at_ms);
             request_ids.extend(event.request_id.clone());
         }
@@ -149,7 +151,9 @@ fn task_of(
         last_received_at_ms,
         events: u64::try_from(timeline.events.len()).unwrap_or(u64::MAX),
         duplicates: u64::try_from(repeats.len()).unwrap_or(u64::MAX),
-        oddities,
+        flags,
+        name: None,
+        progress: None,
         request_ids: listed(request_ids),
         trail: trail_steps,
     })
@@ -168,23 +172,24 @@ pub(crate) fn repeated_ids(repeats: &[String], values: &Values<'_>) -> Vec<Strin
 
 /// The request ids that are told: in order, each once, not too many.
 pub(crate) fn listed(mut request_ids: Vec<String>) -> Vec<String> {
-    request_ids.retain(|id| (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()));
+    request_ids.retain(|id| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()));
     request_ids = sorted(request_ids);
     request_ids.dedup();
-    request_ids.truncate(MAX_REQUEST_IDS);
+    request_ids.truncate(REQUEST_IDS_MAX);
     request_ids
 }
 
 /// Whether a task may be on the list, by its keys.
 fn keys_match(timeline: &Timeline<'_>, query: &TaskQuery) -> bool {
     let last = &timeline.last;
-    let (least, greatest) = query.ranks;
     let status = match (&query.status, last.status) {
         (Some(wanted), Some(status)) => wanted == status,
         _ => true,
     };
     status
-        && (least..=greatest).contains(&last.rank)
+        && query
+            .class
+            .is_none_or(|class| ranks(class).contains(&last.rank))
         && query
             .since_ms
             .is_none_or(|since| last.occurred_at_ms >= since)
@@ -257,5 +262,5 @@ fn place_of(cursor: &str, order: TaskOrder) -> Result<&str, Error> {
     };
     place
         .filter(|place| key::task_at(place).is_some())
-        .ok_or_else(|| Error::InvalidCursor("the cursor is none of this list of tasks".into()))
+        .ok_or_else(|| Error::InvalidCursor("the cursor belongs to another list".into()))
 }

@@ -1,15 +1,18 @@
-//! What the keys of events and rejects lead to: a form of bytes that starts
-//! with its version.
+//! The values of events, rejects and signatures as bytes.
 //!
-//! Numbers are eight bytes, the highest first. A text or body is a number, its
-//! length plus one, and its bytes; one that is absent is the number 0.
+//! Events and rejects start with the version of their form. Numbers are eight
+//! bytes, the highest first. A text or body is a number, its length plus one,
+//! and its bytes; if it is absent, the number is 0. The value of a signature
+//! is the instant when its use expires, and the digest of its notification.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::journal::{Event, EventFlags, Reject};
+use batchtask_guest::journal::{Event, EventFlags, Reject, SignatureUse, Source};
 
-const EVENT: u64 = 0x6501;
+/// An event of version 0.1: a push.
+const PUSHED_EVENT: u64 = 0x6501;
+const EVENT: u64 = 0x6502;
 const REJECT: u64 = 0x7101;
 
 /// An event as bytes.
@@ -18,7 +21,7 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
     writer.number(event.received_at_ms);
     writer.number(event.occurred_at_ms);
     writer.number(event.rank.into());
-    writer.number(event.oddities.bits().into());
+    writer.number(event.flags.bits().into());
     writer.bytes(Some(&event.digest));
     for text in [
         &event.app_id,
@@ -38,16 +41,18 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
         writer.bytes(text.as_ref().map(String::as_bytes));
     }
     writer.bytes(Some(&event.body));
+    writer.number(source_number(event.source));
     writer.0
 }
 
-/// The reverse of [`encode_event`]; none when the bytes are no event's.
+/// Reads an event in the form of [`encode_event`], or in that of version 0.1.
+/// Returns `None` if the bytes are no event.
 pub fn decode_event(bytes: &[u8]) -> Option<Event> {
-    let mut reader = Reader::new(bytes, EVENT)?;
+    let (form, mut reader) = Reader::new(bytes)?;
     let received_at_ms = reader.number()?;
     let occurred_at_ms = reader.number()?;
     let rank = u8::try_from(reader.number()?).ok()?;
-    let oddities = u8::try_from(reader.number()?).ok()?;
+    let flags = u8::try_from(reader.number()?).ok()?;
     let digest = reader.bytes()??;
     let app_id = reader.text()??;
     let task_id = reader.text()??;
@@ -59,12 +64,18 @@ pub fn decode_event(bytes: &[u8]) -> Option<Event> {
     let request_id = reader.text()?;
     let signature = reader.text()?;
     let body = reader.bytes()??;
+    let source = match form {
+        EVENT => source_of(reader.number()?)?,
+        PUSHED_EVENT => Source::Push,
+        _ => return None,
+    };
     // Copied last: no copy is there to be dropped by a `?`, which is much code.
     Some(Event {
         received_at_ms,
         occurred_at_ms,
         rank,
-        oddities: EventFlags::from_bits_retain(oddities),
+        source,
+        flags: EventFlags::from_bits_retain(flags),
         digest: digest.into(),
         app_id: app_id.into(),
         task_id: task_id.into(),
@@ -79,6 +90,24 @@ pub fn decode_event(bytes: &[u8]) -> Option<Event> {
     })
 }
 
+fn source_number(source: Source) -> u64 {
+    match source {
+        Source::Push => 0,
+        Source::Amqp => 1,
+        Source::Reconcile => 2,
+    }
+}
+
+/// The reverse of [`source_number`].
+fn source_of(number: u64) -> Option<Source> {
+    match number {
+        0 => Some(Source::Push),
+        1 => Some(Source::Amqp),
+        2 => Some(Source::Reconcile),
+        _ => None,
+    }
+}
+
 /// A reject as bytes.
 pub fn encode_reject(reject: &Reject) -> Vec<u8> {
     let mut writer = Writer::new(REJECT);
@@ -90,9 +119,13 @@ pub fn encode_reject(reject: &Reject) -> Vec<u8> {
     writer.0
 }
 
-/// The reverse of [`encode_reject`]; none when the bytes are no reject's.
+/// Reads a reject in the form of [`encode_reject`]. Returns `None` if the bytes
+/// are no reject.
 pub fn decode_reject(bytes: &[u8]) -> Option<Reject> {
-    let mut reader = Reader::new(bytes, REJECT)?;
+    let (form, mut reader) = Reader::new(bytes)?;
+    if form != REJECT {
+        return None;
+    }
     let received_at_ms = reader.number()?;
     let reason = reader.text()??;
     let detail = reader.text()??;
@@ -105,6 +138,19 @@ pub fn decode_reject(bytes: &[u8]) -> Option<Reject> {
         pointer: pointer.map(String::from),
         body: body.into(),
     })
+}
+
+/// The use of a signature as bytes.
+pub(crate) fn encode_use(signature: &SignatureUse) -> Vec<u8> {
+    let mut value = Vec::from(signature.expires_at_ms.to_be_bytes());
+    value.extend_from_slice(&signature.digest);
+    value
+}
+
+/// When the use of a signature expires, and the digest of its notification.
+pub(crate) fn decode_use(value: &[u8]) -> Option<(u64, &[u8])> {
+    let (expires_at_ms, digest) = value.split_first_chunk()?;
+    Some((u64::from_be_bytes(*expires_at_ms), digest))
 }
 
 struct Writer(Vec<u8>);
@@ -132,9 +178,10 @@ impl Writer {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8], form: u64) -> Option<Self> {
+    /// The version of the form, and a reader of the rest.
+    fn new(bytes: &'a [u8]) -> Option<(u64, Self)> {
         let mut reader = Self(bytes);
-        (reader.number()? == form).then_some(reader)
+        Some((reader.number()?, reader))
     }
 
     fn number(&mut self) -> Option<u64> {
