@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::disks::lock;
+use crate::example::without_intake;
 use crate::support::EXAMPLE;
 use crate::support::host::Setup;
 use crate::support::notifications::Notification;
@@ -53,7 +54,8 @@ async fn it_has_three_resources_to_get_and_the_public_port_has_none_of_them() {
 #[tokio::test]
 async fn it_counts_what_happens() {
     let folder = tempfile::tempdir().unwrap();
-    let host = Setup::in_folder(folder.path()).with_admin().start();
+    let setup = Setup::in_folder(folder.path()).with_admin();
+    let host = setup.argument("--instance-reuse").argument("1").start();
     let mut client = host.client();
     client.post(EXAMPLE).await.expect(200, "recorded");
     for _ in 0..2 {
@@ -102,12 +104,46 @@ async fn it_counts_what_happens() {
     ] {
         assert_eq!(metrics.value(name), value, "{name}");
     }
-    assert!(metrics.value("batchtask_instances") >= 1.0);
-    assert!(metrics.value("batchtask_instantiations_total") >= 1.0);
+    // One for each of the nine requests, and one that checked the settings.
+    assert!(metrics.value("batchtask_instantiations_total") >= 10.0);
+    assert_eq!(metrics.value("batchtask_instances"), 0.0);
     let commits = metrics.value("batchtask_journal_commit_duration_seconds_count");
     assert_eq!(commits, metrics.value("batchtask_journal_commits_total"));
     assert!(commits > 0.0);
     assert!(metrics.value("batchtask_last_notification_timestamp_seconds") > 1.7e9);
+}
+
+/// The label of an outcome is one of a fixed set, even for a component that
+/// reports no outcome, or outcomes of its own.
+#[tokio::test]
+async fn a_component_cannot_name_labels_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("component.wasm");
+    std::fs::write(&component, without_intake()).unwrap();
+    let setup = Setup::in_folder(folder.path()).with_admin();
+    let host = setup.argument("--component").argument(component).start();
+    let mut client = host.client();
+    client.post(EXAMPLE).await.expect(200, "recorded");
+    client.post(EXAMPLE).await.expect(200, "duplicate");
+    client.post("no JSON").await.expect(400, "not-json");
+    client.post("{}").await.expect(422, "not-a-notification");
+    for target in ["/nowhere", "/tasks/a/b", "/notifications/x"] {
+        client.get(target).await.expect(404, "not-found");
+    }
+    client
+        .get("/notifications")
+        .await
+        .expect(405, "method-not-allowed");
+    let tag = client.get("/tasks").await;
+    let tag = tag.header("etag").expect("a tag").to_owned();
+    let known = [("if-none-match", &*tag)];
+    let known = client.request("GET", "/tasks", &known, b"").await;
+    assert_eq!(known.status, 304);
+    let metrics = host.metrics().await;
+    for (label, times) in [("2xx", 3.0), ("3xx", 1.0), ("4xx", 6.0), ("5xx", 0.0)] {
+        assert_eq!(metrics.requests(label), times, "{label}");
+    }
+    assert_eq!(metrics.sum("batchtask_requests_total"), 10.0);
 }
 
 /// Prometheus' own check of names, units and form.

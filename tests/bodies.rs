@@ -1,27 +1,28 @@
-//! Odd bodies, each with its outcome: over HTTP, and through `Receiver`, which
-//! must agree in what they answer and in what they keep.
+//! Odd bodies, each with its outcome: over HTTP, and through `Intake::accept`.
+//! Both must answer the same and store the same.
 //!
-//! The bodies are in `bodies/`, byte for byte, and what they come to is in
+//! The bodies are in `bodies/`, byte for byte, and their outcomes are in
 //! `bodies/expected.tsv`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
-use batchtask::Receiver;
-use batchtask::journal::sqlite::{Options, SqliteJournal};
-use batchtask::receiver::{AcceptRefusal, Outcome, Request};
-use batchtask::settings::Settings;
+use batchtask_guest::outcomes::Outcome;
+use batchtask_host::Intake;
+use batchtask_host::component::Response;
+use batchtask_host::intake::outcome;
+use batchtask_journal::MemoryJournal;
 use serde_json::Value;
 
 use crate::example::both_ways;
 use crate::support::client::Answer;
+use crate::support::embedding::{Embedding, json_of, message, request};
 use crate::support::host::{Host, READ_TOKEN, Setup};
 use crate::support::ledger::{all_events, all_pages};
 
 /// Where the bodies are.
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/bodies");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/bodies");
 
 /// A body, and what it comes to when its sender is not proven.
 struct Case {
@@ -87,29 +88,36 @@ fn every_body_has_its_outcome_written_down() {
     assert_eq!(written, found, "sorted, each once");
 }
 
-/// A receiver in this process, over a journal in this folder.
-async fn receiver(folder: &Path, unprocessable: &str) -> Receiver {
-    let journal = SqliteJournal::open(folder.join("embedded.db"), Options::default()).unwrap();
-    let mut settings = Settings::default();
-    settings.set("BATCHTASK_READ_TOKEN", READ_TOKEN);
-    settings.set("BATCHTASK_UNPROCESSABLE", unprocessable);
-    let receiver = Receiver::builder(Arc::new(journal)).settings(settings);
-    receiver.build().await.unwrap()
+/// A receiver in this process.
+async fn intake(unprocessable: &str) -> Intake {
+    let embedding = Embedding::over(MemoryJournal::default())
+        .setting(("BATCHTASK_READ_TOKEN", READ_TOKEN))
+        .setting(("BATCHTASK_UNPROCESSABLE", unprocessable));
+    embedding.build().await.unwrap()
 }
 
 /// A page of a list, from a receiver in this process.
-async fn list(receiver: &Receiver, target: &str, member: &str) -> Vec<Value> {
+async fn list(intake: &Intake, target: &str, member: &str) -> Vec<Value> {
     let token = format!("Bearer {READ_TOKEN}");
-    let request = Request {
-        method: "GET".into(),
-        target: target.into(),
-        headers: vec![("authorization".into(), token.into_bytes())],
-        body: Vec::new(),
-    };
-    let answer = receiver.exchange(request).await;
-    assert_eq!(answer.status, 200);
-    let page: Value = serde_json::from_slice(&answer.body).unwrap();
-    page[member].as_array().unwrap().clone()
+    let request = request("GET", target, &[("authorization", &token)], "");
+    let response = intake.exchange(request).await;
+    assert_eq!(response.status, 200);
+    json_of(&response)[member].as_array().unwrap().clone()
+}
+
+/// The label of a response's outcome.
+fn label(response: &Response) -> &'static str {
+    outcome(response)
+        .map(Outcome::label)
+        .expect("a known outcome")
+}
+
+/// Status and body of a response, and the same of an answer over HTTP.
+fn both(response: &Response, answer: &Answer) -> [(u16, Value); 2] {
+    [
+        (response.status, json_of(response)),
+        (answer.status, answer.json()),
+    ]
 }
 
 /// What was kept, but for the time of its arrival, by what came first in it.
@@ -137,20 +145,16 @@ async fn every_body_comes_to_its_outcome_over_http_and_through_accept() {
 }
 
 async fn comes_to_its_outcome(host: &Host) {
-    let folder = tempfile::tempdir().unwrap();
     let mut client = host.client();
-    let receiver = receiver(folder.path(), "reject").await;
+    let intake = intake("reject").await;
     for case in cases() {
         eprintln!("body: {}", case.name);
         let answer = client.post(&case.body).await;
         case.check(&answer);
-        match receiver.accept(&case.body).await {
-            Ok(outcome) => {
-                assert_eq!(outcome, Outcome::Recorded);
-                assert!(case.is_recorded());
-            }
-            Err(refusal) => assert_eq!(told(&refusal), told_by(&answer)),
-        }
+        let response = intake.accept(message(case.body.clone())).await;
+        assert_eq!(label(&response), case.outcome);
+        let [accepted, answered] = both(&response, &answer);
+        assert_eq!(accepted, answered);
     }
     let events = all_events(&mut client).await;
     let bodies: Vec<_> = events.iter().map(|event| event["body"].as_str()).collect();
@@ -160,33 +164,10 @@ async fn comes_to_its_outcome(host: &Host) {
         .collect();
     let sent: Vec<_> = sent.iter().map(|body| Some(body.as_str())).collect();
     assert_eq!(bodies, sent, "word for word, and nothing else");
-    let embedded = list(&receiver, "/events?limit=500", "events").await;
+    let embedded = list(&intake, "/events?limit=500", "events").await;
     assert_eq!(but_for_arrival(embedded), but_for_arrival(events));
     let rejects = all_pages(&mut client, "/quarantine?limit=500", "rejects").await;
     assert!(rejects.is_empty());
-}
-
-/// Status, type, detail and pointer of a refusal.
-type Told = (u16, String, String, Option<String>);
-
-fn told(refusal: &AcceptRefusal) -> Told {
-    (
-        refusal.status,
-        refusal.type_uri.clone(),
-        refusal.detail.clone(),
-        refusal.pointer.clone(),
-    )
-}
-
-fn told_by(answer: &Answer) -> Told {
-    let problem = answer.json();
-    let text = |member: &str| problem[member].as_str().map(String::from);
-    (
-        answer.status,
-        text("type").unwrap(),
-        text("detail").unwrap(),
-        text("pointer"),
-    )
 }
 
 #[tokio::test]
@@ -199,21 +180,22 @@ async fn every_body_that_is_no_notification_is_quarantined_over_http_and_through
 }
 
 async fn quarantines_or_records(host: &Host) {
-    let folder = tempfile::tempdir().unwrap();
     let mut client = host.client();
-    // Whoever calls `accept` vouches for the sender.
-    let receiver = receiver(folder.path(), "auto").await;
+    // The caller of `accept` has checked the sender, so `auto` quarantines.
+    let intake = intake("auto").await;
     let mut expected = BTreeMap::new();
     for case in cases() {
         eprintln!("body: {}", case.name);
-        let outcome = receiver.accept(&case.body).await.unwrap();
+        let response = intake.accept(message(case.body.clone())).await;
         let answer = client.post(&case.body).await;
+        let [accepted, answered] = both(&response, &answer);
+        assert_eq!(accepted, answered);
         if case.is_recorded() {
             answer.expect(200, "recorded");
-            assert_eq!(outcome, Outcome::Recorded);
+            assert_eq!(label(&response), "recorded");
         } else {
             answer.expect(200, "quarantined");
-            assert_eq!(outcome, Outcome::Quarantined);
+            assert_eq!(label(&response), "quarantined");
             assert_eq!(answer.json()["reason"], case.outcome);
             expected.insert(expected.len() as u64 + 1, case);
         }
@@ -230,6 +212,6 @@ async fn quarantines_or_records(host: &Host) {
             Err(_) => assert!(reject["body_base64"].is_string()),
         }
     }
-    let embedded = list(&receiver, "/quarantine?limit=500", "rejects").await;
+    let embedded = list(&intake, "/quarantine?limit=500", "rejects").await;
     assert_eq!(but_for_arrival(embedded), but_for_arrival(rejects));
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use batchtask::receiver::EMBEDDED_COMPONENT;
+use batchtask_host::component::EMBEDDED;
 use serde_json::Value;
 
 use crate::support::client::Client;
@@ -25,14 +25,16 @@ async fn the_example_is_recorded_once_by_a_component_that_has_wasi_http_alone() 
     survives(setup.start()).await;
 }
 
-/// A fresh instance for each request keeps nothing in memory that would make
-/// the second push a duplicate.
+/// Whether a push is a duplicate does not depend on what an instance has in
+/// memory.
 #[tokio::test]
-async fn the_example_is_recorded_once_by_instances_that_serve_one_request_each() {
-    let folder = tempfile::tempdir().unwrap();
-    let setup = Setup::in_folder(folder.path());
-    let setup = setup.argument("--instance-reuse").argument("1");
-    survives(setup.start()).await;
+async fn the_example_is_recorded_once_by_instances_of_any_age() {
+    for reuse in ["1", "2", "1000"] {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup::in_folder(folder.path());
+        let setup = setup.argument("--instance-reuse").argument(reuse);
+        survives(setup.start()).await;
+    }
 }
 
 async fn survives(host: Host) {
@@ -103,7 +105,7 @@ pub(crate) fn both_ways(setup: Setup) -> [Setup; 2] {
 pub(crate) fn without_intake() -> Vec<u8> {
     const NAME: &[u8] = b"batchtask:receiver/intake@";
     const OTHER: &[u8] = b"batchtask:receiver/unseen@";
-    let mut component = EMBEDDED_COMPONENT.to_vec();
+    let mut component = EMBEDDED.to_vec();
     while let Some(at) = component
         .windows(NAME.len())
         .position(|found| found == NAME)

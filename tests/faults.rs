@@ -10,7 +10,8 @@ use crate::support::ledger::Ledger;
 use crate::support::load::Load;
 use crate::support::notifications::Notification;
 
-/// A component without room for a body is a 500; the next request is unharmed.
+/// A component without room for a body is a 500; the next request is unharmed,
+/// because the instance that trapped is not used again.
 #[tokio::test]
 async fn a_component_that_traps_ends_one_request() {
     let folder = tempfile::tempdir().unwrap();
@@ -18,6 +19,8 @@ async fn a_component_that_traps_ends_one_request() {
         .variable(("BATCHTASK_MAX_BODY_BYTES", "16777216"))
         .argument("--instance-memory-mib")
         .argument("4")
+        .argument("--instance-reuse")
+        .argument("1000")
         .with_admin()
         .start();
     let mut client = host.client();
@@ -32,7 +35,8 @@ async fn a_component_that_traps_ends_one_request() {
         let failures = metrics.value("batchtask_component_failures_total");
         assert_eq!(failures, f64::from(round));
         assert_eq!(metrics.requests("failed"), f64::from(round));
-        assert_eq!(metrics.value("batchtask_instances"), 1.0);
+        // At most the instance that decides about short bodies.
+        assert!(metrics.value("batchtask_instances") <= 1.0);
     }
     host.says(|line| line.contains("ERROR") && line.contains("the component failed"))
         .await;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::support::host::{Host, Setup};
+use crate::support::host::{Host, Setup, is_info_of_ours};
 use crate::support::notifications::Notification;
 
 /// What somebody might write who wants to be believed, obeyed or run.
@@ -237,8 +237,7 @@ async fn logs_have_a_line_each_and_no_control_character() {
                 let json: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"));
                 ids.extend(json["task_id"].as_str().map(str::to_owned));
             } else {
-                let is_ours = line.starts_with("20") && line.contains(" INFO batchtask::");
-                assert!(is_ours, "{line:?}");
+                assert!(is_info_of_ours(line), "{line:?}");
             }
         }
         // Each names its outcome once at the least, for a string may too.

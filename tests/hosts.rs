@@ -1,8 +1,10 @@
-//! The components of `dist/` on hosts that are not the bundled one.
+//! One suite for every way into a receiver: on the bundled host, and with the
+//! components of `dist/` on hosts of others.
 //!
 //! | room | what holds there |
 //! |---|---|
 //! | `suite` | what every host must make of the same requests |
+//! | `bundled` | the bundled host by each way into a component, and its library |
 //! | `artifacts` | the components, built when a test first asks for one |
 //! | `process` | a host of somebody else's, as a process |
 //! | `tools` | programs and libraries of others; a test that misses one says so |
@@ -12,6 +14,7 @@
 //! | `forward` | the forwarded message, and `wasmtime serve` and jco as hosts |
 
 mod artifacts;
+mod bundled;
 mod embedding;
 mod forward;
 mod manifest;

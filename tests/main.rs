@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `example` | the documented example, from HTTP to disk and back, by both ways into a component |
 //! | `outcomes` | every kind of request has one outcome, and every row of the table of outcomes is seen |
-//! | `bodies` | odd bodies, each with its outcome, the same over HTTP and through `Receiver` |
+//! | `bodies` | odd bodies, each with its outcome, the same over HTTP and through `Intake` |
 //! | `json_suite` | a public suite of JSON texts: none is mistaken for what it is not |
 //! | `order` | tasks and histories do not depend on order and repetition |
 //! | `kills` | what was acknowledged survives `kill -9` |
@@ -14,10 +14,11 @@
 //! | `admin` | alive, ready, counted; never on the public port |
 //! | `faults` | calls that fail: an error for one request, and nothing lost |
 //! | `limits` | beyond a limit the answer comes at once |
+//! | `address_space` | little of it is reserved, and little is enough |
 //! | `command_line` | other commands play the platform and read the host, for people and scripts |
 //! | `logs` | no secret, and no control character of somebody else's |
 //! | `pages` | who gets to see them, what is on them, where their links lead |
-//! | `senders` | who is not proven gets nothing in and nothing out |
+//! | `senders` | only proven senders get something in, and only proven readers something out |
 //! | `readers` | readers never keep notifications waiting |
 //! | `settings` | a bad setting stops the start, by name |
 //! | `openapi` | answers are as the description of the API says, and nothing more |
@@ -27,12 +28,13 @@
 //! | `slow` | who is slow costs nothing but their own connection |
 //! | `smuggling` | a request of doubtful length is none |
 //! | `tls` | both versions, both protocols, client certificates, new certificates |
-//! | `hosts` | the components of `dist/` on other hosts |
-//! | `support` | the host under test, a client, a ledger, and the platform's simulator |
+//! | `hosts` | one suite for every way into a receiver, on this host and on others |
+//! | `support` | the host under test, a receiver in this process, a client, a ledger, and the platform's simulator |
 //!
 //! Nothing here has a fixed port, and nothing sleeps: tests wait for a line or
 //! a state. Two variables make the long ones longer: see [`support::scale`].
 
+mod address_space;
 mod admin;
 mod bodies;
 mod browser;

@@ -151,7 +151,7 @@ fn a_member_that_is_not_described_does_not_pass() {
     for (schema, mut value) in [
         (
             "Summary",
-            json!({"statuses": [], "stale": 0, "last_received_at": null}),
+            json!({"statuses": [], "stale": 0, "last_received_at": null, "notices": []}),
         ),
         (
             "Receipt",
@@ -183,8 +183,8 @@ fn the_lists_of_words_are_those_of_the_code() {
     refusals.sort();
     let types = "/components/schemas/Problem/properties/type";
     assert_eq!(words(types), refusals);
-    let oddities: Vec<_> = Flags::from_bits_truncate(u16::MAX).names().collect();
-    assert_eq!(words("/components/schemas/Oddity"), oddities);
+    let flags: Vec<_> = Flags::from_bits_truncate(u16::MAX).names().collect();
+    assert_eq!(words("/components/schemas/Flag"), flags);
     let classes = [Class::Open, Class::Retryable, Class::Final].map(Class::name);
     assert_eq!(words("/components/schemas/Class"), classes);
     let steps = [Step::Gap, Step::Reopened, Step::Unexpected].map(|step| step.name().unwrap());

@@ -1,7 +1,7 @@
-//! Only who is proven gets in: signatures, the path's secret, the read token.
+//! Only proven senders and readers get in: by a signature, the path's secret,
+//! the read token.
 
-use std::collections::BTreeSet;
-
+use batchtask_guest::signature::Finding;
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::support::client::{Answer, Client};
 use crate::support::host::{Host, READ_TOKEN, Setup};
 use crate::support::ledger::all_events;
 use crate::support::notifications::Notification;
-use crate::support::signing::{DIGESTS, ORDERS, Operands, now_ms};
+use crate::support::signing::{Operands, now_ms};
 use crate::support::{EXAMPLE, EXAMPLE_TASK};
 
 const TOKEN: &str = "kQ3vT9xLm2Rb7Zc5";
@@ -29,9 +29,9 @@ async fn push(client: &mut Client, headers: &[(&str, &str)], body: &str) -> Answ
     answer.await.expect("an answer")
 }
 
-/// Pushes with the default scheme.
+/// Pushes with the signature of these operands.
 async fn push_signed(client: &mut Client, operands: &Operands, body: &str) -> Answer {
-    let signature = operands.signature("sha256", "sorted");
+    let signature = operands.signature();
     push(client, &operands.headers(&signature), body).await
 }
 
@@ -48,12 +48,11 @@ async fn a_right_signature_is_taken_and_a_wrong_or_missing_or_stale_one_stores_n
     let mut client = host.client();
     let seconds = now_ms() / 1000;
     let right = Operands::at(TOKEN, seconds);
-    let signature = right.signature("sha256", "sorted");
+    let signature = right.signature();
     let headers = right.headers(&signature);
     let with = |name: &str, value: &'static str| {
         headers.map(|(found, old)| (found, if found == name { value } else { old }))
     };
-    let signed_by = |operands: &Operands| operands.signature("sha256", "sorted");
     for (what, headers) in [
         ("no field", vec![headers[0]]),
         ("no timestamp", vec![headers[0], headers[2], headers[3]]),
@@ -76,38 +75,26 @@ async fn a_right_signature_is_taken_and_a_wrong_or_missing_or_stale_one_stores_n
         ("another token", Operands::at(OLD_TOKEN, seconds)),
         ("stale", Operands::at(TOKEN, seconds - 302)),
         ("too early", Operands::at(TOKEN, seconds + 310)),
+        (
+            "stale, in milliseconds",
+            Operands::at(TOKEN, now_ms() - 302_000),
+        ),
         ("of 1970", Operands::at(TOKEN, 0)),
-        ("in milliseconds", Operands::at(TOKEN, now_ms())),
+        ("of 11 digits", Operands::at(TOKEN, seconds * 10)),
         ("far away", Operands::at(TOKEN, u64::MAX)),
     ] {
         eprintln!("{what}");
-        let answer = push(
-            &mut client,
-            &operands.headers(&signed_by(&operands)),
-            EXAMPLE,
-        )
-        .await;
+        let answer = push_signed(&mut client, &operands, EXAMPLE).await;
         answer.expect(401, "unauthorized");
     }
-    for (digest, order) in [
-        ("sha1", "sorted"),
-        ("hmac-sha256", "sorted"),
-        ("sha256", "nonce,token,timestamp"),
-        ("sha256", "nonce,timestamp,token"),
-    ] {
-        // The nonce would be the least as text, were it not made greater.
-        let nonce = format!("z{}", right.nonce);
-        let operands = Operands {
-            nonce,
-            ..right.clone()
-        };
-        let signature = operands.signature(digest, order);
-        let answer = push(&mut client, &operands.headers(&signature), EXAMPLE).await;
+    for (what, signature) in right.undocumented() {
+        eprintln!("{what}");
+        let answer = push(&mut client, &right.headers(&signature), EXAMPLE).await;
         answer.expect(401, "unauthorized");
     }
     expect_nothing_stored(&host).await;
 
-    // What was refused has not used the nonce up.
+    // A refused request has not used its signature up.
     let answer = push_signed(&mut client, &right, EXAMPLE).await;
     answer.expect(200, "recorded");
     for timestamp in [seconds - 290, seconds + 290] {
@@ -117,21 +104,53 @@ async fn a_right_signature_is_taken_and_a_wrong_or_missing_or_stale_one_stores_n
     }
 }
 
+/// The unit of the timestamp and the case of the digits are not documented.
 #[tokio::test]
-async fn a_replay_is_refused_after_a_restart_too_and_stores_nothing() {
+async fn a_signature_is_taken_in_either_unit_and_either_case() {
+    let (_folder, setup) = enforcing();
+    let host = setup.start();
+    let mut client = host.client();
+    let (in_seconds, in_milliseconds) = (Finding::ValidSeconds, Finding::ValidMilliseconds);
+    let mut expected = Vec::new();
+    for (timestamp, finding) in [(now_ms() / 1000, in_seconds), (now_ms(), in_milliseconds)] {
+        for is_upper in [false, true] {
+            let operands = Operands::at(TOKEN, timestamp);
+            let lower = operands.signature();
+            let upper = lower.to_uppercase();
+            let (this, other) = if is_upper {
+                (upper, lower)
+            } else {
+                (lower, upper)
+            };
+            let serial = expected.len() as u64;
+            let body = Notification::numbered(serial).body();
+            let answer = push(&mut client, &operands.headers(&this), &body).await;
+            answer.expect(200, "recorded");
+            // It is one signature in either case.
+            let body = Notification::numbered(serial + 100).body();
+            let answer = push(&mut client, &operands.headers(&other), &body).await;
+            answer.expect(401, "unauthorized");
+            expected.push(finding.text());
+        }
+    }
+    let events = all_events(&mut client).await;
+    let found: Vec<_> = events.iter().map(|event| &event["signature"]).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_signature_admits_one_notification_after_a_restart_too() {
     let (_folder, setup) = enforcing();
     let mut host = setup.with_admin().start();
     let other = Notification::numbered(1).body();
-    let (of_event, of_duplicate, of_reject) = (
-        Operands::now(TOKEN),
-        Operands::now(TOKEN),
-        Operands::now(TOKEN),
-    );
+    let of_event = (Operands::now(TOKEN), EXAMPLE);
+    let of_duplicate = (Operands::now(TOKEN), EXAMPLE);
+    let of_reject = (Operands::now(TOKEN), "{}");
     let mut client = host.client();
-    for (operands, body, outcome) in [
-        (&of_event, EXAMPLE, "recorded"),
-        (&of_duplicate, EXAMPLE, "duplicate"),
-        (&of_reject, "{}", "quarantined"),
+    for ((operands, body), outcome) in [
+        (&of_event, "recorded"),
+        (&of_duplicate, "duplicate"),
+        (&of_reject, "quarantined"),
     ] {
         let answer = push_signed(&mut client, operands, body).await;
         answer.expect(200, outcome);
@@ -141,24 +160,77 @@ async fn a_replay_is_refused_after_a_restart_too_and_stores_nothing() {
             host = host.kill_and_restart();
         }
         let mut client = host.client();
-        for operands in [&of_event, &of_duplicate, &of_reject] {
+        for (operands, own) in [&of_event, &of_duplicate, &of_reject] {
             for body in [EXAMPLE, &other, "{}", "no JSON"] {
                 let answer = push_signed(&mut client, operands, body).await;
-                answer.expect(401, "unauthorized");
+                match (body == *own, body == EXAMPLE) {
+                    (false, _) => answer.expect(401, "unauthorized"),
+                    (true, true) => answer.expect(200, "duplicate"),
+                    (true, false) => answer.expect(200, "quarantined"),
+                };
             }
         }
         let metrics = host.metrics().await;
-        assert_eq!(metrics.value("batchtask_journal_replays_total"), 12.0);
+        assert_eq!(metrics.value("batchtask_journal_replays_total"), 9.0);
         assert_eq!(all_events(&mut client).await.len(), 1);
         assert_eq!(client.read(EXAMPLE_TASK).await["events"], 1);
         let quarantine = client.read("/quarantine").await;
         assert_eq!(quarantine["rejects"].as_array().unwrap().len(), 1);
     }
+    // The second signature, and then the first two again, before and after the
+    // restart.
+    let task = host.client().read(EXAMPLE_TASK).await;
+    assert_eq!(task["duplicates"], 5);
     let answer = push_signed(&mut host.client(), &Operands::now(TOKEN), &other).await;
     answer.expect(200, "recorded");
 }
 
-/// One nonce, sent many times at once, is taken once.
+/// One signed text can be split into nonce and timestamp in several ways, all
+/// of which have the same signature.
+#[tokio::test]
+async fn a_signature_admits_one_notification_however_its_text_is_split() {
+    let (_folder, setup) = enforcing();
+    let host = setup.start();
+    let mut client = host.client();
+    let seconds = now_ms() / 1000;
+    let split = |timestamp: String, nonce: &str| Operands {
+        token: TOKEN.into(),
+        timestamp,
+        nonce: nonce.into(),
+    };
+    // The first three digits of the nonce become those of the milliseconds.
+    let in_seconds = split(seconds.to_string(), "983710");
+    let in_milliseconds = split(format!("{seconds}983"), "710");
+    // The last digit of the nonce becomes the first of the timestamp, which has
+    // 11 digits then.
+    let shorter = split(seconds.to_string(), "010");
+    let longer = split(format!("0{seconds}"), "01");
+    for (first, others) in [
+        (&in_seconds, [&in_seconds, &in_milliseconds]),
+        (&shorter, [&shorter, &longer]),
+    ] {
+        let serial = first.nonce.len() as u64;
+        let body = Notification::numbered(serial).body();
+        let answer = push_signed(&mut client, first, &body).await;
+        answer.expect(200, "recorded");
+        for operands in others {
+            assert_eq!(operands.signature(), first.signature());
+            for body in [EXAMPLE, "{}"] {
+                let answer = push_signed(&mut client, operands, body).await;
+                answer.expect(401, "unauthorized");
+            }
+        }
+    }
+    // The same notification may come by any valid split.
+    let body = Notification::numbered(6).body();
+    let answer = push_signed(&mut client, &in_milliseconds, &body).await;
+    answer.expect(200, "duplicate");
+    assert_eq!(all_events(&mut client).await.len(), 2);
+    let quarantine = client.read("/quarantine").await;
+    assert_eq!(quarantine["rejects"], Value::Array(Vec::new()));
+}
+
+/// One signature with many notifications at once admits one of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_replays_at_the_same_time_one_is_taken() {
     let (_folder, setup) = enforcing();
@@ -200,56 +272,10 @@ async fn two_tokens_are_valid_while_one_replaces_the_other() {
     }
 }
 
-/// Every setting of the scheme is obeyed, and the default is not taken then.
-#[tokio::test]
-async fn the_scheme_is_what_the_settings_say() {
-    for (digest, order, unit) in [
-        ("sha256", "nonce,timestamp,token", "s"),
-        ("sha1", "sorted", "s"),
-        ("sha1", "nonce,token,timestamp", "ms"),
-        ("hmac-sha256", "nonce,timestamp,token", "ms"),
-        ("hmac-sha256", "sorted", "s"),
-    ] {
-        let (_folder, setup) = enforcing();
-        let setup = setup
-            .variable(("BATCHTASK_SIGNATURE_DIGEST", digest))
-            .variable(("BATCHTASK_SIGNATURE_ORDER", order))
-            .variable(("BATCHTASK_TIMESTAMP_UNIT", unit))
-            .variable(("BATCHTASK_SIGNATURE_HEADER", "X-Signature"))
-            .variable(("BATCHTASK_TIMESTAMP_HEADER", "X-Time"))
-            .variable(("BATCHTASK_NONCE_HEADER", "X-Once"));
-        let host = setup.start();
-        let mut client = host.client();
-        let timestamp = if unit == "ms" {
-            now_ms()
-        } else {
-            now_ms() / 1000
-        };
-        let operands = Operands::at(TOKEN, timestamp);
-        let signature = operands.signature(digest, order);
-        let answer = push(&mut client, &operands.headers(&signature), EXAMPLE).await;
-        answer.expect(401, "unauthorized");
-        let headers = [
-            ("x-signature", &*signature),
-            ("x-time", &operands.timestamp),
-            ("X-ONCE", &operands.nonce),
-        ];
-        let answer = push(&mut client, &headers, EXAMPLE).await;
-        answer.expect(200, "recorded");
-        let history = client.read(&format!("{EXAMPLE_TASK}/events")).await;
-        let finding = format!("{digest} {order} {unit}");
-        assert_eq!(history["events"][0]["signature"], finding);
-    }
-}
-
 #[test]
 fn a_wrong_scheme_stops_the_start_and_shows_no_token() {
     for (name, value) in [
         ("BATCHTASK_SIGNATURE", "Enforce"),
-        ("BATCHTASK_SIGNATURE_DIGEST", "md5"),
-        ("BATCHTASK_SIGNATURE_ORDER", "token,nonce"),
-        ("BATCHTASK_SIGNATURE_HEADER", "a header"),
-        ("BATCHTASK_TIMESTAMP_UNIT", "us"),
         ("BATCHTASK_TIMESTAMP_WINDOW_S", "0"),
         ("BATCHTASK_TOKEN", "aVerySecretToken,another1,athird22"),
         ("BATCHTASK_TOKEN", "aVerySecretToken!"),
@@ -263,78 +289,86 @@ fn a_wrong_scheme_stops_the_start_and_shows_no_token() {
     }
 }
 
-/// 3 digests, 7 orders and 2 units: each is accepted, and named in the log, in
-/// a metric, and to a reader.
+/// The header fields of a push whose signature check has this result.
+fn fields_for(finding: Finding) -> Vec<(&'static str, String)> {
+    let in_seconds = Operands::now(TOKEN);
+    let with_nonce = |nonce: String| Operands {
+        nonce,
+        ..in_seconds.clone()
+    };
+    let operands = match finding {
+        Finding::ValidMilliseconds => Operands::at(TOKEN, now_ms()),
+        Finding::BadNonce => with_nonce("n".repeat(257)),
+        Finding::BadTimestamp => Operands::at(TOKEN, 1),
+        Finding::OutsideWindow => Operands::at(TOKEN, 1_000_000_000),
+        Finding::NoMatch => Operands::now(OLD_TOKEN),
+        Finding::ValidSeconds | Finding::NoSignature | Finding::NoTimestamp | Finding::NoNonce => {
+            in_seconds
+        }
+    };
+    let missing = match finding {
+        Finding::NoSignature => "signature",
+        Finding::NoTimestamp => "timestamp",
+        Finding::NoNonce => "nonce",
+        _ => "",
+    };
+    let signature = operands.signature();
+    let fields = operands.headers(&signature).into_iter();
+    fields
+        .filter(|(name, _)| *name != missing)
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect()
+}
+
+/// Each result of the check is named in the log, in a metric, and to a reader.
 #[tokio::test]
-async fn report_accepts_and_names_each_variant() {
+async fn report_accepts_and_names_each_finding() {
     let (_folder, setup) = enforcing();
     let setup = setup.variable(("BATCHTASK_SIGNATURE", "report"));
     let host = setup.with_admin().keeping_all_lines().start();
     let mut client = host.client();
-    let mut named = Vec::new();
-    for digest in DIGESTS {
-        for order in ORDERS {
-            for unit in ["s", "ms"] {
-                let timestamp = if unit == "ms" {
-                    now_ms()
-                } else {
-                    now_ms() / 1000
-                };
-                let mut operands = Operands::at(TOKEN, timestamp);
-                // The least as text: no digit comes before it.
-                operands.nonce.insert(0, '!');
-                // Orders that sign the same text cannot be told apart, and the
-                // first of them is named.
-                let message = operands.message(digest, order);
-                let mut orders = ORDERS.iter();
-                let same = orders.find(|other| operands.message(digest, other) == message);
-                let body = Notification::numbered(named.len() as u64).body();
-                let signature = operands.signature(digest, order);
-                let answer = push(&mut client, &operands.headers(&signature), &body).await;
-                answer.expect(200, "recorded");
-                named.push(format!("{digest} {} {unit}", same.unwrap()));
-            }
-        }
-    }
-    let wrong = "no known variant matches";
-    let stale = "it matches, but the timestamp is outside the window";
-    for (operands, signature, finding) in [
-        (Operands::now(TOKEN), Some("00"), wrong),
-        (Operands::at(TOKEN, 1), None, stale),
-    ] {
-        let signature = match signature {
-            Some(signature) => signature.to_owned(),
-            None => operands.signature("sha256", "sorted"),
-        };
-        let body = Notification::numbered(named.len() as u64).body();
-        let answer = push(&mut client, &operands.headers(&signature), &body).await;
+    for (serial, finding) in (0..).zip(Finding::ALL) {
+        let fields = fields_for(*finding);
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect();
+        let body = Notification::numbered(serial).body();
+        let answer = push(&mut client, &fields, &body).await;
         answer.expect(200, "recorded");
-        named.push(finding.into());
     }
-    let body = Notification::numbered(named.len() as u64).body();
-    client.post(&body).await.expect(200, "recorded");
-    named.push("no signature".into());
-
     let events = all_events(&mut client).await;
     let found: Vec<_> = events.iter().map(|event| &event["signature"]).collect();
-    assert_eq!(found, named.iter().collect::<Vec<_>>());
+    let named: Vec<_> = Finding::ALL.iter().map(|finding| finding.text()).collect();
+    assert_eq!(found, named);
     let metrics = host.metrics().await;
-    for finding in named.iter().collect::<BTreeSet<_>>() {
-        let times = named.iter().filter(|other| *other == finding).count();
+    for finding in &named {
         let name = format!("batchtask_signatures_total{{finding=\"{finding}\"}}");
-        assert_eq!(metrics.value(&name), times as f64, "{name}");
+        assert_eq!(metrics.value(&name), 1.0, "{name}");
         let field = format!("signature=\"{finding}\"");
         host.says(|line| line.contains(&field)).await;
     }
-    assert_eq!(
-        metrics.sum("batchtask_signatures_total"),
-        named.len() as f64
-    );
+    let checked = metrics.sum("batchtask_signatures_total");
+    assert_eq!(checked, named.len() as f64);
 }
 
-/// Who is proven may send what is no notification.
+/// A report refuses nothing, a used signature neither.
 #[tokio::test]
-async fn report_takes_a_match_for_a_proof_and_nothing_else() {
+async fn report_does_not_remember_signatures() {
+    let (_folder, setup) = enforcing();
+    let host = setup.variable(("BATCHTASK_SIGNATURE", "report")).start();
+    let mut client = host.client();
+    let operands = Operands::now(TOKEN);
+    for serial in 0..2 {
+        let body = Notification::numbered(serial).body();
+        let answer = push_signed(&mut client, &operands, &body).await;
+        answer.expect(200, "recorded");
+    }
+}
+
+/// A body that is no notification is kept if its sender is proven.
+#[tokio::test]
+async fn report_takes_a_valid_signature_for_a_proof_and_nothing_else() {
     let (_folder, setup) = enforcing();
     let host = setup.variable(("BATCHTASK_SIGNATURE", "report")).start();
     let mut client = host.client();
@@ -346,7 +380,7 @@ async fn report_takes_a_match_for_a_proof_and_nothing_else() {
     answer.expect(422, "not-a-notification");
 }
 
-/// All of an answer but the time of day.
+/// Everything in an answer except the time of day.
 fn whole(answer: &Answer) -> (u16, HeaderMap, String) {
     let mut headers = answer.headers.clone();
     headers.remove("date");

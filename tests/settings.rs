@@ -44,6 +44,29 @@ fn every_bad_setting_is_named_at_once() {
     }
 }
 
+/// Settings of earlier versions, and misspelt ones.
+#[tokio::test]
+async fn an_unknown_setting_is_named_and_ignored() {
+    let names = [
+        "BATCHTASK_SIGNATURE_DIGEST",
+        "BATCHTASK_NONCE_HEADER",
+        "BATCHTASK_TOKENS",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let setup = names
+        .iter()
+        .fold(Setup::in_folder(folder.path()), |setup, name| {
+            setup.variable((*name, "hush-hush-hush"))
+        });
+    let host = setup.start();
+    for name in names {
+        let expected = format!("unknown setting `{name}` (ignored)");
+        host.says(|line| line.contains(&expected)).await;
+    }
+    assert!(!host.said().contains("hush"), "{}", host.said());
+    host.client().post(EXAMPLE).await.expect(200, "recorded");
+}
+
 /// Without it only the start takes longer.
 #[tokio::test]
 async fn a_cache_folder_that_cannot_be_made_is_done_without() {
@@ -55,7 +78,7 @@ async fn a_cache_folder_that_cannot_be_made_is_done_without() {
         .variable(("BATCHTASK_JOURNAL", &journal))
         .variable(("BATCHTASK_CACHE_DIR", "/dev/null/cache"));
     let host = setup.under(ARGUMENTS_DROPPED).start();
-    host.says(|line| line.contains("compiled code is not kept"))
+    host.says(|line| line.contains("compiled code is not cached"))
         .await;
     host.client().post(EXAMPLE).await.expect(200, "recorded");
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`host`]: the program under test.
 //! - [`client`]: one keep-alive connection to it.
+//! - [`embedding`]: a receiver in this process, over a journal in memory.
 //! - [`notifications`]: bodies, and [`random`], which chooses among them.
 //! - [`ledger`]: what was acknowledged, and whether the journal has it.
 //! - [`load`]: connections that post without pause, or at a steady rate.
@@ -13,6 +14,7 @@
 //! - [`signing`]: the signatures of pushes, made by another library.
 
 pub(crate) mod client;
+pub(crate) mod embedding;
 pub(crate) mod host;
 pub(crate) mod ledger;
 pub(crate) mod load;

@@ -303,6 +303,36 @@ async fn a_client_without_a_certificate_of_the_authority_is_refused() {
     assert_eq!(metrics.sum("batchtask_requests_total"), 2.0);
 }
 
+/// A body that is no notification is kept if its sender is proven. A client
+/// certificate proves the sender; TLS alone does not.
+#[tokio::test]
+async fn a_client_certificate_proves_the_sender() {
+    let folder = tempfile::tempdir().unwrap();
+    self_signed(folder.path());
+    let clients = folder.path().join("clients.pem");
+    let caller = Caller {
+        identity: Some(client_identity(&clients)),
+        ..Caller::trusting(&folder.path().join("ca.pem"))
+    };
+    let setup = setup(folder.path());
+    let host = setup.clone().start();
+    let stream = caller.connect(host.address()).await.unwrap();
+    let answer = post_http1(stream, "{}").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+    host.stop();
+
+    let host = setup.argument("--tls-client-ca").argument(clients).start();
+    let stream = caller.connect(host.address()).await.unwrap();
+    let answer = post_http1(stream, "{}").await.unwrap();
+    expect_200(&answer);
+    assert!(answer.contains(r#"{"outcome":"quarantined""#), "{answer}");
+    let stream = caller.speaking("h2").connect(host.address()).await.unwrap();
+    let mut sender = http2(stream).await;
+    let (status, body) = post_http2(&mut sender, "{}".into()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.starts_with(r#"{"outcome":"quarantined""#), "{body}");
+}
+
 /// The server's certificate that a new connection is shown.
 async fn certificate(caller: &Caller, host: &Host) -> CertificateDer<'static> {
     let stream = caller.connect(host.address()).await.unwrap();

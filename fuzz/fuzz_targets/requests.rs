@@ -1,13 +1,14 @@
-//! Any path and query gets an answer of the table, whose body is JSON or a
-//! page; any pair of ids comes through a path as it was.
+//! Any path and query gets a response of the table of outcomes, whose body is
+//! JSON or a page. What the head is refused for, the request is refused for. Any
+//! pair of ids is the same after its way through a path.
 #![no_main]
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::Request;
 use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
+    Appended, Error, Event, HistoryPage, Journal, PAGE_ITEMS_MAX, QuarantinePage, Reject,
+    SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
-use batchtask_guest::outcomes::{Refusal, Success};
+use batchtask_guest::outcomes::Outcome;
 use batchtask_guest::receiver::Receiver;
 use batchtask_guest::routes::{Route, View};
 use batchtask_guest::settings::Settings;
@@ -25,16 +26,32 @@ fuzz_target!(|bytes: &[u8]| {
         settings: &settings,
         now_ms: 0,
     };
-    let response = receiver.exchange(Request {
+    let request = Request {
         method: "GET".into(),
         target: text.clone().into_owned(),
         headers: vec![("authorization".into(), format!("Bearer {TOKEN}").into())],
+        sender_proven: false,
         body: Vec::new(),
-    });
-    let successes = Success::ALL.iter().map(|row| (row.status(), row.label()));
-    let refusals = Refusal::ALL.iter().map(|row| (row.status(), row.label()));
+    };
+    let head = receiver.head(&request);
+    let response = receiver.exchange(request);
     let found = (response.status, response.report.outcome.as_str());
-    assert!(successes.chain(refusals).any(|row| row == found), "{found:?}");
+    let status = match Outcome::of(found.1) {
+        Some(Outcome::Success(row)) => row.status(),
+        Some(Outcome::Refusal(row)) => row.status(),
+        None => panic!("{found:?}"),
+    };
+    assert_eq!(found.0, status, "{found:?}");
+    match head {
+        Ok(admission) => {
+            assert_eq!(admission.max_body_bytes, 0, "a read has no body");
+            assert_eq!(admission.kind, response.report.kind);
+        }
+        Err(refused) => {
+            assert_eq!((refused.status, refused.report.outcome.as_str()), found);
+            assert_eq!(refused.body, response.body);
+        }
+    }
     let is = |name: &str, value: &str| {
         let mut headers = response.headers.iter();
         headers.any(|(found, is)| found == name && is.starts_with(value))
@@ -60,21 +77,21 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// A journal with nothing in it.
+/// An empty journal, which checks the queries that it gets.
 struct Empty;
 
 impl Journal for Empty {
-    fn append(&self, _: &Event, _: Option<&Nonce>) -> Result<Appended, Error> {
+    fn append(&self, _: &Event, _: Option<&SignatureUse>) -> Result<Appended, Error> {
         unreachable!("a read appends nothing")
     }
-    fn quarantine(&self, _: &Reject, _: Option<&Nonce>) -> Result<Appended, Error> {
+    fn quarantine(&self, _: &Reject, _: Option<&SignatureUse>) -> Result<Appended, Error> {
         unreachable!("a read quarantines nothing")
     }
     fn find_task(&self, _: &str, _: &str) -> Result<Option<Task>, Error> {
         Ok(None)
     }
     fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
-        assert!((1..=500).contains(&query.limit));
+        assert!((1..=PAGE_ITEMS_MAX).contains(&query.limit));
         Ok(TaskPage {
             tasks: Vec::new(),
             next: query.cursor.clone(),
@@ -94,7 +111,7 @@ impl Journal for Empty {
         })
     }
     fn follow(&self, _: u64, limit: u32, _: u32) -> Result<Vec<StoredEvent>, Error> {
-        assert!((1..=500).contains(&limit));
+        assert!((1..=PAGE_ITEMS_MAX).contains(&limit));
         Ok(Vec::new())
     }
     fn list_quarantine(&self, cursor: Option<&str>, _: u32) -> Result<QuarantinePage, Error> {

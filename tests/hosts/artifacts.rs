@@ -1,13 +1,16 @@
-//! The components of `dist/`.
+//! The components of `dist/`, and one that is composed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The folder that all of this is in.
+/// The root of the workspace. The tests belong to the crate `host/cli`.
 pub(crate) fn root() -> &'static Path {
     let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest_dir.parent().expect("the workspace is above")
+    manifest_dir
+        .ancestors()
+        .nth(2)
+        .expect("the workspace is two folders above")
 }
 
 /// A component of `dist/`, as it is built from the sources that are tested.
@@ -21,4 +24,24 @@ pub(crate) fn artifact(name: &str) -> PathBuf {
         assert!(output.status.success(), "`cargo xtask dist`: {text}");
     });
     root().join("dist").join(name)
+}
+
+/// The receiver, composed with the adapter of the bench into one component with
+/// a journal and settings of its own. Exports `intake` and `wasi:http`.
+pub(crate) fn composed(output: &Path) {
+    let components = root().join("target/components");
+    let adapter = "batchtask-bench-adapter";
+    let adapter = batchtask_component_build::build(root(), adapter, "component", &components);
+    let adapter = adapter.expect("the adapter can be built");
+    compose(&adapter, output);
+}
+
+/// Plugs an adapter into the receiver.
+pub(crate) fn compose(adapter: &Path, output: &Path) {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["xtask", "compose"]);
+    let output = cargo.args([adapter, output]).output();
+    let output = output.expect("`cargo` starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "`cargo xtask compose`: {text}");
 }

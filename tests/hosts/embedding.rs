@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::artifacts::{artifact, root};
+use super::artifacts::{artifact, compose, root};
 use super::process::{Process, free_address};
 use super::tools::{COMPONENTIZE, JCO, WASMTIME, tool};
 use crate::support::EXAMPLE;
@@ -22,14 +22,27 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-#[test]
-fn in_rust() {
+/// A program of `examples/`, which `cargo test` builds.
+fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("a path");
     let target = test
         .parent()
         .and_then(Path::parent)
         .expect("a target folder");
-    let mut program = Command::new(target.join("examples/embedding"));
+    Command::new(target.join("examples").join(name))
+}
+
+#[test]
+fn with_the_library() {
+    let said = output(example("embedding").arg(root().join(BODY)));
+    assert!(said.starts_with("accept: 200 recorded\n"), "{said}");
+    assert!(said.contains("exchange: 200 duplicate\n"), "{said}");
+    assert!(said.contains("\"events\":1"), "{said}");
+}
+
+#[test]
+fn with_wasmtime_alone() {
+    let mut program = example("wasmtime");
     program
         .arg(artifact("receiver.wasm"))
         .arg(root().join(BODY));
@@ -88,9 +101,7 @@ async fn an_adapter_in_javascript() {
         .args(["-d", "http", "-d", "random", "-o"])
         .arg(&adapter);
     output(build.arg("examples/adapter-js/adapter.js"));
-    let mut compose = Command::new(env!("CARGO"));
-    compose.current_dir(root()).args(["xtask", "compose"]);
-    output(compose.args([&adapter, &receiver]));
+    compose(&adapter, &receiver);
 
     let log = folder.path().join("log");
     let address = free_address();

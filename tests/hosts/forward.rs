@@ -11,7 +11,7 @@ use serde_json::json;
 use self::sink::{Answer, Sink};
 use super::artifacts::artifact;
 use super::process::{Process, free_address};
-use super::suite::{self, Journal};
+use super::suite::{self, Journal, Refuses};
 use super::tools::{JCO, PYTHON, WASMTIME, tool};
 use crate::support::EXAMPLE;
 use crate::support::host::READ_TOKEN;
@@ -69,7 +69,7 @@ async fn jco_serve_conforms() {
 
 async fn forwards(host: &Process, sink: &Sink) {
     let mut client = host.client();
-    suite::conforms(&mut client, Journal::Forwards).await;
+    suite::conforms(&mut client, Journal::Forwards, Refuses::Heads).await;
     let posted = sink.posted();
     let ids: Vec<_> = posted
         .iter()

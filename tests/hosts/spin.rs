@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use self::host::Spin;
 use self::store::{Faults, Store};
 use super::manifest::Manifest;
-use super::suite::{self, Journal, column};
+use super::suite::{self, Journal, Refuses, TOKEN, column};
 use crate::support::client::Client;
 use crate::support::notifications::{BASE_MS, Notification};
 use crate::support::random::Random;
@@ -27,7 +27,19 @@ async fn spin(store: &Store) -> Spin {
 async fn spin_conforms() {
     let store = Store::named("default");
     let spin = spin(&store).await;
-    suite::conforms(&mut spin.client(), Journal::Keeps).await;
+    suite::conforms(&mut spin.client(), Journal::Keeps, Refuses::Heads).await;
+}
+
+#[tokio::test]
+async fn a_signature_admits_one_notification() {
+    let store = Store::named("default");
+    let component = Manifest::read("spin.toml").component();
+    let variables = [
+        ("batchtask_signature", "enforce"),
+        ("batchtask_token", TOKEN),
+    ];
+    let spin = Spin::start(&component, &store, &variables).await;
+    suite::admits_a_signature_once(&mut spin.client()).await;
 }
 
 #[tokio::test]
@@ -39,7 +51,7 @@ async fn a_failed_write_is_a_503() {
     store.set_faults(Faults::EVERY_READ);
     suite::is_unavailable(&mut spin.client()).await;
     store.set_faults(Faults::NONE);
-    suite::conforms(&mut spin.client(), Journal::Keeps).await;
+    suite::conforms(&mut spin.client(), Journal::Keeps, Refuses::Heads).await;
 }
 
 #[tokio::test]
@@ -59,7 +71,7 @@ async fn the_bucket_is_a_setting() {
     let store = Store::named("other");
     let component = Manifest::read("spin.toml").component();
     let spin = Spin::start(&component, &store, &[("batchtask_bucket", "other")]).await;
-    suite::conforms(&mut spin.client(), Journal::Keeps).await;
+    suite::conforms(&mut spin.client(), Journal::Keeps, Refuses::Heads).await;
 }
 
 /// An error of the variables' provider could turn a secret off.

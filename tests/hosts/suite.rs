@@ -1,31 +1,93 @@
-//! What every host must make of the same requests.
+//! What every host must make of the same requests, whatever the way into the
+//! component.
 
 use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Client};
 use crate::support::notifications::{BASE_MS, Notification};
+use crate::support::signing::Operands;
 use crate::support::{EXAMPLE, EXAMPLE_TASK};
 
 /// What a host's journal can do.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Journal {
+    /// Events can be read, told from repetitions, and followed as they arrive.
+    Feeds,
     /// Events can be read, and told from repetitions.
     Keeps,
     /// Events go elsewhere.
     Forwards,
+    /// Events go elsewhere, and there is no read token.
+    Discards,
 }
 
-/// The longest body, unless said otherwise, in bytes.
+impl Journal {
+    fn is_readable(self) -> bool {
+        matches!(self, Self::Feeds | Self::Keeps)
+    }
+}
+
+/// When a host refuses a request that it need not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refuses {
+    /// As soon as it has the head.
+    Heads,
+    /// When it has read the body, of which it reads no more than is allowed.
+    Bodies,
+}
+
+/// The longest body with default settings, in bytes.
 const MAX_BODY_BYTES: usize = 1_572_864;
 
-/// Runs the whole suite against a host that knows the tests' read token. No
-/// event of the suite was posted there before.
-pub(crate) async fn conforms(client: &mut Client, journal: Journal) {
+/// Runs the whole suite against a host that has the tests' read token, unless
+/// it [`Discards`](Journal::Discards). No event of the suite was posted there
+/// before.
+pub(crate) async fn conforms(client: &mut Client, journal: Journal, refuses: Refuses) {
     example(client, journal).await;
     order(client, journal).await;
     problems(client).await;
-    bodies(client).await;
+    bodies(client, refuses).await;
     reads(client, journal).await;
+}
+
+/// The setting with which a host enforces signatures by [`TOKEN`].
+pub(crate) const ENFORCE: (&str, &str) = ("BATCHTASK_SIGNATURE", "enforce");
+/// The token of signed pushes.
+pub(crate) const TOKEN: &str = "kQ3vT9xLm2Rb7Zc5";
+
+/// Runs the suite for signatures against a host that enforces them, and whose
+/// journal can be read.
+pub(crate) async fn admits_a_signature_once(client: &mut Client) {
+    client.post(EXAMPLE).await.expect(401, "unauthorized");
+    let other = Notification::numbered(1).body();
+    for (body, first, again) in [
+        (EXAMPLE, "recorded", "duplicate"),
+        (EXAMPLE, "duplicate", "duplicate"),
+        ("{}", "quarantined", "quarantined"),
+    ] {
+        let operands = Operands::now(TOKEN);
+        push(client, &operands, body).await.expect(200, first);
+        push(client, &operands, body).await.expect(200, again);
+        for another in [&*other, "[]"] {
+            let answer = push(client, &operands, another).await;
+            answer.expect(401, "unauthorized");
+        }
+    }
+    let task = client.read(EXAMPLE_TASK).await;
+    assert_eq!(task["events"], 1);
+    let list = client.read("/tasks").await;
+    assert_eq!(list["tasks"].as_array().expect("a list").len(), 1);
+    let quarantine = client.read("/quarantine").await;
+    let rejects = quarantine["rejects"].as_array().expect("a list");
+    assert_eq!(rejects.len(), 1);
+    assert_eq!(rejects[0]["body"], "{}");
+}
+
+async fn push(client: &mut Client, operands: &Operands, body: &str) -> Answer {
+    let signature = operands.signature();
+    let headers = operands.headers(&signature);
+    let answer = client.exchange("POST", "/notifications", &headers, body.as_bytes());
+    answer.await.expect("an answer")
 }
 
 async fn example(client: &mut Client, journal: Journal) {
@@ -34,10 +96,12 @@ async fn example(client: &mut Client, journal: Journal) {
     assert_eq!(first.header("content-type"), Some("application/json"));
     assert_eq!(first.json()["task_id"], "1a7ffc5c-d89c-44dd-8265");
     let again = client.post(EXAMPLE).await;
-    match journal {
-        Journal::Keeps => again.expect(200, "duplicate"),
-        Journal::Forwards => again.expect(200, "recorded"),
+    let outcome = if journal.is_readable() {
+        "duplicate"
+    } else {
+        "recorded"
     };
+    again.expect(200, outcome);
 }
 
 /// The last change counts, not the last to arrive.
@@ -60,7 +124,7 @@ async fn order(client: &mut Client, journal: Journal) {
         };
         client.post(change.body()).await.expect(200, "recorded");
     }
-    if let Journal::Keeps = journal {
+    if journal.is_readable() {
         let task = client.read("/tasks/app/ordered").await;
         assert_eq!(task["status"], "Success");
         assert_eq!(task["status_desc"], "Success ✓");
@@ -93,18 +157,22 @@ async fn problems(client: &mut Client) {
     answer.await.expect(415, "unsupported-media-type");
 }
 
-async fn bodies(client: &mut Client) {
+async fn bodies(client: &mut Client, refuses: Refuses) {
     let fits = padded(300_000);
     client.post(&fits).await.expect(200, "recorded");
     let answer = client.post(padded(MAX_BODY_BYTES + 1)).await;
     answer.expect(413, "body-too-large");
     // Whatever became of that connection, there are others.
     client.post(b"not JSON").await.expect(400, "not-json");
-    // One that nobody looks at is not read, and the connection of no more use.
+    // This ends the connection, so it gets one of its own.
     let longer = padded(MAX_BODY_BYTES + 1);
     let mut another = client.another();
     let answer = another.request("POST", "/nothing", &[], longer.as_bytes());
-    answer.await.expect(404, "not-found");
+    let (status, outcome) = match refuses {
+        Refuses::Heads => (404, "not-found"),
+        Refuses::Bodies => (413, "body-too-large"),
+    };
+    answer.await.expect(status, outcome);
 }
 
 /// A notification of so many bytes.
@@ -116,39 +184,54 @@ fn padded(bytes: usize) -> String {
 }
 
 async fn reads(client: &mut Client, journal: Journal) {
-    let token_missing = client
-        .exchange("GET", "/tasks", &[], b"")
-        .await
-        .expect("an answer");
-    token_missing.expect(401, "unauthorized");
-    client
-        .get("/events")
-        .await
-        .expect(501, "journal-unsupported");
-    match journal {
-        Journal::Keeps => {
-            let task = client.read(EXAMPLE_TASK).await;
-            assert_eq!(task["events"], 1);
-            assert_eq!(task["duplicates"], 1);
-            assert_eq!(
-                task["request_ids"],
-                json!(["3fe58d5e-8697-4849-a165-7db128f7e776"])
-            );
-            let history = client.read(&format!("{EXAMPLE_TASK}/events")).await;
-            assert_eq!(history["events"][0]["body"], EXAMPLE);
-            let ordered = client.read("/tasks?q=ORDER").await;
-            assert_eq!(column(&ordered["tasks"], "task_id"), json!(["ordered"]));
-            client
-                .get("/tasks/app/nobody")
-                .await
-                .expect(404, "not-found");
+    let token_missing = client.exchange("GET", "/tasks", &[], b"").await;
+    let token_missing = token_missing.expect("an answer");
+    if journal == Journal::Discards {
+        token_missing.expect(404, "not-found");
+        for target in ["/tasks", EXAMPLE_TASK, "/events", "/quarantine", "/"] {
+            client.get(target).await.expect(404, "not-found");
         }
-        Journal::Forwards => {
-            for target in ["/tasks", EXAMPLE_TASK, "/quarantine"] {
-                client.get(target).await.expect(501, "journal-unsupported");
-            }
-        }
+        return;
     }
+    token_missing.expect(401, "unauthorized");
+    let feed = client.get("/events").await;
+    if journal == Journal::Feeds {
+        feed.expect(200, "read");
+        let events = &feed.json()["events"];
+        // In order of arrival: the example, and the task that was not in order.
+        let statuses = [
+            "Waitting",
+            "Success",
+            "Waitting",
+            "Processing",
+            "Processing",
+        ];
+        let found = column(events, "status");
+        assert_eq!(found.as_array().expect("a list")[..5], statuses);
+    } else {
+        feed.expect(501, "journal-unsupported");
+    }
+    if journal == Journal::Forwards {
+        for target in ["/tasks", EXAMPLE_TASK, "/quarantine"] {
+            client.get(target).await.expect(501, "journal-unsupported");
+        }
+        return;
+    }
+    let task = client.read(EXAMPLE_TASK).await;
+    assert_eq!(task["events"], 1);
+    assert_eq!(task["duplicates"], 1);
+    assert_eq!(
+        task["request_ids"],
+        json!(["3fe58d5e-8697-4849-a165-7db128f7e776"])
+    );
+    let history = client.read(&format!("{EXAMPLE_TASK}/events")).await;
+    assert_eq!(history["events"][0]["body"], EXAMPLE);
+    let ordered = client.read("/tasks?q=ORDER").await;
+    assert_eq!(column(&ordered["tasks"], "task_id"), json!(["ordered"]));
+    client
+        .get("/tasks/app/nobody")
+        .await
+        .expect(404, "not-found");
 }
 
 /// A new event, while the journal cannot keep any.

@@ -1,20 +1,17 @@
 //! Every status that is described, forced.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use batchtask::Receiver;
-use batchtask::journal::Error;
-use batchtask::receiver::Request;
-use batchtask::settings::Settings;
+use batchtask_host::Intake;
+use batchtask_journal::Error;
 use http::{HeaderName, HeaderValue};
 
 use super::description::{Description, Operation};
 use super::{SECRET, target};
 use crate::example::without_intake;
-use crate::outcomes::Stub;
 use crate::support::EXAMPLE;
 use crate::support::client::{Answer, Client};
+use crate::support::embedding::{Embedding, FaultyJournal, request};
 use crate::support::host::{READ_TOKEN, Setup};
 
 /// What was seen of the statuses that are described.
@@ -43,17 +40,11 @@ impl Seen<'_> {
     }
 
     /// One exchange with a receiver in this process.
-    async fn ask_within(&mut self, receiver: &Receiver, headers: &[(&str, &str)], status: u16) {
-        let is_post = self.operation.method == "POST";
-        let headers = headers.iter();
-        let response = receiver.exchange(Request {
-            method: self.operation.method.clone(),
-            target: target(self.operation.path),
-            headers: headers
-                .map(|(name, value)| ((*name).into(), (*value).into()))
-                .collect(),
-            body: if is_post { EXAMPLE.into() } else { "".into() },
-        });
+    async fn ask_within(&mut self, intake: &Intake, headers: &[(&str, &str)], status: u16) {
+        let method = self.operation.method.as_str();
+        let body = if method == "POST" { EXAMPLE } else { "" };
+        let target = target(self.operation.path);
+        let response = intake.exchange(request(method, &target, headers, body));
         let response = response.await;
         let headers = response.headers.iter().map(|(name, value)| {
             let name = HeaderName::try_from(name.as_str()).expect("a name");
@@ -65,7 +56,7 @@ impl Seen<'_> {
         let answer = Answer {
             status: response.status,
             headers: headers.collect(),
-            body: response.body.to_vec(),
+            body: response.body,
         };
         assert_eq!(answer.status, status, "{}", self.operation.path);
         self.operation.expect(&answer);
@@ -73,21 +64,22 @@ impl Seen<'_> {
     }
 }
 
-/// A receiver whose journal does one thing, with these settings.
-async fn receiver(error: fn() -> Option<Error>, settings: &[(&str, &str)]) -> Receiver {
-    let mut all = Settings::default();
-    for (name, value) in settings {
-        all.set(*name, *value);
-    }
-    // Bad settings are told with each answer by a component without `intake`.
-    let builder = Receiver::builder(Arc::new(Stub(error)))
-        .component(without_intake())
-        .cache_dir(Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/code").into()));
-    builder.settings(all).build().await.expect("a receiver")
+/// A receiver whose journal fails with this error, with these settings.
+async fn failing(error: Error, settings: &[(&str, &str)]) -> Intake {
+    // A component without `intake` names invalid settings in each answer.
+    let embedding = Embedding::over(FaultyJournal::failing(error)).component(without_intake());
+    let embedding = settings.iter().copied().fold(embedding, Embedding::setting);
+    embedding.build().await.expect("a receiver")
 }
 
-const UNAVAILABLE: fn() -> Option<Error> = || Some(Error::Unavailable(String::new()));
-const UNSUPPORTED: fn() -> Option<Error> = || Some(Error::Unsupported(String::new()));
+fn unavailable() -> Error {
+    Error::Unavailable(String::new())
+}
+
+fn unsupported() -> Error {
+    Error::Unsupported(String::new())
+}
+
 /// What is answered without the journal: its 503 is that of a host which has too
 /// much to do, as `outcomes` forces it.
 const NO_JOURNAL: &str = "/openapi.json";
@@ -106,25 +98,26 @@ async fn failures(seen: &mut Seen<'_>) {
     };
     let with = |more: &[(&'static str, &'static str)]| [settings.as_slice(), more].concat();
     let statuses: BTreeSet<_> = seen.operation.statuses().collect();
-    let misconfigured = receiver(UNAVAILABLE, &with(&[("BATCHTASK_SIGNATURE", "maybe")])).await;
+    let invalid = with(&[("BATCHTASK_SIGNATURE", "maybe")]);
+    let misconfigured = failing(unavailable(), &invalid).await;
     seen.ask_within(&misconfigured, &token, 500).await;
-    for (error, status) in [(UNSUPPORTED, 501), (UNAVAILABLE, 503)] {
+    for (error, status) in [(unsupported(), 501), (unavailable(), 503)] {
         if statuses.contains(&status) && seen.operation.path != NO_JOURNAL {
-            let receiver = receiver(error, &settings).await;
-            seen.ask_within(&receiver, &token, status).await;
+            let intake = failing(error, &settings).await;
+            seen.ask_within(&intake, &token, status).await;
         }
     }
     let absent = match (seen.operation.method.as_str(), has_secret) {
         ("POST", false) => vec![secret],
         _ => vec![],
     };
-    let absent = receiver(UNAVAILABLE, &absent).await;
+    let absent = failing(unavailable(), &absent).await;
     seen.ask_within(&absent, &token, 404).await;
     let signed = [
         ("BATCHTASK_TOKEN", "kQ3vT9xLm2Rb7Zc5"),
         ("BATCHTASK_SIGNATURE", "enforce"),
     ];
-    let signed = receiver(UNAVAILABLE, &with(&signed)).await;
+    let signed = failing(unavailable(), &with(&signed)).await;
     seen.ask_within(&signed, &[], 401).await;
 }
 

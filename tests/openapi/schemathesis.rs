@@ -10,8 +10,8 @@ use crate::support::host::{QUIET, READ_TOKEN, Setup};
 use crate::support::notifications::Notification;
 use crate::support::{EXAMPLE, scale};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/openapi");
-const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest/openapi.json");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/openapi");
+const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/openapi.json");
 
 #[tokio::test]
 async fn schemathesis_finds_nothing() {

@@ -21,8 +21,12 @@ use super::program::remove_settings;
 /// What readers show the host.
 pub(crate) const READ_TOKEN: &str = "e2eReadToken0123456789abcdefghij";
 
-/// No line a request: for tests that make very many.
-pub(crate) const QUIET: (&str, &str) = ("BATCHTASK_LOG", "info,batchtask::answers=warn");
+/// No line for each request: for tests that make very many.
+pub(crate) const QUIET: (&str, &str) = ("BATCHTASK_LOG", "info,batchtask_host::intake=warn");
+
+/// Where the tests' hosts keep compiled code. It outlives a run of the tests,
+/// because it is the same in the next one.
+pub(crate) const CODE_CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/code");
 
 /// How many of its last lines are kept, for when a test fails.
 const LINES_KEPT: usize = 200;
@@ -157,8 +161,7 @@ impl Setup {
             .args(["--min-free-disk-mib", "0"])
             .arg("--journal")
             .arg(journal)
-            // Compiled code outlives a run of the tests: it is the same.
-            .args(["--cache-dir", concat!(env!("CARGO_TARGET_TMPDIR"), "/code")])
+            .args(["--cache-dir", CODE_CACHE])
             .args(&self.arguments);
         remove_settings(&mut command);
         command
@@ -202,6 +205,12 @@ fn read_lines(
             let _ = found.send(address);
         }
     }
+}
+
+/// Whether a line of the text log is one of the program's own, and no warning.
+pub(crate) fn is_info_of_ours(line: &str) -> bool {
+    let targets = [" INFO batchtask::", " INFO batchtask_host::"];
+    line.starts_with("20") && targets.iter().any(|target| line.contains(target))
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
@@ -343,9 +352,18 @@ impl Host {
 
     /// The most memory that it had in use, in KiB.
     pub(crate) fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// The most address space that it had reserved, in KiB.
+    pub(crate) fn peak_address_space_kib(&self) -> u64 {
+        self.status_kib("VmPeak:")
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.child.id());
         let status = fs::read_to_string(path).expect("it is alive");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
         kib.and_then(|kib| kib.parse().ok()).expect("a number")
     }

@@ -63,7 +63,7 @@ impl Notification {
 
     /// As JSON, in today's form.
     pub(crate) fn value(&self) -> Value {
-        let at = time::rfc3339(self.at_ms).expect("years have four digits here");
+        let at = time::rfc3339(self.at_ms);
         let (seconds, _) = at.split_once('.').expect("it has milliseconds");
         json!({
             "resource": "batchtask",

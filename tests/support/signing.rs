@@ -12,20 +12,6 @@ pub(crate) struct Operands {
     pub(crate) nonce: String,
 }
 
-/// How they are joined: a setting's value.
-pub(crate) const ORDERS: [&str; 7] = [
-    "sorted",
-    "token,timestamp,nonce",
-    "token,nonce,timestamp",
-    "timestamp,token,nonce",
-    "timestamp,nonce,token",
-    "nonce,token,timestamp",
-    "nonce,timestamp,token",
-];
-
-/// What they are put through: a setting's value.
-pub(crate) const DIGESTS: [&str; 3] = ["sha256", "sha1", "hmac-sha256"];
-
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -38,7 +24,7 @@ impl Operands {
         Self::at(token, now_ms() / 1000)
     }
 
-    /// Signed at this time, in whatever unit.
+    /// Signed at this time, in seconds or milliseconds.
     pub(crate) fn at(token: &str, timestamp: u64) -> Self {
         let mut nonce = [0; 12];
         getrandom::fill(&mut nonce).expect("random bytes");
@@ -49,39 +35,34 @@ impl Operands {
         }
     }
 
-    /// What is signed. An HMAC is keyed by the token, and without it.
-    pub(crate) fn message(&self, digest: &str, order: &str) -> String {
-        let mut operands = [
-            ("token", &self.token),
-            ("timestamp", &self.timestamp),
-            ("nonce", &self.nonce),
-        ];
-        if order == "sorted" {
-            operands.sort_by_key(|operand| operand.1);
-        } else {
-            operands.sort_by_key(|operand| order.find(operand.0));
-        }
-        let signed = operands
-            .iter()
-            .filter(|operand| digest != "hmac-sha256" || operand.0 != "token");
-        signed.map(|operand| operand.1.as_str()).collect()
+    /// The signature that the platform documents: SHA-256 over the three sorted
+    /// strings.
+    pub(crate) fn signature(&self) -> String {
+        let mut operands = [&*self.token, &*self.timestamp, &*self.nonce];
+        operands.sort_unstable();
+        sha256(&operands.concat())
     }
 
-    pub(crate) fn signature(&self, digest: &str, order: &str) -> String {
-        let message = self.message(digest, order);
-        let bytes = message.as_bytes();
-        match digest {
-            "sha256" => hex(digest::digest(&digest::SHA256, bytes).as_ref()),
-            "sha1" => hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref()),
-            _ => {
-                let key = hmac::Key::new(hmac::HMAC_SHA256, self.token.as_bytes());
-                hex(hmac::sign(&key, bytes).as_ref())
-            }
-        }
+    /// Signatures that the platform does not document, each with its name.
+    pub(crate) fn undocumented(&self) -> [(&'static str, String); 4] {
+        let (token, timestamp, nonce) = (&*self.token, &*self.timestamp, &*self.nonce);
+        let mut sorted = [token, timestamp, nonce];
+        sorted.sort_unstable();
+        // In another order than the sorted one, whichever that is.
+        let reversed: String = sorted.iter().rev().copied().collect();
+        let sorted = sorted.concat();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
+        let sha1 = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, sorted.as_bytes());
+        let keyed = hmac::sign(&key, format!("{timestamp}{nonce}").as_bytes());
+        [
+            ("another order", sha256(&reversed)),
+            ("SHA-1", hex(sha1.as_ref())),
+            ("HMAC", hex(keyed.as_ref())),
+            ("a digit more", self.signature() + "0"),
+        ]
     }
 
-    /// The header fields of a push with this signature, under their default
-    /// names.
+    /// The header fields of a push with this signature.
     pub(crate) fn headers<'a>(&'a self, signature: &'a str) -> [(&'static str, &'a str); 4] {
         [
             ("content-type", "application/json"),
@@ -90,6 +71,10 @@ impl Operands {
             ("signature", signature),
         ]
     }
+}
+
+fn sha256(text: &str) -> String {
+    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -103,13 +88,6 @@ fn the_known_triple() {
         timestamp: "1604458421".into(),
         nonce: "IkOaKMDalrAzUTxC".into(),
     };
-    for (digest, signature) in [
-        (
-            "sha256",
-            "bb612d261d52dbe02e5e09aa377691db393c8fe75e7d8f9c5833cd6e56caee38",
-        ),
-        ("sha1", "c259ed29ec13ba7c649fe0893007401a36e70453"),
-    ] {
-        assert_eq!(operands.signature(digest, "sorted"), signature);
-    }
+    let expected = "bb612d261d52dbe02e5e09aa377691db393c8fe75e7d8f9c5833cd6e56caee38";
+    assert_eq!(operands.signature(), expected);
 }

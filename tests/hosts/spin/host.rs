@@ -31,7 +31,7 @@ use crate::support::host::READ_TOKEN;
 mod bindings {
     #![allow(clippy::all, unused, reason = "generated")]
     wasmtime::component::bindgen!({
-        path: "../adapters/spin/wit",
+        path: "../../adapters/spin/wit",
         world: "batchtask:spin/imports",
         imports: { default: async | trappable },
         with: { "wasi:keyvalue/store.bucket": super::Bucket },
