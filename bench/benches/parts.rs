@@ -6,10 +6,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use batchtask::Receiver;
-use batchtask::journal::sqlite::{Options, SqliteJournal};
-use batchtask::journal::{Event, EventFlags, Journal};
+use batchtask_guest::receiver::stored_event;
+use batchtask_host::Intake;
+use batchtask_host::component::Options;
+use batchtask_journal::{Entry, Event, GroupCommit, Source, group_commit};
 use batchtask_notification::Notification;
+use batchtask_sqlite::SqliteJournal;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tokio::runtime::{Builder, Runtime};
 
@@ -23,10 +25,17 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
-fn journal() -> (tempfile::TempDir, Arc<SqliteJournal>) {
+fn journal(runtime: &Runtime) -> (tempfile::TempDir, Arc<GroupCommit>) {
     let folder = tempfile::tempdir_in(".").expect("a folder");
-    let journal = SqliteJournal::open(folder.path().join("journal.db"), Options::default());
-    (folder, Arc::new(journal.expect("a journal")))
+    let path = folder.path().join("journal.db");
+    let journal = SqliteJournal::open(path, batchtask_sqlite::Options::default());
+    let _guard = runtime.enter();
+    let commits = GroupCommit::new(
+        Arc::new(journal.expect("a journal")),
+        group_commit::Options::default(),
+        None,
+    );
+    (folder, Arc::new(commits.expect("a thread")))
 }
 
 fn notification(c: &mut Criterion) {
@@ -39,50 +48,43 @@ fn notification(c: &mut Criterion) {
 
 fn receiver(c: &mut Criterion) {
     let runtime = runtime();
-    let (_folder, journal) = journal();
+    let (_folder, journal) = journal(&runtime);
     for (name, reuse) in [
         ("check, instance reused", u32::MAX),
         ("check, fresh instance", 1),
     ] {
-        let builder = Receiver::builder(journal.clone()).instance_reuse(reuse);
-        let receiver = runtime.block_on(builder.build()).expect("a receiver");
-        c.bench_function(name, |b| b.iter(|| runtime.block_on(receiver.check())));
+        let options = Options {
+            reuse,
+            ..Options::default()
+        };
+        let intake = Intake::build(journal.clone(), &options);
+        let intake = runtime.block_on(intake).expect("an intake");
+        c.bench_function(name, |b| b.iter(|| runtime.block_on(intake.check())));
     }
 }
 
 /// One at a time, each with a commit of its own.
 fn append(c: &mut Criterion) {
     let runtime = runtime();
-    let (_folder, journal) = journal();
+    let (_folder, journal) = journal(&runtime);
     let next = AtomicU64::new(0);
     c.bench_function("append", |b| {
-        b.iter(|| runtime.block_on(journal.append(event(next.fetch_add(1, Relaxed)), None)));
+        b.iter(|| runtime.block_on(journal.write(event(next.fetch_add(1, Relaxed)))));
     });
 }
 
-fn event(number: u64) -> Event {
+fn event(number: u64) -> Entry {
     let event = Notification::parse(BODY)
         .expect("it is one")
         .into_event(NOW_MS);
     let mut digest = event.digest.to_vec();
     digest[..8].copy_from_slice(&number.to_be_bytes());
-    Event {
-        app_id: event.app_id,
+    let event = Event {
         task_id: (number / 8).to_string(),
-        task_type: event.task_type,
-        status: event.status,
-        status_desc: event.status_desc,
-        event_time: event.event_time,
-        event_time_ms: event.event_time_ms,
-        request_id: event.request_id,
         digest,
-        occurred_at_ms: event.occurred_at_ms,
-        rank: event.rank,
-        received_at_ms: event.received_at_ms,
-        signature: None,
-        oddities: EventFlags::empty(),
-        body: BODY.to_vec(),
-    }
+        ..stored_event(event, BODY.to_vec(), Source::Push)
+    };
+    Entry::Event(event, None)
 }
 
 criterion_group!(benches, notification, receiver, append);

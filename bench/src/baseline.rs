@@ -1,9 +1,8 @@
 //! What one would write without wasm: an axum handler with the same parser,
 //! the same journal, and no more checks than it takes to be fair.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -11,24 +10,33 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use batchtask::journal::sqlite::{Options, SqliteJournal};
-use batchtask::journal::{Appended, Event, EventFlags, Journal};
+use batchtask_guest::receiver::stored_event;
+use batchtask_host::clock::now_ms;
+use batchtask_journal::{Appended, Entry, Event, GroupCommit, Source, group_commit};
 use batchtask_notification::Notification;
+use batchtask_sqlite::{Options, SqliteJournal};
 use tokio::net::TcpListener;
 
 /// Serves until the process is killed; says where on stderr. Without a journal
 /// nothing is kept.
 pub(crate) async fn serve(journal: Option<PathBuf>) -> anyhow::Result<()> {
-    let journal = journal.map(|path| SqliteJournal::open(path, Options::default()));
+    let journal = journal.map(|path| open(&path));
     let app = Router::new()
         .route("/notifications", post(receive))
-        .with_state(journal.transpose()?.map(Arc::new));
+        .with_state(journal.transpose()?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, app).await?)
 }
 
-async fn receive(State(journal): State<Option<Arc<SqliteJournal>>>, body: Bytes) -> Response {
+/// Opens the journal in a file, with group commit in front of it.
+pub(crate) fn open(path: &Path) -> anyhow::Result<Arc<GroupCommit>> {
+    let journal = Arc::new(SqliteJournal::open(path, Options::default())?);
+    let options = group_commit::Options::default();
+    Ok(Arc::new(GroupCommit::new(journal, options, None)?))
+}
+
+async fn receive(State(journal): State<Option<Arc<GroupCommit>>>, body: Bytes) -> Response {
     let Some(event) = event(body.into()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
@@ -40,7 +48,7 @@ async fn receive(State(journal): State<Option<Arc<SqliteJournal>>>, body: Bytes)
     };
     let (recorded, duplicate) = (answer("recorded"), answer("duplicate"));
     let appended = match journal {
-        Some(journal) => journal.append(event, None).await,
+        Some(journal) => journal.write(Entry::Event(event, None)).await,
         None => Ok(Appended::Recorded),
     };
     match appended {
@@ -50,26 +58,8 @@ async fn receive(State(journal): State<Option<Arc<SqliteJournal>>>, body: Bytes)
     }
 }
 
-/// A body as the journal takes it.
+/// A body as an event to store.
 pub(crate) fn event(body: Vec<u8>) -> Option<Event> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now_ms = now.map_or(0, |now| now.as_millis() as u64);
-    let event = Notification::parse(&body).ok()?.into_event(now_ms);
-    Some(Event {
-        app_id: event.app_id,
-        task_id: event.task_id,
-        task_type: event.task_type,
-        status: event.status,
-        status_desc: event.status_desc,
-        event_time: event.event_time,
-        event_time_ms: event.event_time_ms,
-        request_id: event.request_id,
-        digest: event.digest.into(),
-        occurred_at_ms: event.occurred_at_ms,
-        rank: event.rank,
-        received_at_ms: event.received_at_ms,
-        signature: None,
-        oddities: EventFlags::empty(),
-        body,
-    })
+    let event = Notification::parse(&body).ok()?.into_event(now_ms());
+    Some(stored_event(event, body, Source::Push))
 }

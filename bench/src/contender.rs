@@ -50,7 +50,7 @@ pub(crate) const SERVE: [&str; 5] = [
     "--listen",
     "127.0.0.1:0",
     "--log",
-    "batchtask::cli=info",
+    "batchtask=info",
 ];
 
 impl Contender {
@@ -123,21 +123,30 @@ fn ours() -> anyhow::Result<Vec<Contender>> {
     use Group::{Durable, Nothing};
     Ok(vec![
         bench("native axum", Durable, &["baseline"], Some("")),
-        host("batchtask", Durable, &[]),
+        host("batchtask", Durable, &["--instance-reuse", "1000"]),
         host(
             "batchtask, fresh instances",
             Durable,
             &["--instance-reuse", "1"],
         ),
         bench("native axum, parse only", Nothing, &["baseline"], None),
-        bench("batchtask", Nothing, &["nothing"], None),
+        bench(
+            "batchtask",
+            Nothing,
+            &["nothing", "--instance-reuse", "1000"],
+            None,
+        ),
         bench(
             "batchtask, fresh instances",
             Nothing,
             &["nothing", "--instance-reuse", "1"],
             None,
         ),
-        host("batchtask over wasi:http", Nothing, &wasi_http),
+        host(
+            "batchtask over wasi:http",
+            Nothing,
+            &[&wasi_http[..], &["--instance-reuse", "1000"]].concat(),
+        ),
         host(
             "batchtask over wasi:http, fresh instances",
             Nothing,

@@ -1,20 +1,15 @@
 //! Instructions, counted by callgrind: the same on every run of one machine,
 //! whatever else it does.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fs;
 use std::hint::black_box;
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::Request;
-use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, Journal, Nonce, QuarantinePage, Reject, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
-};
 use batchtask_guest::receiver::Receiver;
 use batchtask_guest::settings::Settings;
+use batchtask_journal::MemoryJournal;
 use batchtask_notification::Notification;
 
 use crate::load;
@@ -32,7 +27,7 @@ const MANY: u64 = 1100;
 pub(crate) enum Work {
     /// The notification alone: bytes to an event with its digest.
     Parse,
-    /// A request through the heart of the component, over a journal in memory.
+    /// A request through the core of the component, over a journal in memory.
     Request,
 }
 
@@ -41,7 +36,7 @@ impl Work {
 
     /// Does it so many times.
     pub(crate) fn run(self, times: u64) -> anyhow::Result<()> {
-        let journal = Memory::default();
+        let journal = MemoryJournal::default();
         let settings =
             Settings::read(|_| None).map_err(|wrong| anyhow::anyhow!(wrong.join("; ")))?;
         let receiver = Receiver {
@@ -61,6 +56,7 @@ impl Work {
                         method: "POST".into(),
                         target: "/notifications".into(),
                         headers: vec![("content-type".into(), b"application/json".into())],
+                        sender_proven: false,
                         body,
                     });
                     ensure!(black_box(response).status == 200, "not recorded");
@@ -130,48 +126,4 @@ fn callgrind(work: &str, times: u64) -> anyhow::Result<u64> {
         .find_map(|line| line.split_once("Collected : "));
     let (_, count) = line.with_context(|| format!("no count: {text}"))?;
     Ok(count.trim().parse()?)
-}
-
-/// Digests in memory.
-#[derive(Default)]
-struct Memory(RefCell<BTreeSet<Vec<u8>>>);
-
-fn unsupported<T>() -> Result<T, Error> {
-    Err(Error::Unsupported("only digests are kept".into()))
-}
-
-impl Journal for Memory {
-    fn append(&self, event: &Event, _: Option<&Nonce>) -> Result<Appended, Error> {
-        Ok(match self.0.borrow_mut().insert(event.digest.clone()) {
-            true => Appended::Recorded,
-            false => Appended::Duplicate,
-        })
-    }
-    fn quarantine(&self, _: &Reject, _: Option<&Nonce>) -> Result<Appended, Error> {
-        unsupported()
-    }
-    fn find_task(&self, _: &str, _: &str) -> Result<Option<Task>, Error> {
-        unsupported()
-    }
-    fn list_tasks(&self, _: &TaskQuery) -> Result<TaskPage, Error> {
-        unsupported()
-    }
-    fn list_history(
-        &self,
-        _: &str,
-        _: &str,
-        _: Option<&str>,
-        _: u32,
-    ) -> Result<HistoryPage, Error> {
-        unsupported()
-    }
-    fn follow(&self, _: u64, _: u32, _: u32) -> Result<Vec<StoredEvent>, Error> {
-        unsupported()
-    }
-    fn list_quarantine(&self, _: Option<&str>, _: u32) -> Result<QuarantinePage, Error> {
-        unsupported()
-    }
-    fn summarize(&self, _: u64) -> Result<Summary, Error> {
-        unsupported()
-    }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use batchtask::journal::Journal;
-use batchtask::journal::sqlite::{Options, SqliteJournal};
+use batchtask_journal::{Entry, GroupCommit};
 
 use crate::baseline;
 use crate::contender::{Contender, SERVE, batchtask, on_cores};
@@ -30,7 +29,7 @@ pub(crate) async fn filled(events: u64) -> anyhow::Result<PathBuf> {
         return Ok(path);
     }
     let started = Instant::now();
-    let journal = Arc::new(SqliteJournal::open(&path, Options::default())?);
+    let journal = baseline::open(&path)?;
     let fillers: Vec<_> = (0..FILLERS)
         .map(|filler| tokio::spawn(fill(journal.clone(), filler, events)))
         .collect();
@@ -51,12 +50,13 @@ pub(crate) async fn filled(events: u64) -> anyhow::Result<PathBuf> {
 }
 
 /// Appends every [`FILLERS`]th event.
-async fn fill(journal: Arc<SqliteJournal>, filler: u64, events: u64) -> anyhow::Result<()> {
+async fn fill(journal: Arc<GroupCommit>, filler: u64, events: u64) -> anyhow::Result<()> {
     let mut number = filler;
     while number < events {
         let event = baseline::event(load::body(FIRST + number, 0).into_bytes());
         let event = event.context("the generator makes notifications")?;
-        journal.append(event, None).await?;
+        let written = journal.write(Entry::Event(event, None)).await;
+        written.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         number += FILLERS;
     }
     Ok(())

@@ -104,7 +104,7 @@ enum Command {
     /// Serve the host's library over a journal that keeps nothing
     #[command(hide = true)]
     Nothing {
-        #[arg(long, default_value_t = batchtask::receiver::DEFAULT_REUSE)]
+        #[arg(long, default_value_t = batchtask_host::component::DEFAULT_REUSE)]
         instance_reuse: u32,
     },
     /// Do what is counted

@@ -4,16 +4,16 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::bindings::exports::batchtask::receiver::journal::{
-    self, Appended, Error, Event, HistoryPage, Nonce, QuarantinePage, Reject, StoredEvent, Summary,
-    Task, TaskPage, TaskQuery,
+    self, Appended, Error, Event, HistoryPage, QuarantinePage, Reject, SignatureUse, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
 };
 use crate::bindings::exports::batchtask::receiver::settings;
 
 struct Adapter;
 
 impl settings::Guest for Adapter {
-    fn get(_: String) -> Option<String> {
-        None
+    fn all() -> Vec<(String, String)> {
+        Vec::new()
     }
 }
 
@@ -22,11 +22,11 @@ fn unsupported<T>() -> Result<T, Error> {
 }
 
 impl journal::Guest for Adapter {
-    fn append(_: Event, _: Option<Nonce>) -> Result<Appended, Error> {
+    fn append(_: Event, _: Option<SignatureUse>) -> Result<Appended, Error> {
         Ok(Appended::Recorded)
     }
 
-    fn quarantine(_: Reject, _: Option<Nonce>) -> Result<Appended, Error> {
+    fn quarantine(_: Reject, _: Option<SignatureUse>) -> Result<Appended, Error> {
         Ok(Appended::Recorded)
     }
 
