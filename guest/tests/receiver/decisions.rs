@@ -176,11 +176,11 @@ fn a_replay_is_a_refusal() {
     assert_eq!(response.status, 401);
     assert_eq!(response.report.outcome, "unauthorized");
     let detail = response.report.detail.unwrap();
-    assert!(detail.contains("used before"), "{detail}");
+    assert!(detail.contains("another notification"), "{detail}");
     assert!(
         !String::from_utf8(response.body)
             .unwrap()
-            .contains("used before")
+            .contains("another notification")
     );
 }
 
