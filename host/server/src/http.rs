@@ -234,7 +234,7 @@ impl Server {
         let (read, body) = outcome.unwrap_or((None, Rest::of(has_body)));
         let mut answer = http_response(response, read);
         if body == Rest::Unread && version < Version::HTTP_2 {
-            // The rest of the body cannot be told from the next request: the
+            // The rest of the body looks like the next request: the
             // connection ends here, and the sender must know that it does.
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(header::CONNECTION, close);

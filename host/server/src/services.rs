@@ -51,7 +51,7 @@ impl Services {
     }
 
     /// Starts a service. `run` is called again, after a pause, if it returns
-    /// or panics before it was told to stop.
+    /// or panics before its stop token is cancelled.
     pub fn start<F>(&mut self, name: &'static str, run: impl Fn(Stop) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -82,7 +82,7 @@ impl Pool {
         self.lean + self.full
     }
 
-    /// One more for each instance that is being replaced.
+    /// How many memories all instances may have together.
     fn memories(self) -> u32 {
         self.memories_per_instance * self.instances()
     }
