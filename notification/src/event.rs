@@ -6,8 +6,8 @@ use crate::{Flags, Status, sha256};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// How far after its arrival an event may be dated, in milliseconds: five
-/// minutes. Beyond that its clock is not believed.
+/// How far after its arrival an event may be dated without a flag, in
+/// milliseconds: five minutes.
 pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
 
 /// The place of an event in the order of its task's changes: `occurred_at_ms`,
@@ -38,15 +38,18 @@ pub struct Event {
     pub event_time_ms: Option<String>,
     /// The platform's trace id. Not unique, not a key.
     pub request_id: Option<String>,
-    /// SHA-256 over the fields above except `request_id`. Two events with the
-    /// same digest are the same event.
+    /// SHA-256 over the fields above. `request_id` is part of it only if
+    /// neither time can be read: nothing else tells such changes apart. Two
+    /// events with the same digest are the same event.
     ///
     /// Each field, in the order above, adds its length in bytes as four bytes,
-    /// the highest first, and then its UTF-8; an absent time is of length 0.
+    /// the highest first, and then its UTF-8. An absent time is of length 0; an
+    /// absent request id adds nothing.
     pub digest: [u8; 32],
     /// When the change happened, in milliseconds since 1970 (UTC):
-    /// `event_time_ms`, else `event_time`, else the arrival. The arrival too
-    /// when that would be more than [`MAX_AHEAD_MS`] after it.
+    /// `event_time_ms`, else `event_time`, else the arrival. The clock of this
+    /// host has no other influence, because a wrong one must not change the
+    /// order of what the platform dated.
     pub occurred_at_ms: u64,
     /// Orders changes of one instant, see [`Status::rank`].
     pub rank: u8,
@@ -68,16 +71,12 @@ impl Notification {
     /// `received_at_ms`, in milliseconds since 1970 (UTC).
     pub fn into_event(self, received_at_ms: u64) -> Event {
         let digest = self.digest();
-        let told_at_ms = self
-            .event_time_ms
-            .as_ref()
-            .or(self.event_time.as_ref())
-            .map_or(received_at_ms, |time| time.at_ms);
-        let skewed = told_at_ms > received_at_ms.saturating_add(MAX_AHEAD_MS);
+        let occurred_at_ms = self.dated_at_ms().unwrap_or(received_at_ms);
+        let skewed = occurred_at_ms > received_at_ms.saturating_add(MAX_AHEAD_MS);
         let text = |time: Timestamp| time.text;
         Event {
             digest,
-            occurred_at_ms: if skewed { received_at_ms } else { told_at_ms },
+            occurred_at_ms,
             rank: Status::of(&self.task.status).rank(),
             received_at_ms,
             flags: self.flags | Flags::CLOCK_SKEW.when(skewed),
@@ -92,9 +91,21 @@ impl Notification {
         }
     }
 
+    /// When the platform says that it happened, if a time can be read.
+    fn dated_at_ms(&self) -> Option<u64> {
+        let mut times = [&self.event_time_ms, &self.event_time]
+            .into_iter()
+            .flatten();
+        times.find_map(|time| time.at_ms)
+    }
+
     /// See [`Event::digest`].
     fn digest(&self) -> [u8; 32] {
-        let fields = [
+        let request_id = match self.dated_at_ms() {
+            Some(_) => None,
+            None => self.request_id(),
+        };
+        let mut fields = Vec::from([
             self.app_id(),
             self.task_id(),
             self.task_type(),
@@ -102,10 +113,12 @@ impl Notification {
             self.status_desc(),
             self.event_time().unwrap_or_default(),
             self.event_time_ms().unwrap_or_default(),
-        ];
+        ]);
+        fields.extend(request_id);
         // No body is as long as 4 GiB.
         let length = |field: &str| u32::try_from(field.len()).unwrap_or(u32::MAX);
-        let lengths = fields.map(|field| length(field).to_be_bytes());
+        let lengths = fields.iter().map(|field| length(field).to_be_bytes());
+        let lengths: Vec<_> = lengths.collect();
         let mut parts: Vec<&[u8]> = Vec::new();
         for (length, field) in lengths.iter().zip(fields) {
             parts.push(length);
@@ -127,7 +140,7 @@ mod tests {
     fn notification(seconds: bool, milliseconds: bool) -> Notification {
         let time = |(text, at_ms): (&str, u64)| Timestamp {
             text: text.into(),
-            at_ms,
+            at_ms: Some(at_ms),
         };
         Notification {
             task: Task {
@@ -176,18 +189,36 @@ mod tests {
     }
 
     #[test]
-    fn five_minutes_ahead_is_too_far() {
-        let just = MILLISECONDS.1 - MAX_AHEAD_MS;
-        for (received, occurred_at_ms, skewed) in [
-            (u64::MAX, MILLISECONDS.1, false),
-            (just, MILLISECONDS.1, false),
-            (just - 1, just - 1, true),
-            (0, 0, true),
+    fn more_than_five_minutes_ahead_is_flagged_and_keeps_its_date() {
+        let just = MILLISECONDS.1 - 300_000;
+        for (received, skewed) in [
+            (u64::MAX, false),
+            (just, false),
+            (just - 1, true),
+            (0, true),
         ] {
             let event = notification(true, true).into_event(received);
-            assert_eq!(event.occurred_at_ms, occurred_at_ms);
+            assert_eq!(event.occurred_at_ms, MILLISECONDS.1);
             assert_eq!(event.flags.contains(Flags::CLOCK_SKEW), skewed);
         }
+    }
+
+    /// The clock of the host is 10 minutes slow: `Success` of now, and then
+    /// `Processing` dated 5 seconds before.
+    #[test]
+    fn a_slow_clock_does_not_change_the_order_of_what_is_dated() {
+        let at = |status: &str, at_ms| {
+            let mut notification = notification(true, true);
+            notification.task.status = status.into();
+            notification.event_time_ms = Some(Timestamp {
+                text: crate::time::rfc3339(at_ms),
+                at_ms: Some(at_ms),
+            });
+            notification.into_event(MILLISECONDS.1 - 600_000)
+        };
+        let success = at("Success", MILLISECONDS.1);
+        let processing = at("Processing", MILLISECONDS.1 - 5000);
+        assert!(success.key() > processing.key());
     }
 
     /// Computed with another implementation (Python's `hashlib`).
@@ -207,7 +238,7 @@ mod tests {
             (
                 false,
                 false,
-                "20d23baea630edbb20e3a4ce9c5bdad53f3f3a47fce78e4763f1f2634ebc37ce",
+                "e71707f353e5c23b157bb9b9d0b978094d9aafe877570295d6c2d69a10608c2b",
             ),
             (
                 true,
@@ -218,12 +249,48 @@ mod tests {
             let event = notification(seconds, milliseconds).into_event(0);
             assert_eq!(hex(event.digest), digest);
         }
+        let mut untraced = notification(false, false);
+        untraced.request_id = None;
+        assert_eq!(
+            hex(untraced.into_event(0).digest),
+            "20d23baea630edbb20e3a4ce9c5bdad53f3f3a47fce78e4763f1f2634ebc37ce",
+            "as in version 0.1"
+        );
         let example = include_bytes!("../../tests/samples/seed-example.json");
         let event = Notification::parse(example).unwrap().into_event(0);
         assert_eq!(
             hex(event.digest),
             "60ce0cd6e58baadd1d2a2853d208eaeeca96c401aa3c32f8f08a3738ca28ae75"
         );
+    }
+
+    #[test]
+    fn request_ids_tell_changes_without_a_time_apart() {
+        let undated = |request_id: Option<&str>| {
+            let mut undated = notification(false, false);
+            undated.request_id = request_id.map(String::from);
+            undated.into_event(0).digest
+        };
+        let unreadable = |request_id: &str| {
+            let mut unreadable = notification(true, false);
+            unreadable.request_id = Some(request_id.into());
+            unreadable.event_time = Some(Timestamp {
+                text: "soon".into(),
+                at_ms: None,
+            });
+            unreadable.into_event(0).digest
+        };
+        let digests = [
+            undated(None),
+            undated(Some("")),
+            undated(Some("r")),
+            undated(Some("s")),
+            unreadable("r"),
+            unreadable("s"),
+        ];
+        let different: std::collections::BTreeSet<_> = digests.into_iter().collect();
+        assert_eq!(different.len(), digests.len());
+        assert_eq!(undated(Some("r")), undated(Some("r")));
     }
 
     fn hex(digest: [u8; 32]) -> String {

@@ -10,7 +10,7 @@ use core::ops::{BitOr, BitOrAssign};
 pub struct Flags(u16);
 
 /// The names, by bit.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "time_mismatch",
     "clock_skew",
     "unknown_status",
@@ -18,17 +18,19 @@ const NAMES: [&str; 7] = [
     "legacy_form",
     "no_event_time",
     "extra_fields",
+    "irregular_fields",
 ];
 
 /// A bit for each of the names.
-const KNOWN_BITS: u16 = 0b111_1111;
+const KNOWN_BITS: u16 = 0b1111_1111;
 
 impl Flags {
     /// `event_time` and `event_time_ms` differ in more than milliseconds;
     /// `event_time_ms` was believed.
     pub const TIME_MISMATCH: Self = Self(1 << 0);
     /// The event is dated more than [`MAX_AHEAD_MS`](crate::MAX_AHEAD_MS)
-    /// after its arrival; it is ordered by its arrival instead.
+    /// after its arrival: the clock of the platform or of this host is wrong.
+    /// It keeps its date, also in the order.
     pub const CLOCK_SKEW: Self = Self(1 << 1);
     /// The status is none that the platform documents.
     pub const UNKNOWN_STATUS: Self = Self(1 << 2);
@@ -36,11 +38,14 @@ impl Flags {
     pub const UNKNOWN_TYPE: Self = Self(1 << 3);
     /// The notification had the form of 2020, `batchtask.status`.
     pub const LEGACY_FORM: Self = Self(1 << 4);
-    /// There was no `event_time`. Without `event_time_ms` too, the event is
-    /// ordered by its arrival.
+    /// There was no `event_time` that can be read. Without such an
+    /// `event_time_ms` too, the event is ordered by its arrival.
     pub const NO_EVENT_TIME: Self = Self(1 << 5);
     /// The notification had members beyond the documented ones.
     pub const EXTRA_FIELDS: Self = Self(1 << 6);
+    /// A member that a state can do without was missing, repeated or not of
+    /// its documented form. It is kept as it came.
+    pub const IRREGULAR_FIELDS: Self = Self(1 << 7);
 
     /// The empty set.
     pub const fn empty() -> Self {
@@ -104,6 +109,7 @@ mod tests {
     fn every_bit_has_its_name() {
         let all = Flags::from_bits_truncate(u16::MAX);
         assert_eq!(all.names().collect::<Vec<_>>(), NAMES);
+        assert_eq!(all.bits(), 0b1111_1111, "others are dropped");
         for (flag, name) in [
             (Flags::TIME_MISMATCH, "time_mismatch"),
             (Flags::CLOCK_SKEW, "clock_skew"),
@@ -112,6 +118,7 @@ mod tests {
             (Flags::LEGACY_FORM, "legacy_form"),
             (Flags::NO_EVENT_TIME, "no_event_time"),
             (Flags::EXTRA_FIELDS, "extra_fields"),
+            (Flags::IRREGULAR_FIELDS, "irregular_fields"),
         ] {
             assert_eq!(flag.names().collect::<Vec<_>>(), [name]);
         }
@@ -123,6 +130,11 @@ mod tests {
         assert!(flags.is_empty());
         assert_eq!(flags.names().next(), None);
         flags |= Flags::LEGACY_FORM | Flags::CLOCK_SKEW;
+        assert_eq!(flags.bits(), 0b1_0010);
+        assert!(!flags.is_empty());
+        // Not exclusive: what is in both stays.
+        assert_eq!(flags | Flags::CLOCK_SKEW, flags);
+        flags |= Flags::CLOCK_SKEW;
         assert_eq!(flags.bits(), 0b1_0010);
         assert!(flags.contains(Flags::CLOCK_SKEW));
         assert!(!flags.contains(Flags::CLOCK_SKEW | Flags::EXTRA_FIELDS));

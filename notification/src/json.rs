@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use scan::{Refusal, scan};
 use serde::de::IgnoredAny;
-use walk::{Members, is_blank, split_string, unescape};
+use walk::{Members, behind_value, is_blank, split_string, unescape};
 
 /// How deep arrays and objects may be nested in a body. A body is kept and
 /// handed on as it came, and those who read it may recurse.
@@ -122,6 +122,12 @@ impl<'a> Value<'a> {
         self.0.starts_with('n')
     }
 
+    /// The value as it stands in the text.
+    fn json(self) -> &'a str {
+        let rest = behind_value(self.0);
+        self.0.strip_suffix(rest).unwrap_or_default()
+    }
+
     /// The text of a string.
     fn text(self) -> Option<String> {
         let (escaped, _) = split_string(self.0.strip_prefix('"')?);
@@ -132,8 +138,7 @@ impl<'a> Value<'a> {
     /// whether it has others. Names compare after unescaping.
     ///
     /// # Errors
-    /// [`ParseError::Invalid`] when this is no object, at `pointer`, or when it
-    /// has one of these members twice.
+    /// [`ParseError::Invalid`] when this is no object, at `pointer`.
     pub(crate) fn members<const N: usize>(
         self,
         pointer: &'static str,
@@ -142,6 +147,7 @@ impl<'a> Value<'a> {
         let mut wanted = pointers.map(|pointer| Member {
             pointer,
             value: None,
+            is_repeated: false,
         });
         let others = self.find(pointer, &mut wanted)?;
         Ok((wanted, others))
@@ -159,10 +165,7 @@ impl<'a> Value<'a> {
                 others = true;
                 continue;
             };
-            if member.value.replace(value).is_some() {
-                let expected = "one member of this name";
-                return Err(invalid(member.pointer, expected, Found::Duplicate));
-            }
+            member.is_repeated |= member.value.replace(value).is_some();
         }
         Ok(others)
     }
@@ -172,7 +175,9 @@ impl<'a> Value<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Member<'a> {
     pointer: &'static str,
+    /// The last value, if there are several.
     value: Option<Value<'a>>,
+    is_repeated: bool,
 }
 
 impl<'a> Member<'a> {
@@ -184,7 +189,7 @@ impl<'a> Member<'a> {
 
     /// Whether the member is there and not null.
     pub(crate) fn is_some(self) -> bool {
-        self.value.is_some_and(|value| !value.is_null())
+        self.is_repeated || self.value.is_some_and(|value| !value.is_null())
     }
 
     /// Whether the member is there, be it null.
@@ -194,13 +199,22 @@ impl<'a> Member<'a> {
 
     /// The error that something else was expected here.
     pub(crate) fn expected(self, expected: &'static str) -> Error {
+        if self.is_repeated {
+            return invalid(self.pointer, "one member of this name", Found::Duplicate);
+        }
         let found = self.value.map_or(Found::Nothing, Value::found);
         invalid(self.pointer, expected, found)
     }
 
+    /// The value, unless there are several: readers would differ in which of
+    /// them they believe.
+    fn only(self) -> Option<Value<'a>> {
+        self.value.filter(|_| !self.is_repeated)
+    }
+
     /// The text of a string.
     pub(crate) fn string(self) -> Result<String, Error> {
-        self.value
+        self.only()
             .and_then(Value::text)
             .ok_or_else(|| self.expected("a string"))
     }
@@ -208,15 +222,23 @@ impl<'a> Member<'a> {
     /// The text of a string that is not empty.
     pub(crate) fn non_empty_string(self) -> Result<String, Error> {
         const EXPECTED: &str = "a string that is not empty";
-        self.value
+        self.only()
             .and_then(Value::text)
             .filter(|text| !text.is_empty())
             .ok_or_else(|| self.expected(EXPECTED))
     }
 
-    /// The text of a string; none when the member is missing or null.
-    pub(crate) fn optional_string(self) -> Result<Option<String>, Error> {
-        self.is_some().then(|| self.string()).transpose()
+    /// The value word for word: the text of a string, or the JSON of anything
+    /// else. `None` if the member is missing or null. And whether that is
+    /// irregular: no string, or one of several values.
+    pub(crate) fn verbatim(self) -> (Option<String>, bool) {
+        let Some(value) = self.value.filter(|value| !value.is_null()) else {
+            return (None, self.is_repeated);
+        };
+        match value.text() {
+            Some(text) => (Some(text), self.is_repeated),
+            None => (Some(value.json().into()), true),
+        }
     }
 
     /// The members of an object, see [`Value::members`].
@@ -224,7 +246,7 @@ impl<'a> Member<'a> {
         self,
         pointers: [&'static str; N],
     ) -> Result<([Member<'a>; N], bool), Error> {
-        self.value
+        self.only()
             .ok_or_else(|| self.expected("an object"))?
             .members(self.pointer, pointers)
     }

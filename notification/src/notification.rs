@@ -28,10 +28,11 @@ pub const TASK_TYPES: [&str; 12] = [
 ];
 
 /// A notification that the status of a batch task changed. It cannot exist
-/// unless it is valid: the five fields of the task are there, and each time
-/// that is there is a real one.
+/// unless it has what a state cannot do without: application, task, type and
+/// status.
 ///
-/// All text is kept word for word.
+/// All text is kept word for word. A member that should be a text and is not
+/// is kept as its JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     pub(crate) task: Task,
@@ -41,7 +42,7 @@ pub struct Notification {
     pub(crate) flags: Flags,
 }
 
-/// The mandatory fields; all but `status_desc` are not empty.
+/// The fields of the task; all but `status_desc` are not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Task {
     pub(crate) app_id: String,
@@ -51,28 +52,31 @@ pub(crate) struct Task {
     pub(crate) status_desc: String,
 }
 
-/// A time as it came, and the instant that it names.
+/// A time as it came, and the instant that it names, if it can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Timestamp {
     pub(crate) text: String,
-    pub(crate) at_ms: u64,
+    pub(crate) at_ms: Option<u64>,
 }
 
 impl Notification {
     /// Reads the body of a push: a JSON text in UTF-8, perhaps with a byte
     /// order mark.
     ///
-    /// - The documented form, `batchtask` and `update`. The page of the push
-    ///   calls `event_time` mandatory and `event_time_ms` not, but a rule may
-    ///   drop fields: either of them is enough.
+    /// - The documented form, `batchtask` and `update`. A rule may drop and
+    ///   rename fields: without a time the arrival counts, and `event` may be
+    ///   missing.
     /// - The form of 2020, `batchtask.status`, with the fields of the task
     ///   directly in `notify_data`. It has no times; they are read if there.
     /// - A dead letter of the platform, `base64_original_payload` and no
     ///   `resource`, with one of the above inside. Of the letter itself
     ///   nothing is kept.
     ///
-    /// Optional members may be null. Members that are not known are let pass,
-    /// see [`Flags::EXTRA_FIELDS`]; a known one must not be there twice.
+    /// What a state can do without is never a reason to refuse: times, trace id
+    /// and description may be missing, null, repeated (the last one is kept) or
+    /// any other value, see [`Flags::IRREGULAR_FIELDS`]. All else that is known
+    /// must be there once. Members that are not known are let pass, see
+    /// [`Flags::EXTRA_FIELDS`].
     ///
     /// # Errors
     /// See [`ParseError`].
@@ -114,12 +118,13 @@ impl Notification {
         &self.task.status_desc
     }
 
-    /// `event_time`, in the form `yyyyMMdd'T'HHmmss'Z'`.
+    /// `event_time`, in the form `yyyyMMdd'T'HHmmss'Z'` unless flagged.
     pub fn event_time(&self) -> Option<&str> {
         self.event_time.as_ref().map(|time| time.text.as_str())
     }
 
-    /// `event_time_ms`, in the form `yyyy-MM-dd'T'HH:mm:ss.SSS'Z'`.
+    /// `event_time_ms`, in the form `yyyy-MM-dd'T'HH:mm:ss.SSS'Z'` unless
+    /// flagged.
     pub fn event_time_ms(&self) -> Option<&str> {
         self.event_time_ms.as_ref().map(|time| time.text.as_str())
     }
@@ -170,25 +175,26 @@ impl<'a> Message<'a> {
         }
 
         let form = Form::of(resource, event)?;
-        let (task, others_within) = form.task(notify_data)?;
-        let event_time = timestamp(seconds, time::parse_seconds, EVENT_TIME)?;
-        let event_time_ms = timestamp(milliseconds, time::parse_milliseconds, EVENT_TIME_MS)?;
-        let request_id = request_id.optional_string()?;
-        if form == Form::Current && event_time.is_none() && event_time_ms.is_none() {
-            return Err(seconds.expected(EVENT_TIME));
-        }
+        let (task, flags_within) = form.task(notify_data)?;
+        let (event_time, odd_seconds) = timestamp(seconds, time::parse_seconds);
+        let (event_time_ms, odd_milliseconds) = timestamp(milliseconds, time::parse_milliseconds);
+        let (request_id, odd_request_id) = request_id.verbatim();
+        let no_event = form == Form::Current && !event.is_some();
 
-        let second = |time: &Timestamp| time.at_ms / 1000;
-        let mismatch = event_time
-            .as_ref()
-            .zip(event_time_ms.as_ref())
-            .is_some_and(|(time, time_ms)| second(time) != second(time_ms));
+        let second = |time: &Option<Timestamp>| time.as_ref()?.at_ms.map(|at_ms| at_ms / 1000);
+        let seconds = second(&event_time);
+        let mismatch = seconds
+            .zip(second(&event_time_ms))
+            .is_some_and(|(time, time_ms)| time != time_ms);
+        let irregular = odd_seconds | odd_milliseconds | odd_request_id | no_event;
         let flags = Flags::TIME_MISMATCH.when(mismatch)
             | Flags::UNKNOWN_STATUS.when(Status::of(&task.status) == Status::Unknown)
             | Flags::UNKNOWN_TYPE.when(!TASK_TYPES.contains(&task.task_type.as_str()))
             | Flags::LEGACY_FORM.when(form == Form::Legacy)
-            | Flags::NO_EVENT_TIME.when(event_time.is_none())
-            | Flags::EXTRA_FIELDS.when(others || others_within || payload.is_present());
+            | Flags::NO_EVENT_TIME.when(seconds.is_none())
+            | Flags::EXTRA_FIELDS.when(others || payload.is_present())
+            | Flags::IRREGULAR_FIELDS.when(irregular)
+            | flags_within;
         Ok(Self::Notification(Notification {
             task,
             event_time,
@@ -213,17 +219,19 @@ impl Form {
     /// share the envelope; they come when a rule points to the wrong place.
     fn of(resource: Member<'_>, event: Member<'_>) -> Result<Self, Error> {
         match resource.string()?.as_str() {
-            "batchtask" if event.string()? == "update" => Ok(Self::Current),
+            // There is no second event of a batch task, so nothing else is
+            // meant if a rule drops the name.
+            "batchtask" if !event.is_some() || event.string()? == "update" => Ok(Self::Current),
             "batchtask" => Err(event.expected("`update`")),
             // What its `event` was is not documented any more.
-            "batchtask.status" => event.optional_string().map(|_| Self::Legacy),
+            "batchtask.status" => Ok(Self::Legacy),
             _ => Err(resource.expected("`batchtask`")),
         }
     }
 
-    /// The task, and whether there were unknown members beside its fields or
-    /// on the way to them.
-    fn task(self, notify_data: Member<'_>) -> Result<(Task, bool), Error> {
+    /// The task, and what is notable about its fields and about the members
+    /// beside them and on the way to them.
+    fn task(self, notify_data: Member<'_>) -> Result<(Task, Flags), Error> {
         let (fields, others) = match self {
             Self::Current => {
                 let ([body], others) = notify_data.members(["/notify_data/body"])?;
@@ -245,33 +253,30 @@ impl Form {
             ])?,
         };
         let [app_id, task_id, task_type, status, status_desc] = fields;
+        let (status_desc, odd_status_desc) = status_desc.verbatim();
+        let flags = Flags::EXTRA_FIELDS.when(others)
+            | Flags::IRREGULAR_FIELDS.when(odd_status_desc || status_desc.is_none());
         let task = Task {
             app_id: app_id.non_empty_string()?,
             task_id: task_id.non_empty_string()?,
             task_type: task_type.non_empty_string()?,
             status: status.non_empty_string()?,
-            status_desc: status_desc.string()?,
+            status_desc: status_desc.unwrap_or_default(),
         };
-        Ok((task, others))
+        Ok((task, flags))
     }
 }
 
-const EVENT_TIME: &str = "a time of the form `20151212T121212Z`";
-const EVENT_TIME_MS: &str = "a time of the form `2015-12-12T12:12:12.000Z`";
-
-/// A time, if the member is there; then it must be a real one.
-fn timestamp(
-    member: Member<'_>,
-    parse: fn(&str) -> Option<u64>,
-    expected: &'static str,
-) -> Result<Option<Timestamp>, Error> {
-    let Some(text) = member.optional_string()? else {
-        return Ok(None);
+/// A time, if the member is there, and whether it is irregular: repeated, or
+/// not of its documented form, which `parse` reads.
+fn timestamp(member: Member<'_>, parse: fn(&str) -> Option<u64>) -> (Option<Timestamp>, bool) {
+    let (text, is_odd) = member.verbatim();
+    let Some(text) = text else {
+        return (None, is_odd);
     };
-    match parse(&text) {
-        Some(at_ms) => Ok(Some(Timestamp { text, at_ms })),
-        None => Err(member.expected(expected)),
-    }
+    let is_odd = is_odd || parse(&text).is_none();
+    let at_ms = time::parse(&text);
+    (Some(Timestamp { text, at_ms }), is_odd)
 }
 
 /// Reads the message inside a dead letter.

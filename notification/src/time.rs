@@ -15,6 +15,17 @@ const SECONDS: &[u8] = b"yyyyMMddTHHmmssZ";
 /// form of RFC 3339 with milliseconds.
 const MILLISECONDS: &[u8] = b"yyyy-MM-ddTHH:mm:ss.SSSZ";
 
+/// [`MILLISECONDS`] without a fraction. The platform does not document it.
+const WHOLE_SECONDS: &[u8] = b"yyyy-MM-ddTHH:mm:ssZ";
+
+/// Reads any of the forms that a time of the platform may have, whichever
+/// member it is in: those of `event_time` and `event_time_ms`, and the latter
+/// without milliseconds. Returns milliseconds since 1970.
+pub fn parse(text: &str) -> Option<u64> {
+    let mut forms = [SECONDS, MILLISECONDS, WHOLE_SECONDS].into_iter();
+    forms.find_map(|form| Digits::read(text, form)?.instant())
+}
+
 /// Reads the form of `event_time`, `yyyyMMdd'T'HHmmss'Z'`, as milliseconds
 /// since 1970. None when the text is not exactly of that form or no such
 /// instant exists.
@@ -146,15 +157,17 @@ mod tests {
     fn known_instants() {
         for (text, at_ms) in KNOWN {
             assert_eq!(parse_milliseconds(text), Some(at_ms), "{text}");
+            assert_eq!(parse(text), Some(at_ms), "{text}");
             assert_eq!(rfc3339(at_ms), text);
 
             let (seconds, _) = text.split_once('.').unwrap();
+            let whole_ms = Some(at_ms - at_ms % 1000);
             let compact = seconds.replace(['-', ':'], "") + "Z";
-            assert_eq!(
-                parse_seconds(&compact),
-                Some(at_ms - at_ms % 1000),
-                "{compact}"
-            );
+            assert_eq!(parse_seconds(&compact), whole_ms, "{compact}");
+            assert_eq!(parse(&compact), whole_ms, "{compact}");
+            let whole = String::from(seconds) + "Z";
+            assert_eq!(parse(&whole), whole_ms, "{whole}");
+            assert_eq!(parse_milliseconds(&whole), None, "{whole}");
         }
         assert_eq!(parse_seconds("20151212T121212Z"), Some(1_449_922_332_000));
     }

@@ -68,6 +68,26 @@ fn timed() -> impl Strategy<Value = Members> {
     members().prop_filter("no time", some_time)
 }
 
+/// Any JSON value.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text().prop_map(Value::from),
+        "[0-9]{8}T[0-9]{6}Z".prop_map(Value::from),
+        "2015-12-12T12:12:[0-9]{2}(\\.[0-9]{1,4})?Z".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(text(), inner, 0..4)
+                .prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
 impl Members {
     fn event_time(&self) -> Option<String> {
         let text = time::rfc3339(self.event_time?);
@@ -262,11 +282,48 @@ proptest! {
     }
 
     #[test]
-    fn an_event_is_never_far_ahead_of_its_arrival(members in timed(), received_at_ms: u64) {
-        let event = members.event(received_at_ms);
-        let latest = received_at_ms.saturating_add(batchtask_notification::MAX_AHEAD_MS);
-        prop_assert!(event.occurred_at_ms <= latest);
+    fn a_dated_event_has_the_same_place_whatever_the_clock_says(members in timed(), one: u64, other: u64) {
+        let event = members.event(one);
+        prop_assert_eq!(event.key(), members.event(other).key());
+        prop_assert_eq!(Some(event.occurred_at_ms), members.event_time_ms.or(members.event_time.map(|at_ms| at_ms / 1000 * 1000)));
         prop_assert_eq!(event.rank, Status::of(&members.status).rank());
+    }
+
+    #[test]
+    fn without_a_time_the_arrival_counts(members in members(), at: u64) {
+        let undated = Members { event_time: None, event_time_ms: None, ..members };
+        prop_assert_eq!(undated.event(at).occurred_at_ms, at);
+    }
+
+    #[test]
+    fn nothing_that_a_state_can_do_without_leads_to_a_refusal(
+        members in members(),
+        legacy: bool,
+        values in vec(option::of(json_value()), 4),
+        at: u64,
+    ) {
+        let mut body: Value = serde_json::from_str(&members.print(legacy)).unwrap();
+        let task = if legacy { "/notify_data" } else { "/notify_data/body" };
+        let places = [("", "event_time"), ("", "event_time_ms"), ("", "request_id"), (task, "status_desc")];
+        for ((parent, name), value) in places.into_iter().zip(values) {
+            let parent = body.pointer_mut(parent).and_then(Value::as_object_mut).unwrap();
+            match value {
+                Some(value) => parent.insert(name.into(), value),
+                None => parent.remove(name),
+            };
+        }
+        let parsed = Notification::parse(body.to_string().as_bytes());
+        let event = parsed.unwrap().into_event(at);
+        prop_assert_eq!(event.status, members.status);
+        let kept = [event.event_time, event.event_time_ms, event.request_id];
+        for (name, kept) in ["event_time", "event_time_ms", "request_id"].into_iter().zip(kept) {
+            let expected = match &body[name] {
+                Value::Null => None,
+                Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            };
+            prop_assert_eq!(kept, expected);
+        }
     }
 
     #[test]

@@ -117,6 +117,11 @@ fn half_a_surrogate_pair_is_refused_wherever_it_is() {
         r#""\ud800""#,
         r#""\uDC00""#,
         r#""\ud800\ud800""#,
+        // Behind a quote, which does not end the string, and behind a string.
+        r#""\"\ud800""#,
+        r#"["\"","\ud800"]"#,
+        // Four digits, and then letters.
+        r#""\ud800dc00""#,
         r#""\ud800x\udc00""#,
         r#""\ud800\n""#,
         r#""\ud800\\udc00""#,
@@ -129,7 +134,12 @@ fn half_a_surrogate_pair_is_refused_wherever_it_is() {
         offset_of(text);
     }
     // No escapes of surrogates, though they look like it.
-    for text in [r#""\\ud800""#, r#""\\\\udc00""#, r#""\ud7ff\ue000""#] {
+    for text in [
+        r#""\\ud800""#,
+        r#""\\\\udc00""#,
+        r#""\ud7ff\ue000""#,
+        r#""\u0d800""#,
+    ] {
         assert!(document(text.as_bytes()).is_ok(), "{text}");
     }
 }
@@ -154,6 +164,8 @@ fn depth_is_bounded() {
 
     let beside = "[".to_string() + &"{},".repeat(1000) + "{}]";
     assert!(document(beside.as_bytes()).is_ok());
+    let behind_a_string = "[\"\\\"\",".to_string() + &nested(MAX_DEPTH) + "]";
+    assert!(document(behind_a_string.as_bytes()).is_err());
     let in_a_string = "\"\\\"".to_string() + &"[".repeat(1000) + "\"";
     assert!(document(in_a_string.as_bytes()).is_ok());
 }
@@ -253,19 +265,30 @@ fn no_value_hides_the_members_behind_it() {
 }
 
 #[test]
-fn only_a_wanted_member_must_be_there_once() {
+fn of_a_repeated_member_the_last_value_counts_where_any_will_do() {
     assert_eq!(a_and_b(r#"{"c":1,"c":2}"#), Ok(([None, None], true)));
     assert_eq!(
         a_and_b(r#"{"b":{"a":1,"a":2}}"#),
         Ok(([None, Some(r#"{"a":1,"a":2}"#)], false))
     );
-    for text in [r#"{"b":1,"a":2,"b":1}"#, r#"{"b":null,"\u0062":null}"#] {
+    for (text, last) in [
+        (r#"{"b":1,"a":2,"b":"x"}"#, Some("x")),
+        (r#"{"b":"x","b":[1, 2] ,"a":2}"#, Some("[1, 2]")),
+        (r#"{"b":"x","\u0062":null}"#, None),
+    ] {
+        let value = document(text.as_bytes()).unwrap();
+        let ([b], _) = value.members("/o", ["/o/b"]).unwrap();
+        assert_eq!(b.verbatim(), (last.map(String::from), true), "{text}");
         let expected = ParseError::Invalid {
             pointer: "/o/b",
             expected: "one member of this name",
             found: Found::Duplicate,
         };
-        assert_eq!(a_and_b(text), Err(expected), "{text}");
+        for refused in [b.string(), b.non_empty_string()] {
+            assert_eq!(*refused.unwrap_err(), expected, "{text}");
+        }
+        assert!(b.is_some(), "{text}");
+        assert!(b.members([""; 0]).is_err(), "{text}");
     }
 }
 
@@ -295,6 +318,8 @@ fn a_value_is_told_by_its_first_byte() {
 
 #[test]
 fn strings() {
+    let digits = document(br#""\u0041BC\ud83d\ude00DE""#).unwrap();
+    assert_eq!(digits.text().as_deref(), Some("ABC😀DE"));
     let body = br#"{"a":"","b":"\ud83d\ude00\u0000\/","c":null,"d":[""]}"#;
     let (members, _) = document(body)
         .unwrap()
@@ -310,11 +335,17 @@ fn strings() {
         .map(|m| m.non_empty_string().is_ok())
         .collect();
     assert_eq!(full, [false, true, false, false, false]);
-    let optional: Vec<_> = members.iter().map(|m| m.optional_string().ok()).collect();
-    let some = |text: &str| Some(Some(text.to_string()));
+    let verbatim: Vec<_> = members.iter().map(|m| m.verbatim()).collect();
+    let some = |text: &str, irregular| (Some(text.to_string()), irregular);
     assert_eq!(
-        optional,
-        [some(""), some("😀\0/"), Some(None), None, Some(None)]
+        verbatim,
+        [
+            some("", false),
+            some("😀\0/", false),
+            (None, false),
+            some(r#"[""]"#, true),
+            (None, false),
+        ]
     );
 }
 

@@ -52,8 +52,7 @@ pub(super) fn behind_value(text: &str) -> &str {
             b'"' => rest = split_string(rest).1,
             b'{' | b'[' => depth = depth.saturating_add(1),
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => {}
-            // A number, `true`, `false` or `null`.
+            // A number, `true`, `false` or `null`; or what stands between values.
             _ => {
                 let more = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
                 rest = rest.trim_start_matches(more);
