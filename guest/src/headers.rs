@@ -20,10 +20,31 @@ pub(crate) fn header<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
 
 /// Every value of a header field.
 pub(crate) fn values<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a [u8]> {
-    let named = fields
+    (0..).map_while(move |place| value(fields, name, place))
+}
+
+/// The value of a header field at this place among its values. In the component
+/// once, because there are many callers.
+#[inline(never)]
+fn value<'a>(fields: &'a Fields, name: &str, place: usize) -> Option<&'a [u8]> {
+    let mut named = fields
         .iter()
-        .filter(move |(found, _)| found.eq_ignore_ascii_case(name));
-    named.map(|(_, value)| value.as_slice())
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name));
+    named.nth(place).map(|(_, value)| value.as_slice())
+}
+
+/// Whether a browser sent the request on behalf of a page of another site. The
+/// platform sends neither of these fields.
+pub(crate) fn is_cross_site(fields: &Fields) -> bool {
+    let host = header(fields, "host");
+    let is_foreign = |origin: &[u8]| {
+        let origin = text(origin).unwrap_or_default();
+        let rest = origin.strip_prefix("http").unwrap_or_default();
+        let authority = rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://");
+        host.is_none() || authority != host
+    };
+    values(fields, "sec-fetch-site").any(|site| !matches!(site, b"same-origin" | b"none"))
+        || values(fields, "origin").any(is_foreign)
 }
 
 /// The length that a request declares for its body, in bytes.

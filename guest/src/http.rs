@@ -97,8 +97,8 @@ fn write(answer: Response, is_head: bool, out: ResponseOutparam) {
         headers.push((name, value.into_bytes()));
     }
     // Exact, or hosts send chunks. In answer to HEAD it would be that of GET's
-    // body, which is not here any more.
-    if !is_head {
+    // body, which is not here any more, and a 204 has none (RFC 9110, 8.6).
+    if !is_head && answer.status != 204 {
         let mut digits = String::new();
         push_decimal(&mut digits, length(&answer.body));
         headers.push(("content-length".into(), digits.into_bytes()));

@@ -4,7 +4,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use batchtask_notification::Status;
+use batchtask_notification::{Status, time};
 use core::ops::RangeInclusive;
 
 pub use crate::bindings::batchtask::receiver::journal::{
@@ -121,6 +121,15 @@ impl StatusCounts {
     pub fn finish(self) -> Vec<StatusCount> {
         self.counts
     }
+}
+
+/// Whether an event has no time that can be read. Its place in the order is that
+/// of its arrival.
+pub fn is_undated(event: &Event) -> bool {
+    let mut times = [&event.event_time, &event.event_time_ms]
+        .into_iter()
+        .flatten();
+    times.all(|text| time::parse(text).is_none())
 }
 
 /// The text of an error, for the operator.

@@ -9,6 +9,10 @@ use alloc::vec::Vec;
 
 use batchtask_notification::{hex, push_decimal};
 
+/// An array of objects ends with the object that makes the text this long, in
+/// bytes.
+pub const LIST_BYTES_MAX: usize = 2 << 20;
+
 /// A JSON object that is being written.
 pub struct Object {
     text: Vec<u8>,
@@ -91,13 +95,16 @@ impl Object {
     }
 
     /// A member that is an array of objects, each with the members that
-    /// `members` writes for its value.
+    /// `members` writes for its value. Returns how many were written: the array
+    /// ends with the one that makes the text [`LIST_BYTES_MAX`] long, because
+    /// what is escaped is up to six times as long as what is stored.
     pub fn objects<T>(
         &mut self,
         name: &str,
         values: impl IntoIterator<Item = T>,
         mut members: impl FnMut(&mut Self, T),
-    ) {
+    ) -> usize {
+        let mut count: usize = 0;
         self.name(name);
         self.open(b'[');
         for value in values {
@@ -105,8 +112,13 @@ impl Object {
             self.open(b'{');
             members(self, value);
             self.text.push(b'}');
+            count = count.saturating_add(1);
+            if self.text.len() >= LIST_BYTES_MAX {
+                break;
+            }
         }
         self.text.push(b']');
+        count
     }
 
     fn name(&mut self, name: &str) {
@@ -176,16 +188,29 @@ mod tests {
             object.boolean("false", false);
             object.texts("no texts", &[""; 0]);
             object.texts("texts", &["{", "["]);
-            object.objects("no objects", [0; 0], |_, _| {});
-            object.objects("objects", [1, 20], |object, number| {
+            let none = object.objects("no objects", [0; 0], |_, _| {});
+            let both = object.objects("objects", [1, 20], |object, number| {
                 if number > 1 {
                     object.number("n", number);
                 }
             });
+            assert_eq!((none, both), (0, 2));
         });
         let expected = r#"{"a":"b","some":"c","null":null,"least":0,"greatest":18446744073709551615,"no number":null,"true":true,"false":false,"no texts":[],"texts":["{","["],"no objects":[],"objects":[{},{"n":20}]}"#;
         assert_eq!(written, expected);
         assert_eq!(text(|_| {}), "{}");
+    }
+
+    #[test]
+    fn an_array_ends_with_the_object_that_makes_it_long() {
+        let long = "\u{1}".repeat(LIST_BYTES_MAX / 12);
+        let mut count = 0;
+        let written = text(|object| {
+            count = object.objects("a", [""; 9], |object, _| object.text("b", &long));
+        });
+        assert_eq!(count, 2);
+        let value: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(value["a"].as_array().unwrap().len(), 2);
     }
 
     #[test]

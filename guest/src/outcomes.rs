@@ -49,6 +49,7 @@ outcomes! {
         Duplicate   200 "duplicate"   "An event that was durable already. It was counted."
         Quarantined 200 "quarantined" "No batch-task notification. The body is in the quarantine."
         Read        200 "read"        "A read was answered."
+        Methods     204 "methods"     "`Allow` names the methods of the path."
         NotModified 304 "not-modified" "The reader has this already: the tag in `If-None-Match` is that of the answer."
     }
 }
@@ -60,6 +61,7 @@ outcomes! {
         MethodNotAllowed 405 "method-not-allowed" "Method not allowed here."
         NotAcceptable    406 "not-acceptable"     "Only available gzip-encoded."
         Unauthorized     401 "unauthorized"       "Authentication failed."
+        CrossSite        403 "cross-site"         "A page of another site may not send notifications."
         MediaType        415 "unsupported-media-type" "A notification is `application/json`, without a content coding."
         BodyTooLarge     413 "body-too-large"     "The body is longer than `BATCHTASK_MAX_BODY_BYTES`."
         BodyIncomplete   400 "body-incomplete"    "The body is incomplete."
@@ -139,6 +141,8 @@ pub struct Problem {
     pub allow: Option<&'static str>,
     /// The result of the signature check that it is about, for the report.
     pub signature: Option<&'static str>,
+    /// How far the clock of this host is ahead, for the report.
+    pub skew_ms: Option<i64>,
 }
 
 /// Boxed, as results carry it: a problem is large and rare, and moving it
@@ -166,6 +170,7 @@ impl Problem {
             parameter: None,
             allow: None,
             signature: None,
+            skew_ms: None,
         }
     }
 
@@ -244,6 +249,7 @@ impl Problem {
         response.report = report(self.refusal.label());
         response.report.detail = self.operator.or(Some(self.detail));
         response.report.signature = self.signature.map(String::from);
+        response.report.skew_ms = self.skew_ms;
     }
 
     /// The problem as it is sent: RFC 9457.
@@ -259,6 +265,17 @@ impl Problem {
             json.text_if_any("pointer", self.pointer);
             json.text_if_any("parameter", self.parameter.as_deref());
         })
+    }
+}
+
+/// The answer to OPTIONS, which has no body.
+pub(crate) fn methods(allow: &'static str) -> Response {
+    let success = Success::Methods;
+    Response {
+        status: success.status(),
+        headers: Vec::from([("allow".into(), allow.into())]),
+        body: Vec::new(),
+        report: report(success.label()),
     }
 }
 
@@ -285,6 +302,7 @@ pub(crate) fn report(outcome: &str) -> Report {
         task_id: None,
         detail: None,
         signature: None,
+        skew_ms: None,
     }
 }
 

@@ -7,7 +7,8 @@ use batchtask_notification::time;
 
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::headers::{Fields, header};
-use crate::journal::{Class, Error, Journal, PAGE_ITEMS_MAX, TaskOrder, TaskQuery};
+use crate::journal::{Class, Error, Journal, PAGE_ITEMS_MAX, TaskOrder, TaskPage, TaskQuery};
+use crate::json::Object;
 use crate::outcomes::{Problem, Refusal, Success, report, respond};
 use crate::page::{self, TaskList};
 use crate::routes::{Parameters, TaskName, View};
@@ -47,16 +48,27 @@ impl<J: Journal> Reader<'_, J> {
         view: View,
         query_text: &str,
     ) -> Result<Response, Box<Problem>> {
-        let query = task_query(&mut parameters)?;
+        let mut query = task_query(&mut parameters)?;
         parameters.finish()?;
-        let tasks = self
-            .journal
-            .list_tasks(&query)
-            .map_err(Problem::of_journal)?;
         let stale_before_ms = self.stale_before_ms();
-        if view == View::Json {
-            return Ok(read(views::tasks(&tasks, stale_before_ms)));
+        loop {
+            let tasks = self
+                .journal
+                .list_tasks(&query)
+                .map_err(Problem::of_journal)?;
+            if view == View::Page {
+                return self.tasks_page(tasks, query_text);
+            }
+            let list = views::tasks(&tasks, stale_before_ms);
+            match list.fitting(tasks.tasks.len()) {
+                Some(fitting) => query.limit = fitting,
+                None => return Ok(read(list.text)),
+            }
         }
+    }
+
+    fn tasks_page(&self, tasks: TaskPage, query_text: &str) -> Result<Response, Box<Problem>> {
+        let stale_before_ms = self.stale_before_ms();
         let summary = match self.journal.summarize(stale_before_ms) {
             Ok(summary) => Some(summary),
             Err(Error::Unsupported(_)) => None,
@@ -127,18 +139,24 @@ impl<J: Journal> Reader<'_, J> {
         name: TaskName,
         mut parameters: Parameters,
     ) -> Result<Response, Box<Problem>> {
-        let limit = limit(&mut parameters, PAGE_DEFAULT)?;
+        let mut limit = limit(&mut parameters, PAGE_DEFAULT)?;
         let cursor = parameters.text("cursor");
         parameters.finish()?;
-        let page = self
-            .journal
-            .list_history(&name.app_id, &name.task_id, cursor.as_deref(), limit)
-            .map_err(Problem::of_journal)?;
-        // A task has an event; a page after its last one may be empty.
-        if page.events.is_empty() && cursor.is_none() {
-            return Err(Refusal::NotFound.into());
+        loop {
+            let page = self
+                .journal
+                .list_history(&name.app_id, &name.task_id, cursor.as_deref(), limit)
+                .map_err(Problem::of_journal)?;
+            // A task has an event; a page after its last one may be empty.
+            if page.events.is_empty() && cursor.is_none() {
+                return Err(Refusal::NotFound.into());
+            }
+            let list = views::history(&page);
+            match list.fitting(page.events.len()) {
+                Some(fitting) => limit = fitting,
+                None => return Ok(read(list.text)),
+            }
         }
-        Ok(read(views::history(&page)))
     }
 
     /// `GET /events`
@@ -154,8 +172,7 @@ impl<J: Journal> Reader<'_, J> {
             .journal
             .follow(after, limit, wait_ms)
             .map_err(Problem::of_journal)?;
-        let last_seq = events.last().map_or(after, |last| last.seq);
-        Ok(read(views::feed(&events, last_seq)))
+        Ok(read(views::feed(&events, after)))
     }
 
     /// `GET /quarantine`
@@ -169,18 +186,29 @@ impl<J: Journal> Reader<'_, J> {
             View::Json => PAGE_DEFAULT,
             View::Page => BODIES_DEFAULT,
         };
-        let limit = limit(&mut parameters, default)?;
+        let mut limit = limit(&mut parameters, default)?;
         let cursor = parameters.text("cursor");
         parameters.finish()?;
-        let rejects = self
-            .journal
-            .list_quarantine(cursor.as_deref(), limit)
-            .map_err(Problem::of_journal)?;
-        Ok(match view {
-            View::Json => read(views::quarantine(&rejects)),
-            View::Page => page::quarantine(&rejects, query_text),
-        })
+        loop {
+            let rejects = self
+                .journal
+                .list_quarantine(cursor.as_deref(), limit)
+                .map_err(Problem::of_journal)?;
+            if view == View::Page {
+                return Ok(page::quarantine(&rejects, query_text));
+            }
+            let list = views::quarantine(&rejects);
+            match list.fitting(rejects.rejects.len()) {
+                Some(fitting) => limit = fitting,
+                None => return Ok(read(list.text)),
+            }
+        }
     }
+}
+
+/// `GET /health`
+pub(crate) fn health() -> Response {
+    read(Object::text_of(|json| json.text("status", "up")))
 }
 
 /// `GET /openapi.json`

@@ -12,14 +12,15 @@ use batchtask_notification::{Notification, ParseError, hex, sha256};
 
 use crate::bindings::exports::batchtask::receiver::intake::{Admission, Kind, Request, Response};
 pub use crate::bindings::exports::batchtask::receiver::intake::{Decision, Entry, Write};
-use crate::headers::{Fields, bearer, declared_length, header, text, values};
+use crate::headers::{Fields, bearer, declared_length, header, is_cross_site, text, values};
 use crate::journal::{Appended, Event, EventFlags, Journal, Reject, SignatureUse, Source};
-use crate::outcomes::{Problem, Refusal, Success, report, respond};
+use crate::outcomes::{Problem, Refusal, Success, methods, report, respond};
 use crate::page;
 use crate::reads::{self, Reader};
-use crate::routes::{Parameters, Route, TaskName, View, split};
+use crate::routes::{Parameters, READ_METHODS, Route, TaskName, View, split};
 use crate::settings::{Settings, Unprocessable};
-use crate::signature::{Mode, Proof, same_secret};
+use crate::signature::{Mode, Proof, difference_ms, same_secret};
+use crate::text::shortened;
 use crate::views;
 
 /// Everything that a decision depends on, beside the request.
@@ -48,6 +49,8 @@ struct Sender {
     proof: Option<Proof>,
     /// The result of the signature check.
     finding: Option<&'static str>,
+    /// How far the signature says that the clock of this host is ahead.
+    skew_ms: Option<i64>,
 }
 
 /// A request whose head was accepted.
@@ -56,6 +59,10 @@ enum Admitted {
     Read(Route, View),
     /// The link that carries the read token, which is right.
     Login(String),
+    /// Anybody may ask whether the receiver is up.
+    Health,
+    /// OPTIONS, with the methods of the path.
+    Methods(&'static str),
 }
 
 const REPLAYED: &str = "the signature was used for another notification";
@@ -73,9 +80,10 @@ impl<J: Journal> Receiver<'_, J> {
         let (sender_proven, max_body_bytes) = match &admitted {
             Admitted::Push(sender) => (sender.proven, self.settings.max_body_bytes),
             Admitted::Read(..) | Admitted::Login(_) => (true, 0),
+            Admitted::Health | Admitted::Methods(_) => (false, 0),
         };
         Ok(Admission {
-            kind: kind(head),
+            kind: kind(&head.target),
             sender_proven,
             max_body_bytes: u64::try_from(max_body_bytes).unwrap_or(u64::MAX),
         })
@@ -146,7 +154,7 @@ impl<J: Journal> Receiver<'_, J> {
     /// The response to a request that is refused. Where nothing can be read
     /// there are no pages, not even of problems.
     fn refuse(&self, request: &Request, problem: Problem) -> Response {
-        let is_page = kind(request) == Kind::Page && self.settings.read_token.is_some();
+        let is_page = kind(&request.target) == Kind::Page && self.settings.read_token.is_some();
         let mut response = if is_page {
             page::problem(problem)
         } else {
@@ -158,17 +166,28 @@ impl<J: Journal> Receiver<'_, J> {
 
     /// Checks everything that the head of a request tells.
     fn admit(&self, head: &Request) -> Result<Admitted, Box<Problem>> {
-        let (path, query) = split(&head.target);
-        let (view, path) = View::of(path);
+        let (whole_path, query) = split(&head.target);
+        let (view, path) = View::of(whole_path);
         let route = Route::of(path).filter(|route| route.has(view) && self.exists(route));
+        if head.method == "OPTIONS" {
+            let allow = match (&route, whole_path) {
+                (Some(route), _) => route.methods(),
+                // What load balancers ask for, also where nothing can be read.
+                (None, "/" | "*") => READ_METHODS,
+                _ => return Err(Refusal::NotFound.into()),
+            };
+            return Ok(Admitted::Methods(allow));
+        }
         let route = route.ok_or(Refusal::NotFound)?;
         if !route.takes(&head.method) {
             let mut problem = Problem::from(Refusal::MethodNotAllowed);
             problem.allow = Some(route.methods());
             return Err(problem.into());
         }
-        if let Route::Notifications(_) = route {
-            return self.admit_push(head).map(Admitted::Push);
+        match route {
+            Route::Notifications(_) => return self.admit_push(head).map(Admitted::Push),
+            Route::Health => return Ok(Admitted::Health),
+            _ => {}
         }
         if view == View::Page
             && let Some(token) = login_token(query)
@@ -182,7 +201,11 @@ impl<J: Journal> Receiver<'_, J> {
 
     fn admit_push(&self, head: &Request) -> Result<Sender, Box<Problem>> {
         let sender = self.check_sender(head)?;
-        check_media_type(&head.headers)?;
+        // A wrong label must not lose a genuine push: what a proven sender
+        // sends is read as JSON, whatever it is called.
+        if !sender.proven {
+            check_media_type(&head.headers)?;
+        }
         let limit = u64::try_from(self.settings.max_body_bytes).unwrap_or(u64::MAX);
         match declared_length(&head.headers) {
             Some(length) if length > limit => Err(Refusal::BodyTooLarge.into()),
@@ -191,25 +214,33 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     fn check_sender(&self, head: &Request) -> Result<Sender, Box<Problem>> {
-        let by_other_means = self.settings.path_secret.is_some() || head.sender_proven;
         let scheme = &self.settings.scheme;
-        let Some(checked) = scheme.check(&head.headers, self.now_ms) else {
-            return Ok(Sender {
-                proven: by_other_means,
-                ..Sender::default()
-            });
-        };
-        let finding = checked.finding;
-        if scheme.mode == Mode::Enforce && !finding.is_valid() {
-            let mut problem = Problem::unauthorized(finding.text());
-            problem.signature = Some(finding.text());
+        let checked = scheme.check(&head.headers, self.now_ms);
+        let is_valid = checked
+            .as_ref()
+            .is_some_and(|checked| checked.finding.is_valid());
+        let finding = checked.as_ref().map(|checked| checked.finding.text());
+        let skew_ms = checked.as_ref().and_then(|checked| checked.skew_ms);
+        if scheme.mode == Mode::Enforce && !is_valid {
+            let mut problem = Problem::unauthorized(finding.unwrap_or_default());
+            problem.signature = finding;
+            problem.skew_ms = skew_ms;
             return Err(problem);
         }
+        // A browser adds its client certificate to requests of any page, but
+        // no page of another site knows a secret.
+        let knows_a_secret = self.settings.path_secret.is_some() || is_valid;
+        if !knows_a_secret && is_cross_site(&head.headers) {
+            return Err(Refusal::CrossSite.into());
+        }
         Ok(Sender {
-            proven: by_other_means || finding.is_valid(),
+            proven: knows_a_secret || head.sender_proven,
             // A report refuses nothing, a used signature neither.
-            proof: checked.proof.filter(|_| scheme.mode == Mode::Enforce),
-            finding: Some(finding.text()),
+            proof: checked
+                .and_then(|checked| checked.proof)
+                .filter(|_| scheme.mode == Mode::Enforce),
+            finding,
+            skew_ms,
         })
     }
 
@@ -220,6 +251,7 @@ impl<J: Journal> Receiver<'_, J> {
             (Route::Notifications(None), None) => true,
             (Route::Notifications(Some(given)), Some(secret)) => same_secret(given, secret),
             (Route::Notifications(_), _) => false,
+            (Route::Health, _) => true,
             _ => self.settings.read_token.is_some(),
         }
     }
@@ -252,6 +284,8 @@ impl<J: Journal> Receiver<'_, J> {
                 return self.take(body, Source::Push, sender).map(Decision::Write);
             }
             Admitted::Login(token) => page::entered(&token),
+            Admitted::Health => reads::health(),
+            Admitted::Methods(allow) => methods(allow),
             Admitted::Read(route, view) => {
                 let is_feed = route == Route::Feed;
                 let mut response = self
@@ -280,7 +314,7 @@ impl<J: Journal> Receiver<'_, J> {
             now_ms: self.now_ms,
         };
         match (route, view) {
-            (Route::Notifications(_), _) => Err(Refusal::NotFound.into()),
+            (Route::Notifications(_) | Route::Health, _) => Err(Refusal::NotFound.into()),
             (Route::Tasks, view) => reader.tasks(parameters, view, query),
             (Route::Task(name), View::Page) => reader.task_page(name, parameters, query),
             (Route::Task(name), View::Json) => reader.task(name, parameters),
@@ -300,7 +334,11 @@ impl<J: Journal> Receiver<'_, J> {
         match Notification::parse(&body) {
             Ok(notification) => Ok(self.event(notification, body, source, sender)),
             Err(error) if self.quarantines(sender.proven) => Ok(self.reject(&error, body, sender)),
-            Err(error) => Err(problem_of(&error)),
+            Err(error) => {
+                let mut problem = problem_of(&error);
+                problem.skew_ms = sender.skew_ms;
+                Err(problem)
+            }
         }
     }
 
@@ -313,6 +351,7 @@ impl<J: Journal> Receiver<'_, J> {
     ) -> Write {
         let mut event = stored_event(notification.into_event(self.now_ms), body, source);
         event.signature = sender.finding.map(String::from);
+        let skew_ms = sender.skew_ms.or_else(|| skew_of_dates(&event));
         let (receipt, outcome_at) = views::receipt(&event);
         let name = TaskName {
             app_id: event.app_id.clone(),
@@ -322,7 +361,7 @@ impl<J: Journal> Receiver<'_, J> {
             signature: sender
                 .proof
                 .map(|proof| signature_use(proof, &event.digest)),
-            response: receipt_response(receipt, Some(name), sender.finding),
+            response: receipt_response(receipt, Some(name), sender.finding, skew_ms),
             entry: Entry::Event(event),
             outcome_at,
         }
@@ -349,7 +388,7 @@ impl<J: Journal> Receiver<'_, J> {
         let digest = |proof| signature_use(proof, &sha256(&[&reject.body]));
         Write {
             signature: sender.proof.map(digest),
-            response: receipt_response(receipt, None, sender.finding),
+            response: receipt_response(receipt, None, sender.finding, sender.skew_ms),
             entry: Entry::Reject(reject),
             outcome_at,
         }
@@ -407,14 +446,29 @@ impl Receipt {
     }
 }
 
-/// The kind of a request, by its path.
-pub fn kind(request: &Request) -> Kind {
-    let (path, _) = split(&request.target);
+/// The kind of a request, by the path in its target.
+pub fn kind(target: &str) -> Kind {
+    let (path, _) = split(target);
     match View::of(path) {
         (View::Page, _) => Kind::Page,
         (View::Json, path) if Route::is_webhook(path) => Kind::Push,
         (View::Json, _) => Kind::Read,
     }
+}
+
+/// Whether the answer to a request may need what the journal contains. A host
+/// bounds such requests, because they take longer than others.
+pub fn is_read(request: &Request) -> bool {
+    let (path, _) = split(&request.target);
+    matches!(request.method.as_str(), "GET" | "HEAD")
+        && Route::of(View::of(path).1) != Some(Route::Health)
+}
+
+/// How far an event says that the clock of this host is ahead: an event that is
+/// dated after its arrival shows that it is behind. Others show nothing.
+fn skew_of_dates(event: &Event) -> Option<i64> {
+    let skew_ms = difference_ms(event.received_at_ms, event.occurred_at_ms);
+    (skew_ms < 0).then_some(skew_ms)
 }
 
 /// The read token in the query of a page.
@@ -426,7 +480,7 @@ fn login_token(query: &str) -> Option<String> {
 
 /// Completes a response that does not depend on the journal's answer.
 fn finish(request: &Request, response: &mut Response) {
-    response.report.kind = kind(request);
+    response.report.kind = kind(&request.target);
     if request.method == "HEAD" {
         response.body.clear();
     }
@@ -445,9 +499,11 @@ fn receipt_response(
     receipt: Vec<u8>,
     task: Option<TaskName>,
     finding: Option<&'static str>,
+    skew_ms: Option<i64>,
 ) -> Response {
     let mut report = report("");
     report.signature = finding.map(String::from);
+    report.skew_ms = skew_ms;
     if let Some(name) = task {
         report.app_id = Some(name.app_id);
         report.task_id = Some(name.task_id);
@@ -498,22 +554,39 @@ fn add_etag(response: &mut Response, fields: &Fields) {
 
 /// A notification is `application/json`, with any parameters: JSON is UTF-8. A
 /// request without a media type is accepted, because refusing it would lose it.
+/// A field that is empty counts as absent.
 fn check_media_type(fields: &Fields) -> Result<(), Box<Problem>> {
-    let has = |name: &str| values(fields, name).next().is_some();
-    let is_json = header(fields, "content-type")
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|media_type| {
-            media_type
-                .trim_ascii()
-                .eq_ignore_ascii_case("application/json")
-        });
-    let is_plain = header(fields, "content-encoding")
-        .is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case("identity"));
-    if (has("content-type") && !is_json) || (has("content-encoding") && !is_plain) {
-        return Err(Refusal::MediaType.into());
+    let is_right = |name, right: &str| {
+        let is_empty = |value: &[u8]| value.trim_ascii().is_empty();
+        values(fields, name).all(is_empty)
+            || header(fields, name)
+                .and_then(|value| value.split(';').next())
+                .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(right))
+    };
+    let labels = [
+        (CONTENT_TYPE, "application/json"),
+        (CONTENT_ENCODING, "identity"),
+    ];
+    if labels.iter().all(|(name, right)| is_right(name, right)) {
+        return Ok(());
     }
-    Ok(())
+    let mut found = String::from("a sender that is not proven sent");
+    for (name, _) in labels {
+        for value in values(fields, name) {
+            for part in [" `", name, ": ", text(value).unwrap_or("not UTF-8"), "`"] {
+                found.push_str(part);
+            }
+        }
+    }
+    let found = shortened(&found, LABELS_BYTES_MAX);
+    Err(Problem::from(Refusal::MediaType).for_operator(found).into())
 }
+
+const CONTENT_TYPE: &str = "content-type";
+const CONTENT_ENCODING: &str = "content-encoding";
+
+/// The longest text of these fields in a report, in bytes.
+const LABELS_BYTES_MAX: usize = 256;
 
 /// An event as the journal stores it: with its body and source.
 pub fn stored_event(event: batchtask_notification::Event, body: Vec<u8>, source: Source) -> Event {

@@ -28,6 +28,8 @@ pub enum Route {
     Summary,
     /// The description of all this.
     Description,
+    /// Whether the receiver is up.
+    Health,
 }
 
 /// How what is there is shown.
@@ -66,13 +68,28 @@ impl Route {
     /// Whether a path without its first `/` is the webhook's, with the right
     /// secret or not.
     pub fn is_webhook(path: &str) -> bool {
-        let first = path.split('/').next().and_then(decode);
+        let first = filled_segments(path).next().and_then(decode);
         first.as_deref() == Some(WEBHOOK)
+    }
+
+    /// The webhook's route. Slashes that are too many do not count: an operator
+    /// types the URL once, and the platform posts to it as it stands.
+    fn webhook(path: &str) -> Option<Self> {
+        let mut segments = filled_segments(path);
+        let (_, secret, further) = (segments.next(), segments.next(), segments.next());
+        match (secret.map(decode), further) {
+            (None, _) => Some(Self::Notifications(None)),
+            (Some(Some(secret)), None) => Some(Self::Notifications(Some(secret))),
+            _ => None,
+        }
     }
 
     /// The route of a path without its first `/`, percent-decoded segment by
     /// segment: an id may hold a `/` as `%2F`.
     pub fn of(path: &str) -> Option<Self> {
+        if Self::is_webhook(path) {
+            return Self::webhook(path);
+        }
         let mut segments = path.split('/');
         // The next segment, if there is one; `None` if it cannot be decoded.
         let mut next = || match segments.next() {
@@ -85,7 +102,6 @@ impl Route {
         }
         let name = |app_id, task_id| TaskName { app_id, task_id };
         Some(match (kind.as_str(), first, second, third.as_deref()) {
-            (WEBHOOK, secret, None, None) => Self::Notifications(secret),
             ("tasks", None, None, None) => Self::Tasks,
             ("tasks", Some(app), Some(task), None) => Self::Task(name(app, task)),
             ("tasks", Some(app), Some(task), Some("events")) => Self::History(name(app, task)),
@@ -93,6 +109,7 @@ impl Route {
             ("quarantine", None, None, None) => Self::Quarantine,
             ("summary", None, None, None) => Self::Summary,
             ("openapi.json", None, None, None) => Self::Description,
+            ("health", None, None, None) => Self::Health,
             _ => return None,
         })
     }
@@ -105,8 +122,8 @@ impl Route {
     /// The methods it takes, as the `Allow` field has them.
     pub fn methods(&self) -> &'static str {
         match self {
-            Self::Notifications(_) => "POST",
-            _ => "GET, HEAD",
+            Self::Notifications(_) => "POST, OPTIONS",
+            _ => READ_METHODS,
         }
     }
 
@@ -117,6 +134,14 @@ impl Route {
             _ => matches!(method, "GET" | "HEAD"),
         }
     }
+}
+
+/// The methods of everything that is read, as the `Allow` field has them.
+pub const READ_METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// The segments of a path that are not empty.
+fn filled_segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
 }
 
 /// Path and query of a request's target.
@@ -206,12 +231,34 @@ mod tests {
 
     #[test]
     fn an_encoded_webhook_is_the_webhook() {
-        for path in ["notifications/secret", "%6eotifications/secret"] {
+        for path in [
+            "notifications/secret",
+            "%6eotifications/secret",
+            "/notifications/secret",
+            "//notifications//secret//",
+        ] {
             assert!(Route::is_webhook(path), "{path}");
             let route = Route::Notifications(Some("secret".into()));
             assert_eq!(Route::of(path), Some(route));
         }
-        assert!(!Route::is_webhook("tasks") && !Route::is_webhook("%FF"));
+        for path in [
+            "notifications",
+            "/notifications",
+            "notifications/",
+            "//notifications//",
+        ] {
+            assert_eq!(Route::of(path), Some(Route::Notifications(None)), "{path}");
+        }
+        for path in [
+            "tasks",
+            "%FF",
+            "",
+            "/",
+            "page/notifications",
+            "notifications%2F",
+        ] {
+            assert!(!Route::is_webhook(path), "{path}");
+        }
     }
 
     #[test]
@@ -223,6 +270,8 @@ mod tests {
             "tasks/a",
             "tasks/%FF/b",
             "notifications/a/b",
+            "notifications/%FF",
+            "health/",
         ] {
             let found = Route::of(path);
             let ids_are_empty = matches!(&found, Some(Route::Task(_)));

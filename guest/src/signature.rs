@@ -116,6 +116,9 @@ pub struct Checked {
     pub finding: Finding,
     /// The signature; absent unless the finding is valid.
     pub proof: Option<Proof>,
+    /// How far now is after the timestamp, in milliseconds; absent unless the
+    /// signature matches.
+    pub skew_ms: Option<i64>,
 }
 
 /// The three header fields of a signed request.
@@ -204,19 +207,15 @@ impl Scheme {
         if self.mode == Mode::Off {
             return None;
         }
-        Some(match self.verify(fields, now_ms) {
-            Ok((finding, proof)) => Checked {
-                finding,
-                proof: Some(proof),
-            },
-            Err(finding) => Checked {
-                finding,
-                proof: None,
-            },
-        })
+        let checked = self.verify(fields, now_ms);
+        Some(checked.unwrap_or_else(|finding| Checked {
+            finding,
+            proof: None,
+            skew_ms: None,
+        }))
     }
 
-    fn verify(&self, fields: &Fields, now_ms: u64) -> Result<(Finding, Proof), Finding> {
+    fn verify(&self, fields: &Fields, now_ms: u64) -> Result<Checked, Finding> {
         let signed = Signed::of(fields)?;
         let signature = signed.signature.to_ascii_lowercase();
         let mut matching = None;
@@ -229,17 +228,21 @@ impl Scheme {
         }
         let text = matching.ok_or(Finding::NoMatch)?;
         let (at_ms, finding) = instant(signed.timestamp)?;
-        if at_ms.abs_diff(now_ms) > self.window_ms {
-            return Err(Finding::OutsideWindow);
-        }
-        let expires_at_ms = self.expires_at_ms(&text, now_ms);
-        Ok((
+        let is_inside = at_ms.abs_diff(now_ms) <= self.window_ms;
+        let proof = is_inside.then(|| Proof {
+            signature,
+            expires_at_ms: self.expires_at_ms(&text, now_ms),
+        });
+        let finding = if is_inside {
+            finding
+        } else {
+            Finding::OutsideWindow
+        };
+        Ok(Checked {
             finding,
-            Proof {
-                signature,
-                expires_at_ms,
-            },
-        ))
+            proof,
+            skew_ms: Some(difference_ms(now_ms, at_ms)),
+        })
     }
 
     /// When every timestamp that a signed text can be split into is outside
@@ -252,6 +255,16 @@ impl Scheme {
             }
         }
         latest.saturating_add(self.window_ms).saturating_add(1)
+    }
+}
+
+/// How far one instant is after another, in milliseconds.
+pub(crate) fn difference_ms(at_ms: u64, since_ms: u64) -> i64 {
+    let distance = i64::try_from(at_ms.abs_diff(since_ms)).unwrap_or(i64::MAX);
+    if at_ms >= since_ms {
+        distance
+    } else {
+        distance.saturating_neg()
     }
 }
 
@@ -344,6 +357,22 @@ mod tests {
         ] {
             assert_eq!(finding(&signed, now_ms), expected, "{now_ms}");
         }
+    }
+
+    #[test]
+    fn a_signature_that_matches_tells_how_far_the_clock_is_off() {
+        let skew = |fields: &Fields, now_ms| {
+            let checked = scheme(Mode::Report).check(fields, now_ms).unwrap();
+            checked.skew_ms
+        };
+        for skew_ms in [0, 1, -1, 300_000, -300_001, 86_400_000, -86_400_000] {
+            let now_ms = NOW_MS.saturating_add_signed(skew_ms);
+            assert_eq!(skew(&signed(TIMESTAMP, NONCE), now_ms), Some(skew_ms));
+        }
+        let forged = fields(&"0".repeat(64), TIMESTAMP, NONCE);
+        assert_eq!(skew(&forged, NOW_MS), None);
+        assert_eq!(difference_ms(u64::MAX, 0), i64::MAX);
+        assert_eq!(difference_ms(0, u64::MAX), -i64::MAX);
     }
 
     #[test]

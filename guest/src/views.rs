@@ -44,13 +44,38 @@ pub fn task(task: &Task, stale_before_ms: u64) -> Vec<u8> {
     Object::text_of(|json| task_members(json, task, stale_before_ms))
 }
 
+/// A page of a list as JSON, and how many of its items that contains.
+pub struct List {
+    /// The JSON.
+    pub text: Vec<u8>,
+    items: usize,
+}
+
+impl List {
+    /// The list that `members` writes, which returns the number of its items.
+    fn of(members: impl FnOnce(&mut Object) -> usize) -> Self {
+        let mut items = 0;
+        let text = Object::text_of(|json| items = members(json));
+        Self { text, items }
+    }
+
+    /// The limit with which to ask the journal again, because not all items of
+    /// its page fit: then the cursor to the next page is right. A journal counts
+    /// the bytes of items as they are stored, not as they are written.
+    pub fn fitting(&self, items: usize) -> Option<u32> {
+        let fitting = u32::try_from(self.items).ok();
+        fitting.filter(|_| self.items < items)
+    }
+}
+
 /// A page of tasks; `stale_before_ms` as in [`is_stale`].
-pub fn tasks(page: &TaskPage, stale_before_ms: u64) -> Vec<u8> {
-    Object::text_of(|json| {
-        json.objects("tasks", &page.tasks, |json, task| {
+pub fn tasks(page: &TaskPage, stale_before_ms: u64) -> List {
+    List::of(|json| {
+        let items = json.objects("tasks", &page.tasks, |json, task| {
             task_members(json, task, stale_before_ms);
         });
         json.text_or_null("next", page.next.as_deref());
+        items
     })
 }
 
@@ -121,12 +146,13 @@ fn progress_members(json: &mut Object, progress: &Progress) {
 }
 
 /// A page of a task's events, each with what the one before makes of it.
-pub fn history(page: &HistoryPage) -> Vec<u8> {
-    Object::text_of(|json| {
-        json.objects("events", steps(page), |json, (stored, step)| {
+pub fn history(page: &HistoryPage) -> List {
+    List::of(|json| {
+        let items = json.objects("events", steps(page), |json, (stored, step)| {
             event_members(json, stored, step);
         });
         json.text_or_null("next", page.next.as_deref());
+        items
     })
 }
 
@@ -140,11 +166,14 @@ pub fn steps(page: &HistoryPage) -> impl Iterator<Item = (&StoredEvent, Option<&
 }
 
 /// Some events in order of arrival, outside the history of their tasks: what
-/// they mean there is not known here. `last_seq` is what to ask for next.
-pub fn feed(events: &[StoredEvent], last_seq: u64) -> Vec<u8> {
+/// they mean there is not known here. They follow the event with the number
+/// `after`.
+pub fn feed(events: &[StoredEvent], after: u64) -> Vec<u8> {
     Object::text_of(|json| {
+        let mut last_seq = after;
         json.objects("events", events, |json, stored| {
             event_members(json, stored, None);
+            last_seq = stored.seq;
         });
         json.number("last_seq", last_seq);
     })
@@ -182,11 +211,12 @@ pub fn event_flags(stored: &StoredEvent, step: Option<&'static str>) -> Vec<&'st
 }
 
 /// A page of the quarantine.
-pub fn quarantine(page: &QuarantinePage) -> Vec<u8> {
-    Object::text_of(|json| {
-        json.objects("rejects", &page.rejects, reject_members);
+pub fn quarantine(page: &QuarantinePage) -> List {
+    List::of(|json| {
+        let items = json.objects("rejects", &page.rejects, reject_members);
         json.number("dropped", page.dropped);
         json.text_or_null("next", page.next.as_deref());
+        items
     })
 }
 
@@ -204,11 +234,15 @@ fn reject_members(json: &mut Object, quarantined: &Quarantined) {
     body(json, &reject.body);
 }
 
-/// A body as it arrived: `body`, or `body_base64` when it is not UTF-8.
+/// A body as it arrived: `body`, or `body_base64` if it is no text. That is also
+/// one of which more than a quarter are control characters, because escaped each
+/// of them is six bytes long.
 fn body(json: &mut Object, bytes: &[u8]) {
+    let is_control = |byte: &&u8| matches!(byte, 0..0x20) && !byte.is_ascii_whitespace();
+    let controls = bytes.iter().filter(is_control).count();
     match core::str::from_utf8(bytes) {
-        Ok(text) => json.text("body", text),
-        Err(_) => json.text("body_base64", &base64(bytes)),
+        Ok(text) if controls <= bytes.len() / 4 => json.text("body", text),
+        _ => json.text("body_base64", &base64(bytes)),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::html::Html;
 use super::parts::{
-    body, decimal, duration, encoded, instant, next, page, path_of, silence, span, status, words,
+    body, decimal, duration, encoded, instant, next, page, short, silence, span, status, task_link,
+    words,
 };
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{Notice, QuarantinePage, Summary, Task, TaskPage};
@@ -140,14 +141,11 @@ impl TaskList<'_> {
         html.markup("<tr><td>");
         status(html, &task.status, task.rank);
         silence(html, task, self.stale_before_ms);
+        html.markup("<td>");
+        task_link(html, task);
         html.fill(
-            "<td><a href='$'>$</a><td class='w'>$<td class='w'>$<td>",
-            &[
-                &path_of(&task.app_id, &task.task_id),
-                &task.task_id,
-                &task.app_id,
-                &task.task_type,
-            ],
+            "<td class='w'>$<td class='w'>$<td>",
+            &[&short(&task.app_id), &short(&task.task_type)],
         );
         instant(html, task.occurred_at_ms);
         html.fill(

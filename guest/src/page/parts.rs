@@ -9,7 +9,7 @@ use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::Task;
 use crate::outcomes::{Success, report, respond};
 use crate::percent::encode;
-use crate::text::joined;
+use crate::text::{joined, shortened};
 use crate::views::is_stale;
 
 // Made by `build.rs`: `page/style.css` and `page/script.js` as one line each, and
@@ -53,6 +53,18 @@ pub(super) fn page(title: &str, main: &mut dyn FnMut(&mut Html)) -> Response {
     response
 }
 
+/// The link to a task's page. There is none if it would be longer than the
+/// header that a host takes.
+pub(super) fn task_link(html: &mut Html, task: &Task) {
+    const LENGTH: usize = 8 << 10;
+    let path = path_of(&task.app_id, &task.task_id);
+    html.markup("<a");
+    if path.len() <= LENGTH {
+        html.fill(" href='$'", &[&path]);
+    }
+    html.fill(">$</a>", &[&short(&task.task_id)]);
+}
+
 /// The path of a task's page.
 pub(super) fn path_of(app_id: &str, task_id: &str) -> String {
     let mut path = String::from("/page/tasks");
@@ -80,7 +92,7 @@ pub(super) fn status(html: &mut Html, status: &str, rank: u8) {
     };
     html.fill(
         "<span class='$'><span aria-hidden='true'>$</span> $</span>",
-        &[style, icon, status],
+        &[style, icon, &short(status)],
     );
 }
 
@@ -123,6 +135,13 @@ pub(super) fn decimal(value: u64) -> String {
     let mut text = String::new();
     push_decimal(&mut text, value);
     text
+}
+
+/// A text of the platform, cut off where it gets long: a name may be as long as
+/// a body.
+pub(super) fn short(text: &str) -> String {
+    const LENGTH: usize = 1024;
+    shortened(text, LENGTH)
 }
 
 /// Bytes as text, cut off where it gets long; and what was done to them.

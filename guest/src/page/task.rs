@@ -2,7 +2,8 @@
 
 use super::html::Html;
 use super::parts::{
-    body, decimal, duration, excerpt, instant, next, page, path_of, silence, span, status, words,
+    body, decimal, duration, excerpt, instant, next, page, path_of, short, silence, span, status,
+    words,
 };
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{HistoryPage, StoredEvent, Task};
@@ -17,14 +18,14 @@ pub fn task(
     now_ms: u64,
     stale_before_ms: u64,
 ) -> Response {
-    page(&task.task_id, &mut |html| {
+    page(&short(&task.task_id), &mut |html| {
         html.markup("<div data-live><p>");
         status(html, &task.status, task.rank);
         silence(html, task, stale_before_ms);
         html.markup("</p><dl>");
         for (name, value) in [
-            ("Application", task.app_id.as_str()),
-            ("Type", &task.task_type),
+            ("Application", short(&task.app_id).as_str()),
+            ("Type", &short(&task.task_type)),
             ("Duration", &duration(task, now_ms)),
             ("Events", &decimal(task.events)),
             ("Duplicates", &decimal(task.duplicates)),
@@ -61,7 +62,7 @@ fn event(html: &mut Html, stored: &StoredEvent, step: Option<&'static str>) {
     };
     for (name, value) in [
         ("times again", duplicates),
-        ("request", words(&stored.request_ids)),
+        ("request", short(&words(&stored.request_ids))),
         ("signature", event.signature.clone().unwrap_or_default()),
         ("flags", words(&event_flags(stored, step))),
     ] {

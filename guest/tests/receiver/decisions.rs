@@ -71,7 +71,7 @@ fn the_kind_of_a_request_is_that_of_its_path() {
         ("/?token=x", Kind::Page),
         ("/page/tasks/a/t", Kind::Page),
     ] {
-        assert_eq!(kind(&request("GET", target, &[], "")), expected, "{target}");
+        assert_eq!(kind(target), expected, "{target}");
     }
 }
 
@@ -96,6 +96,34 @@ fn a_head_tells_how_much_of_the_body_to_read() {
     let read = request("GET", "/tasks", &[("authorization", &bearer)], "");
     let admission = head(&[("BATCHTASK_READ_TOKEN", TOKEN)], &read).unwrap();
     assert_eq!((admission.kind, admission.max_body_bytes), (Kind::Read, 0));
+    assert!(admission.sender_proven, "by the token");
+
+    let health = request("GET", "/health", &[], "");
+    let admission = head(&[("BATCHTASK_READ_TOKEN", TOKEN)], &health).unwrap();
+    assert_eq!((admission.kind, admission.max_body_bytes), (Kind::Read, 0));
+    assert!(!admission.sender_proven);
+}
+
+/// In `report` mode nothing is refused, and a valid signature proves the sender.
+#[test]
+fn a_head_tells_whether_a_signature_proves_the_sender() {
+    let signature = "bb612d261d52dbe02e5e09aa377691db393c8fe75e7d8f9c5833cd6e56caee38";
+    let signed = |signature: &str| {
+        let fields = [
+            ("signature", signature),
+            ("timestamp", "1604458421"),
+            ("nonce", "IkOaKMDalrAzUTxC"),
+        ];
+        request("POST", "/notifications", &fields, "")
+    };
+    for mode in ["enforce", "report", "off"] {
+        let values = [("BATCHTASK_SIGNATURE", mode), ("BATCHTASK_TOKEN", "aaa")];
+        let valid = head(&values, &signed(signature)).unwrap();
+        assert_eq!(valid.sender_proven, mode != "off", "{mode}");
+        let forged = head(&values, &signed(&"0".repeat(64)));
+        assert_eq!(forged.is_err(), mode == "enforce", "{mode}");
+        assert!(forged.is_err() || !forged.unwrap().sender_proven, "{mode}");
+    }
 }
 
 /// Everything that is refused before the body is read, which is not there.
