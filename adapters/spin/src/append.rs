@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use batchtask_guest::journal::{
-    Appended, DIGEST_BYTES, Error, Event, EventFlags, SIGNATURE_BYTES, SignatureUse,
+    Appended, DIGEST_BYTES, Error, Event, SIGNATURE_BYTES, SignatureUse, is_undated,
 };
 
 use crate::bucket::Bucket;
@@ -50,7 +50,7 @@ impl<B: Bucket> Journal<B> {
             return Err(Error::Unsupported("a digest must have 32 bytes".into()));
         }
         let task = key::task(&event.app_id, &event.task_id);
-        let by_arrival = is_ordered_by_arrival(event);
+        let by_arrival = is_undated(event);
         let key = key::event(
             &task,
             event.occurred_at_ms,
@@ -143,12 +143,6 @@ impl<B: Bucket> Journal<B> {
         }
         Ok(())
     }
-}
-
-/// Whether the place of an event in the order is that of its arrival.
-fn is_ordered_by_arrival(event: &Event) -> bool {
-    event.flags & EventFlags::CLOCK_SKEW == EventFlags::CLOCK_SKEW
-        || (event.event_time.is_none() && event.event_time_ms.is_none())
 }
 
 /// A value that every backend takes.

@@ -169,6 +169,27 @@ fn a_repetition_without_a_request_id_is_counted_once() {
     assert_eq!(task.request_ids, ["r"]);
 }
 
+/// Version 0.1 placed an event that is dated far ahead at its arrival.
+#[test]
+fn an_event_that_version_0_1_placed_at_its_arrival_keeps_its_place() {
+    let journal = journal();
+    let ahead = Event {
+        flags: EventFlags::CLOCK_SKEW,
+        ..event(9000, 1, "Waitting", 1)
+    };
+    let placed = Event {
+        occurred_at_ms: 5,
+        ..ahead.clone()
+    };
+    let task = key::task("a", "t");
+    let key = key::event(&task, 5, 1, &ahead.digest, "Waitting", true);
+    journal.bucket.set(&key, &encode_event(&placed)).unwrap();
+    journal.bucket.set(&key::seen(&ahead.digest), &[]).unwrap();
+    journal.append(&ahead, None).unwrap();
+    let task = journal.find_task("a", "t").unwrap().unwrap();
+    assert_eq!((task.events, task.occurred_at_ms), (1, 5));
+}
+
 #[test]
 fn an_event_without_a_time_of_its_own_is_one_event() {
     let journal = journal();

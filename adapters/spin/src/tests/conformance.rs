@@ -32,8 +32,14 @@ impl Factory for Buckets {
             // Only values contain the ids. An order by id would read a value
             // for each task in the bucket.
             ordered_ties: false,
+            // An append does not read the other events of its task.
+            follows_arrival: false,
             // Only values contain the arrivals, for the same reason.
             exact_summary: false,
+            // The interface of the guest cannot prune: a store has its own means.
+            prune: false,
+            // Its bounds are those in `limits`, by number and by the host's clock.
+            robust_bounds: false,
             // The interface of the guest has no measures.
             measures: false,
             // A text and the rest of its event share `MAX_VALUE_BYTES`.
