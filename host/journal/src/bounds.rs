@@ -5,8 +5,9 @@
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Bounds {
     /// The most bytes of rejects: [`page::reject_bytes`](crate::page::reject_bytes)
-    /// of each. The oldest rejects are dropped first. A reject that is larger
-    /// than this alone is dropped at once, and costs the others nothing.
+    /// of each. Small and large rejects have half of it each, see
+    /// [`Shares`](crate::Shares); the oldest of a size are dropped first. A
+    /// reject that does not fit alone is dropped at once.
     pub quarantine_max_bytes: u64,
     /// The most signatures. Beyond this, the signatures that would expire next
     /// are forgotten: to refuse a notification would lose it, whereas a

@@ -23,6 +23,7 @@
 //! | `history` | the events of one task |
 //! | `feed` | the events of all tasks, in order of arrival |
 //! | `summary` | counts over all tasks |
+//! | `prune` | old tasks that are removed |
 //! | `life` | validation, measures, restart and close |
 //!
 //! A journal with fewer abilities says so with [`Capabilities`]; a store that
@@ -40,6 +41,7 @@ mod history;
 mod life;
 mod order;
 mod pages;
+mod prune;
 mod quarantine;
 mod sequential;
 mod signatures;
@@ -139,6 +141,7 @@ checks! { $
         a_duplicate_brings_its_own_signature
         a_signature_survives_a_restart
         of_too_many_signatures_the_next_to_expire_are_forgotten
+        a_clock_that_jumps_ahead_frees_no_signature
     }
     quarantine {
         a_reject_is_kept_word_for_word
@@ -147,12 +150,14 @@ checks! { $
         the_oldest_rejects_are_dropped_and_counted
         a_reject_larger_than_the_quarantine_costs_the_others_nothing
         numbers_in_the_quarantine_are_not_reused
+        large_rejects_do_not_push_small_ones_out
     }
     order {
         the_order_of_arrival_changes_nothing
         rank_then_digest_decide_within_an_instant
         a_late_event_changes_no_state
         the_flags_of_a_task_are_those_of_all_its_events
+        events_without_a_time_have_the_order_of_their_arrival
     }
     filters {
         every_filter_restricts
@@ -188,6 +193,14 @@ checks! { $
         a_follower_sees_every_event_once
         closing_ends_the_wait_of_followers
         a_journal_without_a_feed_says_so
+    }
+    prune {
+        only_old_final_tasks_are_pruned
+        what_was_pruned_does_not_come_back
+        a_follower_goes_on_after_pruned_events
+        a_follower_waits_where_all_was_pruned
+        pages_go_on_while_tasks_are_pruned
+        a_journal_that_cannot_be_pruned_says_so
     }
     summary {
         tasks_are_counted_by_status

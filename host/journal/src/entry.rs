@@ -1,6 +1,6 @@
 //! Something to make durable.
 
-use batchtask_guest::journal::{DIGEST_BYTES, SIGNATURE_BYTES};
+use batchtask_guest::journal::{DIGEST_BYTES, SIGNATURE_BYTES, is_undated};
 
 use crate::page::{ITEM_OVERHEAD_BYTES, event_bytes, reject_bytes};
 use crate::{Error, Event, Reject, SignatureUse};
@@ -45,6 +45,20 @@ impl Entry {
             Self::Reject(reject, _) => reject_bytes(reject),
             Self::Probe => ITEM_OVERHEAD_BYTES,
         }
+    }
+}
+
+/// When a new event of a task happened, as a backend stores it:
+/// `last_occurred_at_ms` is that of the task's greatest event. An event without a
+/// time that can be read comes after it, because only the order of arrival is
+/// known, and two arrivals may share a millisecond, or the clock may go back.
+pub fn placed_at_ms(event: &Event, last_occurred_at_ms: u64) -> u64 {
+    if is_undated(event) {
+        event
+            .occurred_at_ms
+            .max(last_occurred_at_ms.saturating_add(1))
+    } else {
+        event.occurred_at_ms
     }
 }
 

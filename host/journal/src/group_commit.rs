@@ -4,6 +4,7 @@
 //! The first entry that waits starts a batch, and all others that wait join
 //! it. Nothing waits for a batch to fill, and a slow disk makes batches larger.
 
+use std::cell::RefCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,11 @@ use crate::{Appended, Entry, Error, Journal, Observer, Stats, StoredEvent};
 const BATCH_MAX_ENTRIES: usize = 512;
 /// About how many bytes share a commit at most.
 const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How often the backend is maintained while nothing is written.
+const IDLE_TICK: Duration = Duration::from_secs(1);
+/// The same while it says that more is to be done.
+const BUSY_TICK: Duration = Duration::from_millis(20);
 
 /// The bounds of group commit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,6 +94,7 @@ impl GroupCommit {
             counters: counters.clone(),
             observer,
             runtime: Handle::try_current().map_err(io::Error::other)?,
+            last_error: RefCell::default(),
             _ended: ended_sender,
         };
         let thread = thread::Builder::new()
@@ -183,10 +190,17 @@ impl GroupCommit {
         wait_ms: u32,
     ) -> Result<Vec<StoredEvent>, Error> {
         self.check_feed(after, limit).await?;
-        if !self.has_events_after(after, wait_ms).await {
-            return Ok(Vec::new());
+        let deadline = Instant::now() + Duration::from_millis(wait_ms.into());
+        let mut seen = after;
+        while self.has_events_after(seen, deadline).await {
+            seen = *self.journal.last_seq().borrow();
+            let events = self.journal.events_after(after, limit).await?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            // All events up to `seen` were pruned.
         }
-        self.journal.events_after(after, limit).await
+        Ok(Vec::new())
     }
 
     /// Returns [`Error::Unsupported`] if the journal has no feed. Only a
@@ -203,8 +217,8 @@ impl GroupCommit {
         }
     }
 
-    /// Whether there is an event after `after`, now or within the wait.
-    async fn has_events_after(&self, after: u64, wait_ms: u32) -> bool {
+    /// Whether there is an event after `after`, now or by the deadline.
+    async fn has_events_after(&self, after: u64, deadline: Instant) -> bool {
         // A state is waited for, not a signal: an event that commits before the
         // wait begins ends it at once.
         let mut last_seq = self.journal.last_seq();
@@ -221,8 +235,9 @@ impl GroupCommit {
                 _ = ended.changed() => false,
             }
         };
-        let wait = Duration::from_millis(wait_ms.into());
-        tokio::time::timeout(wait, arrives).await.unwrap_or(false)
+        tokio::time::timeout_at(deadline.into(), arrives)
+            .await
+            .unwrap_or(false)
     }
 
     /// The journal behind the group commit, to read from.
@@ -284,6 +299,9 @@ struct Committer {
     counters: Arc<Counters>,
     observer: Option<Arc<dyn Observer>>,
     runtime: Handle,
+    /// The error that was logged last, until a commit succeeds again: the same
+    /// error is logged once, not for each batch.
+    last_error: RefCell<Option<String>>,
     /// Dropped when the thread ends, which ends the wait of followers.
     _ended: watch::Sender<()>,
 }
@@ -299,12 +317,16 @@ impl Committer {
     }
 
     fn commit_all(&self) {
-        while let Some(jobs) = self.queue.take(BATCH_MAX_ENTRIES, BATCH_MAX_BYTES) {
-            let (entries, replies): (Vec<_>, Vec<_>) =
-                jobs.into_iter().map(|job| (job.entry, job.reply)).unzip();
-            let result = self.commit(entries);
-            answer(replies, result);
-            self.runtime.block_on(self.journal.maintain());
+        let mut tick = IDLE_TICK;
+        while let Some(jobs) = self.queue.take(BATCH_MAX_ENTRIES, BATCH_MAX_BYTES, tick) {
+            if !jobs.is_empty() {
+                let (entries, replies): (Vec<_>, Vec<_>) =
+                    jobs.into_iter().map(|job| (job.entry, job.reply)).unzip();
+                let result = self.commit(entries);
+                answer(replies, result);
+            }
+            let has_more = self.runtime.block_on(self.journal.maintain());
+            tick = if has_more { BUSY_TICK } else { IDLE_TICK };
         }
     }
 
@@ -324,13 +346,25 @@ impl Committer {
                 if let Some(observer) = &self.observer {
                     observer.committed(count, started.elapsed());
                 }
+                if self.last_error.take().is_some() {
+                    tracing::info!("the journal takes writes again");
+                }
             }
             Err(error) => {
                 self.counters.failed();
-                tracing::warn!("{error}");
+                self.log(error);
             }
         }
         result
+    }
+
+    /// Logs an error, unless it is the one that was logged last.
+    fn log(&self, error: &Error) {
+        let text = error.to_string();
+        let last = self.last_error.replace(Some(text.clone()));
+        if last.as_ref() != Some(&text) {
+            tracing::error!("notifications are answered 503: {text}");
+        }
     }
 }
 

@@ -30,22 +30,32 @@ use crate::{
 /// 3. **A task is a function of its events.** The state of a task is its
 ///    greatest event by `(occurred_at_ms, rank, digest)`; counts, flags and
 ///    request ids cover all events. The order of arrival changes nothing,
-///    except that the first arrival of a digest is the one that is kept.
+///    except that the first arrival of a digest is the one that is kept, and
+///    that an event without a time is placed by
+///    [`placed_at_ms`](crate::placed_at_ms).
 /// 4. **A duplicate is written.** Another arrival of a known digest increments
 ///    the counts of the event and the task, and keeps its request id, durably.
 /// 5. **A signature admits one notification.** See
 ///    [`SignatureStatus`](crate::SignatureStatus). A
 ///    signature is stored together with its event or reject, or neither is.
 ///    A backend keeps at most [`Bounds::signatures_max`](crate::Bounds)
-///    signatures.
+///    signatures. It forgets a signature only once it expired by a clock that
+///    cannot run ahead: if the host's clock jumps ahead and comes back, a used
+///    signature is still known.
 /// 6. **The quarantine is bounded**, see [`Bounds`](crate::Bounds). The oldest
-///    rejects are dropped first, and counted. Their numbers are not reused.
+///    rejects are dropped first, and counted; large rejects do not push small
+///    ones out, see [`Shares`](crate::Shares). Their numbers are not reused.
 /// 7. **The feed is dense.** The `seq` of events starts at 1 and grows by 1, in
 ///    the order in which the events become visible, even if several hosts
 ///    write. A reader that has seen `n` never misses an event with a smaller
 ///    number. Only recorded events have a number; duplicates have none.
+///    Pruned events are missing, and their numbers are not used again: a
+///    reader that has seen fewer goes on with the next event that is there.
 /// 8. **Everything has a bound.** Pages end as [`Page`](crate::page::Page) says;
 ///    a read that takes too long fails with [`Error::Unavailable`].
+/// 9. **What was pruned does not come back.** An event that was removed by
+///    [`prune`](Self::prune) and arrives again is a duplicate, for at least two
+///    days after it was removed. It changes nothing but the last arrival.
 ///
 /// # Errors
 ///
@@ -69,8 +79,21 @@ pub trait Journal: Send + Sync + 'static {
     async fn commit(&self, batch: Vec<Entry>) -> Result<Vec<Appended>, Error>;
 
     /// Does what can wait until the callers of a batch have their answers, such
-    /// as a checkpoint. Called after every batch.
-    async fn maintain(&self) {}
+    /// as a checkpoint, and returns whether more is to be done soon. Called
+    /// after every batch and about every second in between. The next batch waits
+    /// for it, so it must be quick.
+    async fn maintain(&self) -> bool {
+        false
+    }
+
+    /// Removes tasks with a final status whose last new event arrived before
+    /// `before_ms`, with their events, and returns what was removed. One call
+    /// removes few events, so that it is quick: call it again while there is
+    /// more. A journal that cannot do it returns [`Error::Unsupported`].
+    async fn prune(&self, before_ms: u64) -> Result<Pruned, Error> {
+        let _ = before_ms;
+        Err(Error::Unsupported("this journal cannot be pruned".into()))
+    }
 
     /// Returns one task, or `None` if no event of it was ever recorded.
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error>;
@@ -114,6 +137,15 @@ pub trait Journal: Send + Sync + 'static {
     /// Ends all work and releases the store. Later calls fail with
     /// [`Error::Unavailable`]; a second `close` does nothing.
     async fn close(&self);
+}
+
+/// What a call of [`Journal::prune`] did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Pruned {
+    /// How many events were removed.
+    pub events: u64,
+    /// Whether there is more to remove.
+    pub more: bool,
 }
 
 /// One figure of a backend, such as the size of its log.

@@ -6,6 +6,7 @@
 //! | `journal` | [`Journal`]: the trait of every backend, and the rules that a backend must keep |
 //! | `entry` | [`Entry`]: something to make durable, and its validation |
 //! | `bounds` | [`Bounds`] and the constants that every backend keeps |
+//! | `quarantine` | [`Shares`]: how small and large rejects share the quarantine |
 //! | `signature` | [`SignatureStatus`]: whether a signature may be used |
 //! | [`group_commit`] | [`GroupCommit`]: joins what waits into batches, in front of every backend; waits for the feed |
 //! | `queue` | what waits for group commit |
@@ -39,6 +40,7 @@ pub mod group_commit;
 mod journal;
 pub mod memory;
 pub mod page;
+mod quarantine;
 mod queue;
 pub mod search;
 mod signature;
@@ -51,9 +53,10 @@ pub use batchtask_guest::journal::{
 };
 
 pub use self::bounds::{Bounds, LISTED_REQUEST_ID_BYTES_MAX, TRAIL_BYTES_MAX};
-pub use self::entry::Entry;
+pub use self::entry::{Entry, placed_at_ms};
 pub use self::group_commit::GroupCommit;
-pub use self::journal::{Journal, Measure, MeasureKind};
+pub use self::journal::{Journal, Measure, MeasureKind, Pruned};
 pub use self::memory::MemoryJournal;
+pub use self::quarantine::{RejectSize, SMALL_REJECT_BYTES_MAX, Shares};
 pub use self::signature::SignatureStatus;
 pub use self::stats::{Observer, Stats};

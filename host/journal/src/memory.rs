@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use self::state::State;
 use crate::{
-    Appended, Bounds, Entry, Error, Event, HistoryPage, Journal, Measure, MeasureKind,
+    Appended, Bounds, Entry, Error, Event, HistoryPage, Journal, Measure, MeasureKind, Pruned,
     QuarantinePage, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 
@@ -60,6 +60,10 @@ impl MemoryJournal {
 impl Journal for MemoryJournal {
     async fn commit(&self, batch: Vec<Entry>) -> Result<Vec<Appended>, Error> {
         self.with(|state| Ok(batch.into_iter().map(|entry| state.apply(entry)).collect()))
+    }
+
+    async fn prune(&self, before_ms: u64) -> Result<Pruned, Error> {
+        self.with(|state| Ok(state.prune(before_ms)))
     }
 
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Why [`Queue::push`] refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,13 +61,20 @@ impl<T> Queue<T> {
     }
 
     /// Waits for the first item, then takes it and those behind it, up to
-    /// `max_items` or until they hold `max_bytes`. Returns `None` once the
-    /// queue is closed and empty.
-    pub(crate) fn take(&self, max_items: usize, max_bytes: usize) -> Option<Vec<T>> {
+    /// `max_items` or until they hold `max_bytes`. Returns no items if none
+    /// arrives within `patience`, and `None` once the queue is closed and empty.
+    pub(crate) fn take(
+        &self,
+        max_items: usize,
+        max_bytes: usize,
+        patience: Duration,
+    ) -> Option<Vec<T>> {
         let state = self.state();
-        let mut state = self
+        let (mut state, _) = self
             .arrived
-            .wait_while(state, |state| state.waiting.is_empty() && !state.closed)
+            .wait_timeout_while(state, patience, |state| {
+                state.waiting.is_empty() && !state.closed
+            })
             .unwrap_or_else(PoisonError::into_inner);
         let mut taken = Vec::with_capacity(state.waiting.len().min(max_items));
         let mut taken_bytes = 0;
@@ -78,7 +86,7 @@ impl<T> Queue<T> {
             taken.push(item);
         }
         state.bytes -= taken_bytes;
-        (!taken.is_empty()).then_some(taken)
+        (!taken.is_empty() || !state.closed).then_some(taken)
     }
 
     /// Returns the number of items that wait.
@@ -113,14 +121,16 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[test]
     fn takes_all_that_waits_in_order() {
         let queue = Queue::new(10, 100);
         for item in 0..5 {
             queue.push(item, 1).unwrap();
         }
-        assert_eq!(queue.take(3, 100), Some(vec![0, 1, 2]));
-        assert_eq!(queue.take(3, 100), Some(vec![3, 4]));
+        assert_eq!(queue.take(3, 100, PATIENCE), Some(vec![0, 1, 2]));
+        assert_eq!(queue.take(3, 100, PATIENCE), Some(vec![3, 4]));
     }
 
     #[test]
@@ -138,7 +148,7 @@ mod tests {
         queue.push(1, 60).unwrap();
         assert_eq!(queue.push(2, 60), Err(Refused::Full));
         queue.push(3, 40).unwrap();
-        assert_eq!(queue.take(10, 50), Some(vec![1]));
+        assert_eq!(queue.take(10, 50, PATIENCE), Some(vec![1]));
         queue.push(4, 60).unwrap();
     }
 
@@ -148,8 +158,8 @@ mod tests {
         queue.push(1, 1).unwrap();
         queue.close();
         assert_eq!(queue.push(2, 1), Err(Refused::Closed));
-        assert_eq!(queue.take(10, 100), Some(vec![1]));
-        assert_eq!(queue.take(10, 100), None);
+        assert_eq!(queue.take(10, 100, PATIENCE), Some(vec![1]));
+        assert_eq!(queue.take(10, 100, PATIENCE), None);
     }
 
     #[test]
@@ -157,6 +167,12 @@ mod tests {
         let queue = Queue::new(10, 100);
         queue.push(1, 1).unwrap();
         queue.abandon();
-        assert_eq!(queue.take(10, 100), None);
+        assert_eq!(queue.take(10, 100, PATIENCE), None);
+    }
+
+    #[test]
+    fn gives_nothing_when_nothing_arrives() {
+        let queue = Queue::<u8>::new(10, 100);
+        assert_eq!(queue.take(10, 100, Duration::ZERO), Some(vec![]));
     }
 }

@@ -39,6 +39,8 @@ impl Factory for MemoryOfGuest {
         Capabilities {
             durable: false,
             measures: false,
+            // The trait of the guest cannot prune.
+            prune: false,
             ..Capabilities::FULL
         }
     }

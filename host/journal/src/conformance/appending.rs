@@ -73,6 +73,7 @@ pub(super) async fn every_flag_is_kept(suite: Suite) {
         EventFlags::LEGACY_FORM,
         EventFlags::NO_EVENT_TIME,
         EventFlags::EXTRA_FIELDS,
+        EventFlags::IRREGULAR_FIELDS,
     ];
     for (at, flags) in (1..).zip(flags) {
         let sent = Event {

@@ -8,8 +8,9 @@ use batchtask_guest::journal::DIGEST_BYTES;
 use tokio::sync::watch;
 
 use crate::{
-    Appended, Entry, Error, Event, EventFlags, HistoryPage, Journal, Measure, QuarantinePage,
-    SignatureUse, Source, StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery,
+    Appended, Entry, Error, Event, EventFlags, HistoryPage, Journal, Measure, Pruned,
+    QuarantinePage, SignatureUse, Source, StoredEvent, Summary, Task, TaskOrder, TaskPage,
+    TaskQuery,
 };
 
 /// Declares an enum whose cases are listed in `ALL`.
@@ -105,6 +106,10 @@ faults! {
     LosesLastArrival
     /// All statuses are counted together.
     MergesStatuses
+    /// Nothing is pruned.
+    PrunesNothing
+    /// Tasks are pruned whenever anything arrived.
+    PrunesAll
     /// Nothing is measured.
     MeasuresNothing
     /// It can be used after it was closed.
@@ -236,8 +241,16 @@ impl Journal for Broken {
         Ok(outcomes)
     }
 
-    async fn maintain(&self) {
-        self.journal.maintain().await;
+    async fn maintain(&self) -> bool {
+        self.journal.maintain().await
+    }
+
+    async fn prune(&self, before_ms: u64) -> Result<Pruned, Error> {
+        match self.fault {
+            Fault::PrunesNothing => Ok(Pruned::default()),
+            Fault::PrunesAll => self.journal.prune(u64::MAX).await,
+            _ => self.journal.prune(before_ms).await,
+        }
     }
 
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {

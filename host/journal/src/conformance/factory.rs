@@ -40,9 +40,18 @@ pub struct Capabilities {
     /// Tasks that changed at the same instant are listed by application id and
     /// task id. Otherwise their order is any, but the same on all pages.
     pub ordered_ties: bool,
+    /// Events without a time have the order of their arrival, also within a
+    /// millisecond. Otherwise the rank decides then.
+    pub follows_arrival: bool,
     /// The summary counts stale tasks, and its last arrival covers all events
     /// and duplicates.
     pub exact_summary: bool,
+    /// Old tasks can be removed from it. Otherwise `prune` returns
+    /// `Unsupported`.
+    pub prune: bool,
+    /// Large rejects do not push small ones out, and a clock that jumps ahead
+    /// frees no signature.
+    pub robust_bounds: bool,
     /// It measures its quarantine.
     pub measures: bool,
     /// The greatest length of a text or a body, in bytes. At least 300,000.
@@ -58,7 +67,10 @@ impl Capabilities {
         exact_totals: true,
         complete_lists: true,
         ordered_ties: true,
+        follows_arrival: true,
         exact_summary: true,
+        prune: true,
+        robust_bounds: true,
         measures: true,
         item_bytes_max: usize::MAX,
     };

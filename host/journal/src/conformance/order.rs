@@ -211,3 +211,37 @@ pub(super) async fn the_flags_of_a_task_are_those_of_all_its_events(suite: Suite
     let flags = journal.task("task").await.flags;
     assert_eq!(flags, EventFlags::LEGACY_FORM | EventFlags::UNKNOWN_TYPE);
 }
+
+pub(super) async fn events_without_a_time_have_the_order_of_their_arrival(suite: Suite) {
+    if !suite.capabilities.follows_arrival {
+        return;
+    }
+    let journal = suite.journal().await;
+    // Twice in one millisecond, and with a clock that goes back.
+    let arrivals = [
+        ("Processing", 2, NOW_MS),
+        ("Fail", 4, NOW_MS),
+        ("Processing", 2, NOW_MS),
+        ("Fail", 4, NOW_MS - 1000),
+        ("Processing", 2, NOW_MS + 1000),
+    ];
+    for (serial, (status, rank, at_ms)) in (0..).zip(arrivals) {
+        let undated = Event {
+            event_time: None,
+            event_time_ms: Some("soon".into()),
+            rank,
+            received_at_ms: at_ms,
+            digest: vec![255 - serial; 32],
+            ..event("task", status, at_ms)
+        };
+        journal.record(undated).await;
+        assert_eq!(journal.task("task").await.status, status);
+    }
+    let history = journal.history("task").await;
+    let statuses: Vec<&str> = (history.iter())
+        .map(|stored| stored.event.status.as_str())
+        .collect();
+    assert_eq!(statuses, arrivals.map(|(status, ..)| status));
+    assert!(history.iter().all(|stored| !stored.late));
+    assert_eq!(history[4].event.occurred_at_ms, NOW_MS + 1000);
+}

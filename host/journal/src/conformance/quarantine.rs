@@ -1,8 +1,8 @@
 //! Rejects, their order and their bound.
 
 use super::fixture::{Fixture, NOW_MS, Suite, reject};
-use crate::page::ITEM_OVERHEAD_BYTES;
-use crate::{Appended, Bounds, QuarantinePage, Reject};
+use crate::page::{ITEM_OVERHEAD_BYTES, reject_bytes};
+use crate::{Appended, Bounds, QuarantinePage, Reject, SMALL_REJECT_BYTES_MAX, Shares};
 
 /// A reject that arrives at this time after [`NOW_MS`].
 fn reject_at(after_ms: u64, body: &[u8]) -> Reject {
@@ -131,4 +131,62 @@ pub(super) async fn numbers_in_the_quarantine_are_not_reused(suite: Suite) {
     let whole = page(&journal, None, 500).await;
     assert_eq!(first_bytes(&whole), [2]);
     assert!(whole.rejects[0].seq > first);
+}
+
+/// The bytes that the rejects of a page take.
+fn shares(page: &QuarantinePage) -> Shares {
+    let mut shares = Shares::default();
+    let bytes = |reject| reject_bytes(reject) as u64;
+    let rejects = page.rejects.iter();
+    rejects.for_each(|kept| shares.add(bytes(&kept.reject)));
+    shares
+}
+
+pub(super) async fn large_rejects_do_not_push_small_ones_out(suite: Suite) {
+    if !suite.capabilities.bounds || !suite.capabilities.robust_bounds {
+        return;
+    }
+    let max = 8 * SMALL_REJECT_BYTES_MAX;
+    let bounds = Bounds {
+        quarantine_max_bytes: max,
+        ..Bounds::default()
+    };
+    let (small, large) = (vec![1; 8_000], vec![2; 20_000]);
+    for seed in 0..20 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let journal = suite.journal_with(bounds).await;
+        for _ in 0..10 {
+            journal.quarantine(reject(&small)).await;
+        }
+        for _ in 0..30 {
+            let before = shares(&page(&journal, None, 500).await);
+            let is_large = random.bool();
+            let body = if is_large { &large } else { &small };
+            journal.quarantine(reject(body)).await;
+            let after = shares(&page(&journal, None, 500).await);
+            assert!(after.total() <= max, "{after:?}");
+            let (mine, theirs) = if is_large {
+                ((before.large, after.large), (before.small, after.small))
+            } else {
+                ((before.small, after.small), (before.large, after.large))
+            };
+            // The other size gives way only beyond its own half.
+            assert!(
+                theirs.1 >= theirs.0.min(before_half(max, 20_500)),
+                "{before:?} {after:?}"
+            );
+            assert!(mine.1 > 0, "the newest is kept");
+        }
+        // Many large ones leave small ones their half.
+        for _ in 0..20 {
+            journal.quarantine(reject(&large)).await;
+        }
+        let kept = shares(&page(&journal, None, 500).await);
+        assert!(kept.small >= before_half(max, 8_500), "{kept:?}");
+    }
+}
+
+/// Half of the quarantine, less one reject that may not have fit.
+fn before_half(max: u64, reject_bytes: u64) -> u64 {
+    (max / 2).saturating_sub(reject_bytes)
 }

@@ -237,3 +237,26 @@ pub(super) async fn of_too_many_signatures_the_next_to_expire_are_forgotten(suit
         assert_eq!(other, expected, "{number}");
     }
 }
+
+pub(super) async fn a_clock_that_jumps_ahead_frees_no_signature(suite: Suite) {
+    if !suite.capabilities.robust_bounds {
+        return;
+    }
+    /// Less than the time in which a signature may be used, and much more.
+    const JUMPS_MS: [u64; 2] = [900, 366 * 24 * 60 * 60 * 1000];
+    for jump_ms in JUMPS_MS {
+        let journal = suite.journal().await;
+        let first = use_once(&journal, "a", NOW_MS, LATER_MS).await;
+        assert_eq!(first, Appended::Recorded);
+        for number in 0..200 {
+            let ahead_ms = LATER_MS + jump_ms + number;
+            let event = arrives(&number.to_string(), ahead_ms);
+            let signature = signed(&number.to_string(), &event, ahead_ms + 1000);
+            let other = journal.append_signed(event, signature).await;
+            assert_eq!(other, Appended::Recorded);
+        }
+        // The clock is right again, and the signature has not expired.
+        let other = use_once(&journal, "b", NOW_MS + 1, LATER_MS).await;
+        assert_eq!(other, Appended::Replayed, "{jump_ms}");
+    }
+}

@@ -1,13 +1,15 @@
 //! What the journal in memory holds, and what an entry does to it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+
+use batchtask_guest::journal::ranks;
 
 use tokio::sync::watch;
 
 use crate::page::reject_bytes;
 use crate::{
-    Appended, Bounds, Entry, Event, LISTED_REQUEST_ID_BYTES_MAX, Quarantined, Reject,
-    SignatureStatus, SignatureUse,
+    Appended, Bounds, Class, Entry, Event, LISTED_REQUEST_ID_BYTES_MAX, Pruned, Quarantined,
+    Reject, RejectSize, Shares, SignatureStatus, SignatureUse, placed_at_ms,
 };
 
 /// The place of an event in the order of its task: instant, rank, digest.
@@ -20,8 +22,11 @@ pub(super) struct State {
     pub(super) tasks: Vec<TaskState>,
     /// The index of a task by its application id and task id.
     pub(super) by_ids: BTreeMap<(String, String), usize>,
-    /// In order of arrival: the `seq` of an event is its index plus 1.
-    pub(super) events: Vec<EventState>,
+    /// In order of arrival: the `seq` of an event is its index plus 1. `None`
+    /// for an event that was pruned.
+    pub(super) events: Vec<Option<EventState>>,
+    /// The digests of the events that were pruned.
+    pruned: HashSet<Vec<u8>>,
     signatures: Signatures,
     pub(super) quarantine: Quarantine,
     pub(super) last_received_at_ms: Option<u64>,
@@ -32,7 +37,7 @@ pub(super) struct State {
 pub(super) struct TaskState {
     pub(super) app_id: String,
     pub(super) task_id: String,
-    /// The indexes of its events, by their place. Never empty.
+    /// The indexes of its events, by their place. Empty once it was pruned.
     pub(super) events: BTreeMap<Place, usize>,
     by_digest: HashMap<Vec<u8>, usize>,
     pub(super) last_received_at_ms: u64,
@@ -52,7 +57,7 @@ pub(super) struct EventState {
 #[derive(Default)]
 pub(super) struct Quarantine {
     pub(super) rejects: VecDeque<Quarantined>,
-    pub(super) bytes: u64,
+    pub(super) shares: Shares,
     pub(super) dropped: u64,
     last_seq: u64,
 }
@@ -71,6 +76,7 @@ impl State {
             tasks: Vec::new(),
             by_ids: BTreeMap::new(),
             events: Vec::new(),
+            pruned: HashSet::new(),
             signatures: Signatures::default(),
             quarantine: Quarantine::default(),
             last_received_at_ms: None,
@@ -104,7 +110,7 @@ impl State {
 
     /// The bytes in the quarantine, and how many rejects were dropped.
     pub(super) fn quarantine_totals(&self) -> (u64, u64) {
-        (self.quarantine.bytes, self.quarantine.dropped)
+        (self.quarantine.shares.total(), self.quarantine.dropped)
     }
 
     fn use_signature(&mut self, signature: Option<SignatureUse>, now_ms: u64) -> SignatureStatus {
@@ -114,8 +120,11 @@ impl State {
         })
     }
 
-    fn record(&mut self, event: Event) -> Appended {
+    fn record(&mut self, mut event: Event) -> Appended {
         self.last_received_at_ms = self.last_received_at_ms.max(Some(event.received_at_ms));
+        if self.pruned.contains(&event.digest) {
+            return Appended::Duplicate;
+        }
         let ids = (event.app_id.clone(), event.task_id.clone());
         let next = self.tasks.len();
         let index = *self.by_ids.entry(ids).or_insert(next);
@@ -125,13 +134,41 @@ impl State {
         let task = &mut self.tasks[index];
         if let Some(&known) = task.by_digest.get(&event.digest) {
             task.duplicates += 1;
-            self.events[known].repeat(event.request_id);
+            if let Some(known) = &mut self.events[known] {
+                known.repeat(event.request_id);
+            }
             return Appended::Duplicate;
         }
+        if let Some(((last_ms, ..), _)) = task.events.last_key_value() {
+            event.occurred_at_ms = placed_at_ms(&event, *last_ms);
+        }
         let late = task.add(&event, self.events.len());
-        self.events.push(EventState::new(event, late));
+        self.events.push(Some(EventState::new(event, late)));
         self.last_seq.send_replace(self.events.len() as u64);
         Appended::Recorded
+    }
+}
+
+impl State {
+    /// Removes final tasks without a new event since `before_ms`.
+    pub(super) fn prune(&mut self, before_ms: u64) -> Pruned {
+        let mut pruned = Pruned::default();
+        for task in &mut self.tasks {
+            let last = task.events.last_key_value();
+            let is_final = last.is_some_and(|((_, rank, _), _)| ranks(Class::Final).contains(rank));
+            if !is_final || task.last_received_at_ms >= before_ms {
+                continue;
+            }
+            self.by_ids
+                .remove(&(task.app_id.clone(), task.task_id.clone()));
+            pruned.events += task.events.len() as u64;
+            for index in std::mem::take(&mut task.events).into_values() {
+                self.events[index] = None;
+            }
+            self.pruned
+                .extend(task.by_digest.drain().map(|(digest, _)| digest));
+        }
+        pruned
     }
 }
 
@@ -185,20 +222,30 @@ impl EventState {
 impl Quarantine {
     fn keep(&mut self, reject: Reject, max_bytes: u64) {
         let bytes = reject_bytes(&reject) as u64;
-        if bytes > max_bytes {
+        if bytes > RejectSize::of(bytes).reject_bytes_max(max_bytes) {
             self.dropped += 1;
             return;
         }
-        while self.bytes + bytes > max_bytes
-            && let Some(oldest) = self.rejects.pop_front()
-        {
-            self.bytes -= reject_bytes(&oldest.reject) as u64;
-            self.dropped += 1;
-        }
-        self.bytes += bytes;
+        self.shares.add(bytes);
+        while let Some(size) = self.shares.excess(max_bytes)
+            && self.drop_oldest(size)
+        {}
         self.last_seq += 1;
         let seq = self.last_seq;
         self.rejects.push_back(Quarantined { seq, reject });
+    }
+
+    /// Drops the oldest reject of a size. Returns whether there was one.
+    fn drop_oldest(&mut self, size: RejectSize) -> bool {
+        let bytes = |kept: &Quarantined| reject_bytes(&kept.reject) as u64;
+        let mut rejects = self.rejects.iter();
+        let oldest = rejects.position(|kept| RejectSize::of(bytes(kept)) == size);
+        let Some(oldest) = oldest.and_then(|index| self.rejects.remove(index)) else {
+            return false;
+        };
+        self.shares.remove(bytes(&oldest));
+        self.dropped += 1;
+        true
     }
 }
 
@@ -211,7 +258,7 @@ impl Signatures {
         });
         if status != SignatureStatus::Replayed {
             self.remember(signature, status);
-            self.forget(now_ms, max);
+            self.forget(max);
         }
         status
     }
@@ -232,10 +279,10 @@ impl Signatures {
         self.uses.insert(signature, (digest, expires_at_ms));
     }
 
-    /// Forgets what has expired, and what is too many.
-    fn forget(&mut self, now_ms: u64, max: u64) {
-        while let Some((expires_at_ms, _)) = self.by_expiry.first()
-            && (*expires_at_ms <= now_ms || self.uses.len() as u64 > max)
+    /// Forgets what is too many, that which expires next first. What expired is
+    /// not forgotten for that alone: the clock may be wrong.
+    fn forget(&mut self, max: u64) {
+        while self.uses.len() as u64 > max
             && let Some((_, signature)) = self.by_expiry.pop_first()
         {
             self.uses.remove(&signature);

@@ -27,7 +27,7 @@ impl State {
         let after = after.transpose()?;
         let after = after.and_then(|key| self.sort_key(&key, query.order));
         let matches = |task: &&TaskState| matches(self.state(task), query, text.as_ref());
-        let mut tasks: Vec<_> = self.tasks.iter().filter(matches).collect();
+        let mut tasks: Vec<_> = self.present_tasks().filter(matches).collect();
         tasks.sort_by_key(|task| self.sort_key_of(task, query.order));
         tasks.retain(|task| after.as_ref() < Some(&self.sort_key_of(task, query.order)));
         let mut page = Page::new(query.limit);
@@ -70,7 +70,7 @@ impl State {
         let previous = previous.and_then(|(task, first)| task.events.range(..first).next_back());
         Ok(HistoryPage {
             events,
-            previous_status: previous.map(|(_, &index)| self.events[index].event.status.clone()),
+            previous_status: previous.map(|(_, &index)| self.event(index).event.status.clone()),
             next,
         })
     }
@@ -82,7 +82,10 @@ impl State {
             if page.is_full() {
                 break;
             }
-            self.push_event(&mut page, index);
+            // A pruned event is missing.
+            if self.events[index].is_some() {
+                self.push_event(&mut page, index);
+            }
         }
         page.finish(|_| String::new()).0
     }
@@ -113,7 +116,7 @@ impl State {
     pub(super) fn summarize(&self, stale_before_ms: u64) -> Summary {
         let mut counts = StatusCounts::default();
         let mut stale = 0;
-        let mut tasks: Vec<_> = self.tasks.iter().collect();
+        let mut tasks: Vec<_> = self.present_tasks().collect();
         tasks.sort_by_key(|task| (self.state(task).rank, &self.state(task).status));
         for task in tasks {
             let state = self.state(task);
@@ -134,14 +137,24 @@ impl State {
         self.tasks.get(*index)
     }
 
+    /// The tasks that were not pruned.
+    fn present_tasks(&self) -> impl Iterator<Item = &TaskState> {
+        self.tasks.iter().filter(|task| !task.events.is_empty())
+    }
+
+    /// An event of a task that was not pruned.
+    fn event(&self, index: usize) -> &EventState {
+        self.events[index].as_ref().expect("it was not pruned")
+    }
+
     /// The greatest event of a task: its state.
     fn state(&self, task: &TaskState) -> &Event {
         let (_, &last) = task.events.last_key_value().expect("a task has an event");
-        &self.events[last].event
+        &self.event(last).event
     }
 
     fn events_of(&self, task: &TaskState) -> impl DoubleEndedIterator<Item = &EventState> {
-        task.events.values().map(|&index| &self.events[index])
+        task.events.values().map(|&index| self.event(index))
     }
 
     fn key(&self, task: &Task) -> TaskKey {
@@ -211,7 +224,7 @@ impl State {
     }
 
     fn push_event(&self, page: &mut Page<StoredEvent>, index: usize) {
-        let state = &self.events[index];
+        let state = self.event(index);
         let stored = StoredEvent {
             event: state.event.clone(),
             seq: index as u64 + 1,
