@@ -6,7 +6,7 @@ use batchtask_journal::page::{Page, event_bytes};
 use batchtask_journal::{Event, HistoryPage, StoredEvent};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::record::is_listed;
+use crate::request_ids::is_listed;
 use crate::values::{flags_from_bits, rows, saturated, source_from_number, unsigned};
 
 /// The columns that [`from_row`] reads, in its order.

@@ -2,14 +2,20 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `writer` | the connection that writes, and its transactions; `record`: what an entry does |
-//! | `checkpoint` | keeps the write-ahead log short |
+//! | `owner` | the lock that makes one process the only writer, whatever path it uses |
+//! | `files` | the files of a journal, and what is refused about them; `disk`: free bytes |
+//! | `log_check` | whether a log that was left behind is that of its database |
+//! | `schema` | the tables and their versions, and the configuration of connections |
+//! | `writer` | the connection that writes; `batch`: a transaction; `record`: what an entry does; `totals`: the row that every commit writes |
 //! | `presence` | whether the files are still those that were opened |
-//! | `reader` | the connections that read |
-//! | `tasks`, `events`, `quarantine` | what they read |
-//! | `schema` | the file, its owner and its versions |
+//! | `checkpoint` | keeps the write-ahead log short |
+//! | `prune` | removes old tasks; `steady_clock`: a clock that does not run ahead |
+//! | `reader` | the connections that read; `limit`: when a read must end |
+//! | `tasks`, `events`, `quarantine` | what they read; `request_ids`: those of a task |
+//! | [`copies`] | backups, and putting one back |
 //! | `values` | conversions between the contract's types and those of the file |
 //! | `options` | [`Options`]: the bounds of a journal |
+//! | `error` | [`OpenError`]: why a journal cannot be opened |
 //! | `counters` | what the journal counts about itself |
 //!
 //! # Invariants
@@ -21,107 +27,107 @@
 //!    arrived, whatever the order of arrival. Of two arrivals of one digest the
 //!    first is kept.
 //! 4. `seq` grows by 1 with every event, in the order in which events become
-//!    visible, and is never used twice: there is one writer, and events are
-//!    never deleted.
-//! 5. Everything that waits or accumulates has a bound: see [`Options`].
+//!    visible, and is never used twice: there is one writer, and it keeps the
+//!    last number apart from the events, which may be pruned.
+//! 5. What is answered `Ok` is in the files that the next start will find: that
+//!    is looked at before each commit, because the system keeps a removed file
+//!    for as long as it is open.
+//! 6. A log is used with its own database only: see `log_check`.
+//! 7. Everything that waits or accumulates has a bound: see [`Options`].
 //!
 //! # What is assumed of the disk
 //!
 //! That `fsync` returns success only when the data would survive a loss of
 //! power, and that it is a local disk: the index of the log is shared memory,
-//! and the lock is the system's. Torn pages and lost tails are handled: every
-//! frame of the log has a checksum, and a commit whose frames do not match
-//! never happened, nor was it acknowledged.
+//! and the lock is the system's (`flock` on the database itself). Torn pages and
+//! lost tails are handled: every frame of the log has a checksum, and a commit
+//! whose frames do not match never happened, nor was it acknowledged.
 
+mod batch;
 mod checkpoint;
+pub mod copies;
 mod counters;
+mod disk;
+mod error;
 mod events;
+mod files;
+mod limit;
+mod log_check;
 mod options;
+mod owner;
 mod presence;
+mod prune;
 mod quarantine;
 mod reader;
 mod record;
+mod request_ids;
 mod schema;
+mod steady_clock;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod values;
 mod writer;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use batchtask_journal::cursor::{self, EventKey};
 use batchtask_journal::{
-    Appended, Entry, Error, HistoryPage, Journal, Measure, QuarantinePage, StoredEvent, Summary,
-    Task, TaskPage, TaskQuery,
+    Appended, Entry, Error, HistoryPage, Journal, Measure, Pruned, QuarantinePage, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
 };
 use tokio::sync::watch;
 
+pub use self::error::OpenError;
 pub use self::options::Options;
-pub use self::schema::OpenError;
 
 use self::counters::Counters;
+use self::owner::Owner;
 use self::reader::Readers;
 use self::writer::Writer;
 
 /// A journal in a file. Dropping it closes it.
 ///
-/// [`commit`](Journal::commit), [`maintain`](Journal::maintain) and
-/// [`close`](Journal::close) block the thread that polls them:
+/// [`commit`](Journal::commit), [`maintain`](Journal::maintain),
+/// [`prune`](Journal::prune) and [`close`](Journal::close) block the thread that polls them:
 /// [`GroupCommit`](batchtask_journal::GroupCommit) calls them on a thread of
 /// its own.
 pub struct SqliteJournal {
     path: PathBuf,
     /// `None` once the journal is closed.
-    running: Mutex<Option<Running>>,
+    writer: Mutex<Option<Writer>>,
     readers: Arc<Readers>,
     /// The greatest `seq` that is durable.
     last_seq: watch::Receiver<u64>,
     counters: Arc<Counters>,
 }
 
-/// What an open journal owns. The fields are dropped in this order: the writer
-/// goes first, because it holds the other end of what the checkpointer waits
-/// for; the lock is released last, when this process no longer uses the file.
-struct Running {
-    writer: Writer,
-    checkpointer: JoinHandle<()>,
-    lock: File,
-}
-
 impl SqliteJournal {
     /// Opens the journal in the file `path`, and creates the file if it is
     /// missing; its folder must exist. `PATH-wal` and `PATH-shm` beside it
-    /// belong to it, and so does `PATH.lock`. Blocks while SQLite recovers what
-    /// a crash left in the log.
+    /// belong to it. Waits for another owner as long as the options say. Blocks
+    /// while SQLite recovers what a crash left in the log.
     ///
     /// # Errors
-    /// See [`OpenError`]. A file that is not a journal is left as it is.
+    /// See [`OpenError`]. A file that is not a journal is left as it is, and so
+    /// is a journal that cannot be written.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
-        let path = schema::resolve(path.as_ref())?;
-        let lock = schema::lock(&path)?;
+        let owner = Owner::lock(path.as_ref(), options.lock_wait)?;
+        let path = owner.path().to_owned();
+        files::check_mounts(&path)?;
+        files::check_side_files(&path)?;
+        log_check::check(&path)?;
         let counters = Arc::new(Counters::default());
-        // One token: a checkpoint that is due is due once.
-        let (wake, woken) = mpsc::sync_channel(1);
-        let (writer, last_seq) = Writer::open(&path, options, counters.clone(), wake)?;
-        let checkpointed = path.clone();
-        let checkpointer = thread::Builder::new()
-            .name("journal-checkpoint".into())
-            .spawn(|| checkpoint::run(checkpointed, woken))
-            .map_err(OpenError::Thread)?;
         let readers = Readers::new(path.clone(), options.readers, options.read_timeout);
+        let readers = Arc::new(readers);
+        let (writer, last_seq) = Writer::open(owner, options, counters.clone(), readers.clone())?;
         Ok(Self {
             path,
-            running: Mutex::new(Some(Running {
-                writer,
-                checkpointer,
-                lock,
-            })),
-            readers: Arc::new(readers),
+            writer: Mutex::new(Some(writer)),
+            readers,
             last_seq,
             counters,
         })
@@ -136,19 +142,23 @@ impl SqliteJournal {
     /// nothing the second time.
     fn shut_down(&self) {
         self.readers.close();
-        let Some(running) = self.running().take() else {
-            return;
-        };
-        running.writer.finish();
-        // A thread that panicked has nothing left to finish.
-        let _ = running.checkpointer.join();
-        drop(running.lock);
+        if let Some(writer) = self.writer().take() {
+            writer.finish();
+        }
+    }
+
+    fn with_writer<T>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let closed = || Error::Unavailable("the journal is closed".into());
+        self.writer().as_mut().ok_or_else(closed).and_then(work)
     }
 
     /// A panic in the middle of a commit leaves the writer without a
     /// connection, which the next commit replaces. So a poisoned lock is sound.
-    fn running(&self) -> MutexGuard<'_, Option<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,15 +171,15 @@ impl Drop for SqliteJournal {
 #[async_trait]
 impl Journal for SqliteJournal {
     async fn commit(&self, batch: Vec<Entry>) -> Result<Vec<Appended>, Error> {
-        let mut running = self.running();
-        let closed = || Error::Unavailable("the journal is closed".into());
-        running.as_mut().ok_or_else(closed)?.writer.commit(batch)
+        self.with_writer(|writer| writer.commit(&batch))
     }
 
-    async fn maintain(&self) {
-        if let Some(running) = self.running().as_mut() {
-            running.writer.checkpoint();
-        }
+    async fn maintain(&self) -> bool {
+        self.writer().as_mut().is_some_and(Writer::maintain)
+    }
+
+    async fn prune(&self, before_ms: u64) -> Result<Pruned, Error> {
+        self.with_writer(|writer| writer.prune(before_ms))
     }
 
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
@@ -228,7 +238,7 @@ impl Journal for SqliteJournal {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        self.counters.measures()
+        self.counters.measures(&self.path)
     }
 
     async fn close(&self) {

@@ -17,6 +17,12 @@ pub struct Options {
     /// Nothing more is written if the disk has fewer free bytes than this. 0
     /// means: until the disk itself is full.
     pub min_free_bytes: u64,
+    /// How long to wait at the opening for another process that has the
+    /// journal. Zero means: fail at once.
+    pub lock_wait: Duration,
+    /// How long a task with a final status is kept after its last new event.
+    /// `None` means: for ever.
+    pub keep: Option<Duration>,
 }
 
 impl Default for Options {
@@ -26,6 +32,8 @@ impl Default for Options {
             readers: 4,
             read_timeout: Duration::from_secs(5),
             min_free_bytes: 0,
+            lock_wait: Duration::ZERO,
+            keep: None,
         }
     }
 }

@@ -1,75 +1,23 @@
 //! What one entry does to the tables. Every function here runs inside the
 //! writer's transaction; after an error the whole transaction is rolled back.
 
-use batchtask_guest::journal::REQUEST_IDS_MAX;
+use batchtask_guest::journal::{REQUEST_IDS_MAX, is_undated};
 use batchtask_journal::page::reject_bytes;
 use batchtask_journal::{
-    Appended, Event, LISTED_REQUEST_ID_BYTES_MAX, Reject, SignatureStatus, SignatureUse,
+    Appended, Event, Reject, RejectSize, SignatureStatus, SignatureUse, placed_at_ms,
 };
 use batchtask_notification::from_hex;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::prune;
+use crate::request_ids;
+use crate::steady_clock::SLACK_MS;
+use crate::totals::Totals;
 use crate::values::{flags_to_bits, saturated, source_to_number, unsigned};
 
 /// How many more expired signatures a commit deletes than it stored new ones:
 /// the backlog shrinks, and no commit stalls on it.
 const EXTRA_SIGNATURES_PRUNED: u64 = 64;
-
-/// The row of `totals`. The writer alone changes it, so it keeps a copy.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Totals {
-    pub(crate) last_received_at_ms: Option<i64>,
-    pub(crate) signatures: u64,
-    pub(crate) quarantine_bytes: u64,
-    pub(crate) quarantine_dropped: u64,
-    pub(crate) commits: u64,
-}
-
-impl Totals {
-    pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let sql = "SELECT last_received_at_ms, signatures, quarantine_bytes, quarantine_dropped, \
-                   commits FROM totals";
-        connection
-            .prepare_cached(sql)?
-            .query_row([], Self::from_row)
-    }
-
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            last_received_at_ms: row.get(0)?,
-            signatures: unsigned(row.get(1)?),
-            quarantine_bytes: unsigned(row.get(2)?),
-            quarantine_dropped: unsigned(row.get(3)?),
-            commits: unsigned(row.get(4)?),
-        })
-    }
-
-    /// Counts the commit that is about to happen and writes the row. So every
-    /// commit writes something, even that of a probe.
-    pub(crate) fn save(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        self.commits += 1;
-        let sql = "UPDATE totals SET last_received_at_ms = ?1, signatures = ?2, \
-                   quarantine_bytes = ?3, quarantine_dropped = ?4, commits = ?5";
-        // No value reaches 2^63 in practice. The bits are stored.
-        connection.prepare_cached(sql)?.execute(params![
-            self.last_received_at_ms,
-            self.signatures.cast_signed(),
-            self.quarantine_bytes.cast_signed(),
-            self.quarantine_dropped.cast_signed(),
-            self.commits.cast_signed(),
-        ])?;
-        Ok(())
-    }
-}
-
-/// Returns the greatest `seq`, or 0 before the first event.
-pub(crate) fn last_seq(connection: &Connection) -> rusqlite::Result<u64> {
-    let sql = "SELECT coalesce(max(seq), 0) FROM events";
-    connection
-        .prepare_cached(sql)?
-        .query_row([], |row| row.get(0))
-        .map(unsigned)
-}
 
 /// Looks up the task on the way, so that an event of a known task is one
 /// statement. Inserts nothing if the task is unknown or the digest is known.
@@ -77,10 +25,10 @@ pub(crate) fn last_seq(connection: &Connection) -> rusqlite::Result<u64> {
 /// The names tell what a parameter is. Values are bound in the order in which
 /// the names first appear: to find them by name takes longer.
 const INSERT_EVENT: &str = "
-    INSERT INTO events (task, digest, occurred_at_ms, rank, received_at_ms, signature, flags,
+    INSERT INTO events (seq, task, digest, occurred_at_ms, rank, received_at_ms, signature, flags,
         late, duplicates, task_type, status, status_desc, event_time, event_time_ms, request_id, body,
         source)
-    SELECT id, :digest, :occurred_at_ms, :rank, :received_at_ms, :signature, :flags,
+    SELECT :seq, id, :digest, :occurred_at_ms, :rank, :received_at_ms, :signature, :flags,
         (occurred_at_ms, rank, digest) > (:occurred_at_ms, :rank, :digest),
         0, :task_type, :status, :status_desc, :event_time, :event_time_ms, :request_id, :body,
         :source
@@ -107,9 +55,10 @@ macro_rules! of_the_greater {
 /// of a `SET`, every column still has its old value.
 const UPSERT_TASK: &str = concat!(
     "INSERT INTO tasks (app_id, task_id, task_type, status, status_desc, occurred_at_ms, rank, \
-         digest, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags) \
+         digest, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags, \
+         request_ids) \
      VALUES (:app_id, :task_id, :task_type, :status, :status_desc, :occurred_at_ms, :rank, \
-         :digest, :occurred_at_ms, :received_at_ms, 1, 0, :flags) \
+         :digest, :occurred_at_ms, :received_at_ms, 1, 0, :flags, :first_request_id) \
      ON CONFLICT (app_id, task_id) DO UPDATE SET ",
     of_the_greater!("task_type"),
     of_the_greater!("status"),
@@ -120,7 +69,8 @@ const UPSERT_TASK: &str = concat!(
     "first_occurred_at_ms = min(tasks.first_occurred_at_ms, excluded.first_occurred_at_ms),
      last_received_at_ms = max(tasks.last_received_at_ms, excluded.last_received_at_ms),
      events = tasks.events + 1,
-     flags = tasks.flags | excluded.flags",
+     flags = tasks.flags | excluded.flags,
+     request_ids = with_request_id(tasks.request_ids, :request_id)",
 );
 
 /// Records an event, or counts it as a duplicate.
@@ -132,21 +82,48 @@ pub(crate) fn event(
     totals.last_received_at_ms = totals
         .last_received_at_ms
         .max(Some(saturated(event.received_at_ms)));
-    if insert_event(connection, event)? {
+    if totals.knows_pruned && prune::is_pruned(connection, &event.digest)? {
+        return Ok(Appended::Duplicate);
+    }
+    let placed;
+    let event = if is_undated(event) {
+        placed = after_the_last(connection, event)?;
+        &placed
+    } else {
+        event
+    };
+    let seq = totals.last_seq + 1;
+    if insert_event(connection, event, seq)? {
         upsert_task(connection, event)?;
     } else if duplicate(connection, event)? {
         return Ok(Appended::Duplicate);
     } else {
         // The first event of a task: the row it refers to comes first.
         upsert_task(connection, event)?;
-        insert_event(connection, event)?;
+        insert_event(connection, event, seq)?;
     }
+    totals.last_seq = seq;
     Ok(Appended::Recorded)
 }
 
+/// Returns an event without a time at its place among those of its task.
+fn after_the_last(connection: &Connection, event: &Event) -> rusqlite::Result<Event> {
+    let sql = "SELECT occurred_at_ms FROM tasks WHERE app_id = ?1 AND task_id = ?2";
+    let last_ms: Option<i64> = connection
+        .prepare_cached(sql)?
+        .query_row([&event.app_id, &event.task_id], |row| row.get(0))
+        .optional()?;
+    let mut placed = event.clone();
+    if let Some(last_ms) = last_ms {
+        placed.occurred_at_ms = placed_at_ms(event, unsigned(last_ms));
+    }
+    Ok(placed)
+}
+
 /// Returns whether a row was inserted.
-fn insert_event(connection: &Connection, event: &Event) -> rusqlite::Result<bool> {
+fn insert_event(connection: &Connection, event: &Event, seq: u64) -> rusqlite::Result<bool> {
     let inserted = connection.prepare_cached(INSERT_EVENT)?.execute(params![
+        seq.cast_signed(),
         event.digest,
         saturated(event.occurred_at_ms),
         event.rank,
@@ -179,6 +156,8 @@ fn upsert_task(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
         event.digest,
         saturated(event.received_at_ms),
         flags_to_bits(event.flags),
+        request_ids::first(event.request_id.as_deref()),
+        event.request_id,
     ])?;
     Ok(())
 }
@@ -198,20 +177,18 @@ fn duplicate(connection: &Connection, event: &Event) -> rusqlite::Result<bool> {
     let Some((task, seq, first_request_id)) = known else {
         return Ok(false);
     };
-    let sql = "UPDATE tasks SET duplicates = duplicates + 1 WHERE id = ?1";
-    connection.prepare_cached(sql)?.execute([task])?;
+    let sql = "UPDATE tasks SET duplicates = duplicates + 1, \
+               request_ids = with_request_id(request_ids, ?2) WHERE id = ?1";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![task, event.request_id])?;
     if let Some(id) = &event.request_id
         && first_request_id.as_ref() != Some(id)
-        && is_listed(id)
+        && request_ids::is_listed(id)
     {
         keep_request_id(connection, task, seq, id)?;
     }
     Ok(true)
-}
-
-/// Whether a request id is short enough to be listed.
-pub(crate) fn is_listed(request_id: &str) -> bool {
-    request_id.len() <= LISTED_REQUEST_ID_BYTES_MAX
 }
 
 /// Keeps a request id of a duplicate, if it is among the least ones: which ids
@@ -282,9 +259,10 @@ fn known_signature(
     Ok(status)
 }
 
-/// Deletes expired signatures, `stored` and a few more at most; then, if there
-/// are more than `max`, those that would expire next.
-pub(crate) fn prune_signatures(
+/// Deletes signatures that expired by the steady clock, which shows `now_ms`,
+/// `stored` and a few more at most; then, if there are more than `max`, those
+/// that would expire next.
+pub(crate) fn forget_signatures(
     connection: &Connection,
     totals: &mut Totals,
     now_ms: i64,
@@ -292,7 +270,8 @@ pub(crate) fn prune_signatures(
     max: u64,
 ) -> rusqlite::Result<()> {
     let most = stored + EXTRA_SIGNATURES_PRUNED;
-    let expired = delete_signatures(connection, now_ms, most)?;
+    let surely_over_ms = now_ms.saturating_sub(2 * saturated(SLACK_MS));
+    let expired = delete_signatures(connection, surely_over_ms, most)?;
     totals.signatures = totals.signatures.saturating_sub(expired);
     let excess = totals.signatures.saturating_sub(max);
     if excess > 0 {
@@ -323,13 +302,14 @@ pub(crate) fn reject(
     max_bytes: u64,
 ) -> rusqlite::Result<()> {
     let bytes = reject_bytes(reject) as u64;
-    if bytes > max_bytes {
+    if bytes > RejectSize::of(bytes).reject_bytes_max(max_bytes) {
         totals.quarantine_dropped += 1;
         return Ok(());
     }
-    while totals.quarantine_bytes + bytes > max_bytes {
-        drop_oldest_reject(connection, totals)?;
-    }
+    totals.quarantine.add(bytes);
+    while let Some(size) = totals.quarantine.excess(max_bytes)
+        && drop_oldest_reject(connection, totals, size)?
+    {}
     let sql = "INSERT INTO quarantine (received_at_ms, bytes, reason, detail, pointer, body) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     connection.prepare_cached(sql)?.execute(params![
@@ -340,24 +320,25 @@ pub(crate) fn reject(
         reject.pointer,
         reject.body,
     ])?;
-    totals.quarantine_bytes += bytes;
     Ok(())
 }
 
-fn drop_oldest_reject(connection: &Connection, totals: &mut Totals) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM quarantine WHERE seq = (SELECT min(seq) FROM quarantine) \
-               RETURNING bytes";
+/// Drops the oldest reject of a size. Returns whether there was one.
+fn drop_oldest_reject(
+    connection: &Connection,
+    totals: &mut Totals,
+    size: RejectSize,
+) -> rusqlite::Result<bool> {
+    // The number is that of the index, which is `SMALL_REJECT_BYTES_MAX`.
+    let sql = "DELETE FROM quarantine WHERE seq = (SELECT min(seq) FROM quarantine \
+               INDEXED BY quarantine_by_size WHERE (bytes > 16384) = ?1) RETURNING bytes";
     let dropped: Option<i64> = connection
         .prepare_cached(sql)?
-        .query_row([], |row| row.get(0))
+        .query_row([size == RejectSize::Large], |row| row.get(0))
         .optional()?;
-    match dropped {
-        Some(bytes) => {
-            totals.quarantine_bytes = totals.quarantine_bytes.saturating_sub(unsigned(bytes));
-            totals.quarantine_dropped += 1;
-        }
-        // Nothing is left to drop, whatever the total said.
-        None => totals.quarantine_bytes = 0,
+    if let Some(bytes) = dropped {
+        totals.quarantine.remove(unsigned(bytes));
+        totals.quarantine_dropped += 1;
     }
-    Ok(())
+    Ok(dropped.is_some())
 }

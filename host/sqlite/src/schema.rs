@@ -1,11 +1,12 @@
-//! The file: its owner, its tables, and the configuration of connections.
+//! The tables, and the configuration of connections.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::error::OpenError;
+use crate::request_ids;
 
 /// Marks a file as a journal, in SQLite's header: `btjl`.
 const APPLICATION_ID: i32 = 0x6274_6a6c;
@@ -16,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
 ];
 
 /// How long a write waits for another process's lock on the file. Short
@@ -31,160 +33,12 @@ const READER_CACHE_KIB: i64 = 2 * 1024;
 /// More than the number of statements that a connection prepares.
 const STATEMENT_CACHE: usize = 128;
 
-/// Why a journal could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The folder is missing, or no file can be created in it.
-    #[error("cannot keep a journal in folder `{}`: {source}", folder.display())]
-    Folder {
-        /// The folder of the journal.
-        folder: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// The path names no file.
-    #[error("`{}` does not name a file", path.display())]
-    NotAFile {
-        /// The journal's path.
-        path: PathBuf,
-    },
-    /// Another process has this journal open.
-    #[error("journal `{}` is in use by another process", path.display())]
-    InUse {
-        /// The journal's path.
-        path: PathBuf,
-    },
-    /// The file can be read but not written.
-    #[error("journal `{}` is read-only", path.display())]
-    ReadOnly {
-        /// The journal's path.
-        path: PathBuf,
-    },
-    /// The file is not a SQLite database.
-    #[error("`{}` is not a database, so it cannot be a journal", path.display())]
-    NotADatabase {
-        /// The journal's path.
-        path: PathBuf,
-    },
-    /// The file is the database of another program.
-    #[error("`{}` is the database of another program (application id {found:#x})", path.display())]
-    OtherProgram {
-        /// The journal's path.
-        path: PathBuf,
-        /// The application id in the file.
-        found: i32,
-    },
-    /// The journal was written by a later version of this program.
-    #[error("journal `{}` has schema version {found}; this program knows up to {known}", path.display())]
-    NewerSchema {
-        /// The journal's path.
-        path: PathBuf,
-        /// The version in the file.
-        found: usize,
-        /// The greatest version known.
-        known: usize,
-    },
-    /// The file was replaced by another one while the journal was open.
-    #[error("journal `{}` was replaced while it was in use", path.display())]
-    Replaced {
-        /// The journal's path.
-        path: PathBuf,
-    },
-    /// The tables could not be brought to the current version. The file is
-    /// as it was.
-    #[error("journal `{}` could not be migrated to schema version {version}: {source}", path.display())]
-    Migration {
-        /// The journal's path.
-        path: PathBuf,
-        /// The version whose script failed.
-        version: usize,
-        /// The error of SQLite.
-        source: rusqlite::Error,
-    },
-    /// Any other error of SQLite.
-    #[error("journal `{}` cannot be opened: {source}", path.display())]
-    Sqlite {
-        /// The journal's path.
-        path: PathBuf,
-        /// The error of SQLite.
-        source: rusqlite::Error,
-    },
-    /// A thread could not be started.
-    #[error("the journal's threads cannot be started: {0}")]
-    Thread(#[source] io::Error),
-}
-
-impl OpenError {
-    fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.to_owned();
-        match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse { path },
-            Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
-            _ => Self::Sqlite { path, source },
-        }
-    }
-}
-
-/// Returns `path` without symbolic links, so that one file has one lock.
-pub(crate) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
-    let name = path.file_name().ok_or_else(|| OpenError::NotAFile {
-        path: path.to_owned(),
-    })?;
-    if let Ok(existing) = fs::canonicalize(path) {
-        return if existing.is_dir() {
-            Err(OpenError::NotAFile { path: existing })
-        } else {
-            Ok(existing)
-        };
-    }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let resolved = fs::canonicalize(folder).map_err(|source| OpenError::Folder {
-        folder: folder.to_owned(),
-        source,
-    })?;
-    Ok(resolved.join(name))
-}
-
-/// Makes this process the only one that writes the journal, until the file
-/// returned is dropped.
-///
-/// The lock is on a file of its own, `PATH.lock`: POSIX drops a process's
-/// locks on a file as soon as any of its handles is closed, so a lock on the
-/// database would cost SQLite its own. The file is never removed: that would
-/// be a race.
-pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(PathBuf::from(name))
-        .map_err(|source| OpenError::Folder {
-            folder: folder.clone(),
-            source,
-        })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(OpenError::Folder { folder, source }),
-    }
-}
-
 /// Opens the journal at `path` for writing. Creates or migrates it first.
 pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)
-        .map_err(|source| OpenError::sqlite(path, source))?;
+        .map_err(|cause| OpenError::sqlite(path, cause))?;
     let version = identify(&connection, path)?;
-    configure_writer(&connection).map_err(|source| OpenError::sqlite(path, source))?;
+    configure_writer(&connection).map_err(|cause| OpenError::sqlite(path, cause))?;
     migrate(&mut connection, path, version)?;
     Ok(connection)
 }
@@ -193,14 +47,31 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
 /// an empty journal in its place would know no duplicates.
 pub(crate) fn reopen(path: &Path) -> Result<Connection, OpenError> {
     let connection =
-        connect(path, OpenFlags::empty()).map_err(|source| OpenError::sqlite(path, source))?;
+        connect(path, OpenFlags::empty()).map_err(|cause| OpenError::sqlite(path, cause))?;
     let version = identify(&connection, path)?;
     if version != MIGRATIONS.len() {
         let path = path.to_owned();
         return Err(OpenError::Replaced { path });
     }
-    configure_writer(&connection).map_err(|source| OpenError::sqlite(path, source))?;
+    configure_writer(&connection).map_err(|cause| OpenError::sqlite(path, cause))?;
     Ok(connection)
+}
+
+/// Gives the schema another number in SQLite's header, by which the file is
+/// told from its copies. Other connections only prepare their statements anew.
+pub(crate) fn renumber(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "SELECT abs(random() % 2147483646) + 1";
+    let number: i32 = connection.query_row(sql, [], |row| row.get(0))?;
+    connection.pragma_update(None, "schema_version", number)
+}
+
+/// Opens a journal of any version that is about to be replaced. `None` for an
+/// empty file.
+pub(crate) fn open_former(path: &Path) -> Result<Option<Connection>, OpenError> {
+    let connection =
+        connect(path, OpenFlags::empty()).map_err(|cause| OpenError::sqlite(path, cause))?;
+    let version = identify(&connection, path)?;
+    Ok((version > 0).then_some(connection))
 }
 
 /// Opens a connection that cannot write.
@@ -212,6 +83,28 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     configure(&connection)?;
     Ok(connection)
+}
+
+/// Opens a database that nobody writes, without its log and without locks.
+pub(crate) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(immutable_uri(path), flags)
+}
+
+/// The path as a URI of SQLite, with every byte that is not plain encoded.
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*byte));
+            }
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri + "?immutable=1"
 }
 
 /// Opens a connection that writes, with `more` flags. A path is never read as a
@@ -230,16 +123,16 @@ pub(crate) fn wait_for_locks(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Returns the schema version of a journal, or 0 for an empty file. Changes
 /// nothing, because the file may belong to another program.
-fn identify(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
+pub(crate) fn identify(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
     let pragma = |name: &str| {
         connection
             .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
-            .map_err(|source| OpenError::sqlite(path, source))
+            .map_err(|cause| OpenError::sqlite(path, cause))
     };
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
     let objects: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(|source| OpenError::sqlite(path, source))?;
+        .map_err(|cause| OpenError::sqlite(path, cause))?;
     let path = path.to_owned();
     if (application, version, objects) == (0, 0, 0) {
         return Ok(0);
@@ -296,17 +189,26 @@ fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
     // Checkpoints have a thread of their own.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    request_ids::add_functions(connection)?;
     configure(connection)
+}
+
+/// Brings the copy of a journal, which was made from `path`, to the current
+/// version.
+pub(crate) fn migrate_copy(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let version = identify(connection, path)?;
+    request_ids::add_functions(connection).map_err(|cause| OpenError::sqlite(path, cause))?;
+    migrate(connection, path, version)
 }
 
 /// Runs the scripts after `version`, each in a transaction with its number.
 fn migrate(connection: &mut Connection, path: &Path, version: usize) -> Result<(), OpenError> {
     for (done, script) in MIGRATIONS.iter().enumerate().skip(version) {
         let version = done + 1;
-        run_migration(connection, version, script).map_err(|source| OpenError::Migration {
+        run_migration(connection, version, script).map_err(|cause| OpenError::Migration {
             path: path.to_owned(),
             version,
-            source,
+            cause,
         })?;
     }
     Ok(())

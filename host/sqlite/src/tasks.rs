@@ -1,22 +1,24 @@
 //! Reads tasks.
 
-use batchtask_guest::journal::{REQUEST_IDS_MAX, TRAIL_STEPS_MAX, ranks};
+use batchtask_guest::journal::{TRAIL_STEPS_MAX, ranks};
 use batchtask_journal::cursor::TaskKey;
 use batchtask_journal::page::{Page, task_bytes};
 use batchtask_journal::search::{SearchText, contains_lower_case};
 use batchtask_journal::{
-    Class, Error, LISTED_REQUEST_ID_BYTES_MAX, StatusCounts, Step, Summary, TRAIL_BYTES_MAX, Task,
-    TaskOrder, TaskPage, TaskQuery,
+    Class, Error, StatusCounts, Step, Summary, TRAIL_BYTES_MAX, Task, TaskOrder, TaskPage,
+    TaskQuery,
 };
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, ffi, params, params_from_iter};
 
+use crate::limit::Limit;
+use crate::request_ids;
 use crate::values::{flags_from_bits, rows, saturated, unsigned};
 
-const COLUMNS: &str = "SELECT id, app_id, task_id, task_type, status, status_desc, \
-     occurred_at_ms, rank, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags \
-     FROM tasks";
+const SELECT_TASK: &str = "SELECT app_id, task_id, task_type, status, status_desc, \
+     occurred_at_ms, rank, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags, \
+     request_ids FROM tasks WHERE id = ?1";
 
 /// Returns one task.
 pub(crate) fn find(
@@ -24,18 +26,27 @@ pub(crate) fn find(
     app_id: &str,
     task_id: &str,
 ) -> rusqlite::Result<Option<Task>> {
-    let sql = format!("{COLUMNS} WHERE app_id = ?1 AND task_id = ?2");
     let found = connection
-        .prepare_cached(&sql)?
-        .query_row([app_id, task_id], |row| Ok((row.get(0)?, from_row(row)?)))
+        .prepare_cached("SELECT id FROM tasks WHERE app_id = ?1 AND task_id = ?2")?
+        .query_row([app_id, task_id], |row| row.get(0))
         .optional()?;
-    let Some((id, task)) = found else {
-        return Ok(None);
-    };
-    complete(connection, id, task).map(Some)
+    found.map(|id| task_of_id(connection, id)).transpose()
 }
 
-/// A statement that is composed of fixed texts, and the values bound to it.
+/// Returns the task of a row.
+fn task_of_id(connection: &Connection, id: i64) -> rusqlite::Result<Task> {
+    let task = connection
+        .prepare_cached(SELECT_TASK)?
+        .query_row([id], from_row)?;
+    Ok(Task {
+        trail: trail(connection, id)?,
+        ..task
+    })
+}
+
+/// A statement that is composed of fixed texts, and the values bound to it. It
+/// finds the rows of a page, and no more of them than their sort keys: a search
+/// keeps all of a page in memory while it sorts.
 pub(crate) struct Listing {
     sql: String,
     values: Vec<Value>,
@@ -57,7 +68,7 @@ impl Listing {
             (None, None) => " INDEXED BY tasks_by_time WHERE TRUE",
         };
         let mut listing = Self {
-            sql: format!("{COLUMNS}{index}"),
+            sql: format!("SELECT id FROM tasks{index}"),
             values: Vec::new(),
             order: query.order,
             limit: query.limit,
@@ -148,7 +159,7 @@ impl Listing {
                 break;
             }
             last = row.get(0)?;
-            let task = complete(connection, last, from_row(row)?)?;
+            let task = task_of_id(connection, last)?;
             let bytes = task_bytes(&task);
             page.push(task, bytes);
         }
@@ -193,12 +204,17 @@ pub(crate) fn summarize(
 }
 
 /// Adds the function `contains_text(text, field, …)` to a connection. `LIKE`
-/// would end at the first NUL, and takes longer.
-pub(crate) fn add_search(connection: &Connection) -> rusqlite::Result<()> {
+/// would end at the first NUL, and takes longer. The function looks at the
+/// limit of the read itself: many long texts fit between two looks of SQLite.
+pub(crate) fn add_search(connection: &Connection, limit: Limit) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY;
-    connection.create_scalar_function("contains_text", 5, flags, |context| {
+    connection.create_scalar_function("contains_text", 5, flags, move |context| {
+        if limit.is_over() {
+            let interrupted = ffi::Error::new(ffi::SQLITE_INTERRUPT);
+            return Err(rusqlite::Error::SqliteFailure(interrupted, None));
+        }
         let text = context.get_raw(0).as_str()?;
         for place in 1..context.len() {
             if contains_lower_case(context.get_raw(place).as_str()?, text) {
@@ -211,34 +227,26 @@ pub(crate) fn add_search(connection: &Connection) -> rusqlite::Result<()> {
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Task> {
     Ok(Task {
-        app_id: row.get(1)?,
-        task_id: row.get(2)?,
-        task_type: row.get(3)?,
-        status: row.get(4)?,
-        status_desc: row.get(5)?,
-        occurred_at_ms: unsigned(row.get(6)?),
-        rank: row.get(7)?,
-        first_occurred_at_ms: unsigned(row.get(8)?),
-        last_received_at_ms: unsigned(row.get(9)?),
-        events: unsigned(row.get(10)?),
-        duplicates: unsigned(row.get(11)?),
-        flags: flags_from_bits(row.get(12)?),
+        app_id: row.get(0)?,
+        task_id: row.get(1)?,
+        task_type: row.get(2)?,
+        status: row.get(3)?,
+        status_desc: row.get(4)?,
+        occurred_at_ms: unsigned(row.get(5)?),
+        rank: row.get(6)?,
+        first_occurred_at_ms: unsigned(row.get(7)?),
+        last_received_at_ms: unsigned(row.get(8)?),
+        events: unsigned(row.get(9)?),
+        duplicates: unsigned(row.get(10)?),
+        flags: flags_from_bits(row.get(11)?),
         name: None,
         progress: None,
-        request_ids: Vec::new(),
+        request_ids: request_ids::list(row.get_ref(12)?.as_blob()?),
         trail: Vec::new(),
     })
 }
 
-/// Adds the request ids and the trail, which come from the events.
-fn complete(connection: &Connection, id: i64, task: Task) -> rusqlite::Result<Task> {
-    Ok(Task {
-        request_ids: request_ids(connection, id)?,
-        trail: trail(connection, id)?,
-        ..task
-    })
-}
-
+/// Returns the last steps of a task, from an index that ends with them.
 fn trail(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Step>> {
     let sql = "SELECT status, occurred_at_ms FROM events INDEXED BY events_by_time \
                WHERE task = ?1 ORDER BY occurred_at_ms DESC, rank DESC, digest DESC LIMIT ?2";
@@ -257,22 +265,4 @@ fn trail(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Step>> {
     }
     steps.reverse();
     Ok(steps)
-}
-
-fn request_ids(connection: &Connection, id: i64) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT request_id FROM events INDEXED BY events_by_time \
-               WHERE task = ?1 AND octet_length(request_id) <= ?2 \
-               UNION SELECT request_id FROM repeats WHERE task = ?1 \
-               ORDER BY request_id LIMIT ?3";
-    connection
-        .prepare_cached(sql)?
-        .query_map(
-            params![
-                id,
-                LISTED_REQUEST_ID_BYTES_MAX as i64,
-                REQUEST_IDS_MAX as i64
-            ],
-            |row| row.get(0),
-        )?
-        .collect()
 }

@@ -2,12 +2,16 @@
 //! Nothing here sleeps: what takes time is waited for.
 
 mod bounds;
+mod copying;
 mod failures;
 mod measure;
 mod opening;
+mod presence;
+mod pruning;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
+use std::time::Duration;
 
 use batchtask_journal::{Bounds, Event, EventFlags, SignatureUse, Source, TaskOrder};
 use rusqlite::Connection;
@@ -43,6 +47,22 @@ impl Fixture {
         Self { journal, folder }
     }
 
+    /// Closes the journal and opens it again.
+    fn reopen(self) -> Self {
+        let Self { journal, folder } = self;
+        let path = journal.path().to_owned();
+        drop(journal);
+        let journal = SqliteJournal::open(path, Options::default()).unwrap();
+        Self { journal, folder }
+    }
+
+    /// A file of the journal: its path with this suffix.
+    fn file(&self, suffix: &str) -> PathBuf {
+        let mut path = self.path().as_os_str().to_owned();
+        path.push(suffix);
+        path.into()
+    }
+
     async fn append(&self, event: Event) -> Result<Appended, Error> {
         let outcomes = self.commit(vec![Entry::Event(event, None)]).await;
         outcomes.map(|outcomes| outcomes[0])
@@ -60,9 +80,14 @@ impl Fixture {
 
     /// Runs `hook` on the connection that writes, between two batches.
     fn hook<T>(&self, hook: impl FnOnce(&Connection) -> T) -> T {
-        let running = self.running();
-        let writer = &running.as_ref().unwrap().writer;
-        hook(writer.connection.as_ref().unwrap())
+        self.with_writer(|writer| Ok(hook(writer.connection.as_ref().unwrap())))
+            .unwrap()
+    }
+
+    /// Lets time pass on the clock of the journal.
+    fn pass(&self, time: Duration) {
+        let mut writer = self.writer();
+        writer.as_mut().unwrap().clock.pass(time);
     }
 
     fn measure(&self, name: &str) -> u64 {

@@ -5,7 +5,7 @@ use batchtask_journal::{Error, EventFlags, Source};
 use rusqlite::ErrorCode;
 
 /// The bit of each flag in the file. Never change one.
-const FLAG_BITS: [(EventFlags, i64); 7] = [
+const FLAG_BITS: [(EventFlags, i64); 8] = [
     (EventFlags::TIME_MISMATCH, 1 << 0),
     (EventFlags::CLOCK_SKEW, 1 << 1),
     (EventFlags::UNKNOWN_STATUS, 1 << 2),
@@ -13,6 +13,7 @@ const FLAG_BITS: [(EventFlags, i64); 7] = [
     (EventFlags::LEGACY_FORM, 1 << 4),
     (EventFlags::NO_EVENT_TIME, 1 << 5),
     (EventFlags::EXTRA_FIELDS, 1 << 6),
+    (EventFlags::IRREGULAR_FIELDS, 1 << 7),
 ];
 
 /// The number of each source in the file. Never change one.
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_flag_has_its_bit() {
-        let all = EventFlags::from_bits_retain(0b111_1111);
+        let all = EventFlags::from_bits_retain(0b1111_1111);
         assert_eq!(flags_from_bits(i64::MAX), all);
         for (flag, bit) in FLAG_BITS {
             assert_eq!(flags_to_bits(flag), bit);

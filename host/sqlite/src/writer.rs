@@ -1,37 +1,59 @@
-//! The connection that writes, and its transactions.
+//! The connection that writes. [`rescue`] is what it does when its files are not
+//! as it left them.
 
-use std::path::{Path, PathBuf};
+mod rescue;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
 
-use batchtask_journal::{Appended, Bounds, Entry, Error, SignatureStatus, SignatureUse};
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use batchtask_journal::{Appended, Entry, Error, Pruned};
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
-use crate::checkpoint;
+use crate::batch::{Batch, arrival_ms};
+use crate::checkpoint::{self, Checkpointer};
 use crate::counters::Counters;
+use crate::disk;
+use crate::error::OpenError;
 use crate::options::Options;
+use crate::owner::Owner;
 use crate::presence::Presence;
-use crate::record::{self, Totals};
-use crate::schema::{self, OpenError};
-use crate::values::{failure, saturated};
+use crate::prune;
+use crate::reader::Readers;
+use crate::schema;
+use crate::steady_clock::SteadyClock;
+use crate::totals::Totals;
+use crate::values::{failure, unsigned};
 
-/// The only connection that writes.
+/// How often the files are looked at while nothing is written.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The least time between two steps of pruning, so that most of the time is
+/// left for notifications.
+const PRUNE_EVERY: Duration = Duration::from_millis(50);
+
+/// The only connection that writes. The fields are dropped in this order: the
+/// owner goes last, when this process no longer uses the file.
 pub(crate) struct Writer {
-    path: PathBuf,
-    presence: Presence,
     /// `None` after a failure that leaves its state in doubt, until the next
     /// batch opens another.
     pub(crate) connection: Option<Connection>,
+    checkpointer: Checkpointer,
+    readers: Arc<Readers>,
+    presence: Presence,
     totals: Totals,
-    bounds: Bounds,
-    min_free_bytes: u64,
+    /// The host's clock without its jumps ahead.
+    pub(crate) clock: SteadyClock,
+    options: Options,
     counters: Arc<Counters>,
     /// The greatest `seq` that is durable. Followers wait on it.
     last_seq: watch::Sender<u64>,
-    checkpointer: SyncSender<()>,
     checkpoints: Checkpoints,
+    /// Why nothing can be written until the next start.
+    lost: Option<String>,
+    looked_at: Instant,
+    pruned_at: Instant,
+    owner: Owner,
 }
 
 /// The lengths of the log at which checkpoints happen.
@@ -52,150 +74,219 @@ impl Default for Checkpoints {
 }
 
 impl Writer {
-    /// Opens the file at `path`, whose lock this process holds, and returns the
-    /// greatest `seq` in it too. `checkpointer` is told when a checkpoint is
-    /// due.
+    /// Opens the journal of `owner`, and writes to it once to show that it can
+    /// be written. Returns the greatest `seq` in it too.
     pub(crate) fn open(
-        path: &Path,
+        owner: Owner,
         options: Options,
         counters: Arc<Counters>,
-        checkpointer: SyncSender<()>,
+        readers: Arc<Readers>,
     ) -> Result<(Self, watch::Receiver<u64>), OpenError> {
-        let failed = |source| OpenError::Sqlite {
-            path: path.to_owned(),
-            source,
-        };
-        let mut connection = schema::open(path)?;
+        let path = owner.path().to_owned();
+        let failed = |cause| OpenError::sqlite(&path, cause);
+        let mut connection = schema::open(&path)?;
+        // From here on the database has all that was in the log.
+        let mut frames = checkpoint::truncate(&connection).map_err(failed)?;
+        if frames == 0 {
+            schema::renumber(&connection).map_err(failed)?;
+            frames = checkpoint::truncate(&connection).map_err(failed)?;
+        }
+        counters.wal_frames.store(frames, Relaxed);
         checkpoint::watch(&mut connection, &counters).map_err(failed)?;
         let totals = Totals::load(&connection).map_err(failed)?;
-        let last_seq = record::last_seq(&connection).map_err(failed)?;
-        let (last_seq_sender, last_seq) = watch::channel(last_seq);
-        let writer = Self {
-            presence: Presence::of(path).map_err(|source| OpenError::Folder {
-                folder: path.parent().unwrap_or(Path::new("/")).to_owned(),
-                source,
-            })?,
-            path: path.to_owned(),
+        let (last_seq_sender, last_seq) = watch::channel(totals.last_seq);
+        let now = Instant::now();
+        let mut writer = Self {
             connection: Some(connection),
+            checkpointer: Checkpointer::start(&path).map_err(OpenError::Thread)?,
+            readers,
+            presence: Presence::of(&owner),
+            clock: SteadyClock::new(totals.clock_ms, now),
             totals,
-            bounds: options.bounds,
-            min_free_bytes: options.min_free_bytes,
+            options,
             counters,
             last_seq: last_seq_sender,
-            checkpointer,
             checkpoints: Checkpoints::default(),
+            lost: None,
+            looked_at: now,
+            pruned_at: now,
+            owner,
         };
+        if frames > 0 {
+            // A reader of another process was in the way of the numbering,
+            // which shows that the journal can be written.
+            writer.commit_to_sqlite(&[]).map_err(failed)?;
+            writer.presence.renew_log();
+        }
         writer.publish_totals();
+        writer.find_oldest();
         Ok((writer, last_seq))
     }
 
     /// Makes all entries of `batch` durable, or none.
-    pub(crate) fn commit(&mut self, batch: Vec<Entry>) -> Result<Vec<Appended>, Error> {
-        let batch = self.try_commit(batch)?;
-        self.totals = batch.totals;
-        self.publish_totals();
-        self.last_seq
-            .send_if_modified(|seq| std::mem::replace(seq, batch.last_seq) != batch.last_seq);
-        Ok(batch.outcomes)
+    pub(crate) fn commit(&mut self, batch: &[Entry]) -> Result<Vec<Appended>, Error> {
+        self.prepare()?;
+        disk::ensure_room(self.owner.path(), self.options.min_free_bytes)?;
+        self.commit_to_sqlite(batch)
+            .map_err(|error| self.unwritable(&error))
     }
 
-    fn publish_totals(&self) {
-        let Totals {
-            quarantine_bytes,
-            quarantine_dropped,
-            ..
-        } = self.totals;
-        self.counters
-            .quarantine_bytes
-            .store(quarantine_bytes, Relaxed);
-        self.counters
-            .quarantine_dropped
-            .store(quarantine_dropped, Relaxed);
-    }
-
-    fn try_commit(&mut self, entries: Vec<Entry>) -> Result<Batch, Error> {
+    /// Looks whether the files are there, and whether there is a connection.
+    fn prepare(&mut self) -> Result<(), Error> {
         self.ensure_presence()?;
-        self.ensure_room()?;
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.reconnect()?,
-        };
-        let mut batch = Batch::new(self.totals.clone(), self.bounds, entries.len());
-        let result = batch.commit(&mut connection, entries);
-        if result
-            .as_ref()
-            .err()
-            .is_none_or(|error| still_sound(&connection, error))
-        {
-            self.connection = Some(connection);
-        }
-        result.map_err(|error| self.unwritable(&error))?;
-        self.presence.note_log();
-        Ok(batch)
-    }
-
-    /// Fails if a file was removed or replaced.
-    fn ensure_presence(&mut self) -> Result<(), Error> {
-        // Without a connection there is no log.
-        let Some(path) = self.connection.as_ref().and(self.presence.missing()) else {
-            return Ok(());
-        };
-        let path = path.display();
-        let error = format!("`{path}` was removed or replaced while it was in use");
-        // The next batch opens the file again, if it is back by then.
-        self.connection = None;
-        Err(Error::Unavailable(error))
-    }
-
-    /// Fails before the disk is full: the content of the log must still fit into
-    /// the database, and other programs use the disk too.
-    fn ensure_room(&self) -> Result<(), Error> {
-        let least = self.min_free_bytes;
-        if least == 0 {
-            return Ok(());
-        }
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let disk = rustix::fs::statvfs(folder).map_err(|error| {
-            Error::Unavailable(format!("the disk of `{}`: {error}", folder.display()))
-        })?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free < least {
-            return Err(Error::Full(format!(
-                "`{}` has {free} bytes left, less than {least}",
-                folder.display()
-            )));
+        if self.connection.is_none() {
+            self.connection = Some(self.reconnect()?);
         }
         Ok(())
     }
 
-    /// Opens the journal again, with the totals that are durable in it.
-    fn reconnect(&mut self) -> Result<Connection, Error> {
-        let mut connection =
-            schema::reopen(&self.path).map_err(|error| Error::Unavailable(error.to_string()))?;
-        if !self.presence.has_database() {
-            // Another journal knows other duplicates, and the readers would
-            // still read the previous one.
-            let path = self.path.clone();
-            return Err(Error::Unavailable(OpenError::Replaced { path }.to_string()));
+    fn commit_to_sqlite(&mut self, entries: &[Entry]) -> rusqlite::Result<Vec<Appended>> {
+        let mut totals = self.totals.clone();
+        let now_ms = match arrival_ms(entries) {
+            Some(arrival_ms) => self.clock.advance(arrival_ms, Instant::now()),
+            None => self.clock.last_ms().unwrap_or(0),
+        };
+        totals.clock_ms = self.clock.last_ms();
+        let frames = self.begin_log(&mut totals);
+        let mut batch = Batch::new(totals, self.options.bounds, now_ms);
+        self.with_connection(|connection| batch.commit(connection, entries))?;
+        self.committed(batch.totals, frames);
+        Ok(batch.outcomes)
+    }
+
+    /// Does something with the connection, which is not used again if it is in
+    /// doubt afterwards.
+    fn with_connection<T>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let mut connection = self
+            .connection
+            .take()
+            .ok_or(rusqlite::Error::InvalidQuery)?;
+        let result = work(&mut connection);
+        let error = result.as_ref().err();
+        if error.is_none_or(|error| still_sound(&connection, error)) {
+            self.connection = Some(connection);
         }
-        let totals = Totals::load(&connection).map_err(|error| self.unwritable(&error))?;
-        checkpoint::watch(&mut connection, &self.counters)
-            .map_err(|error| self.unwritable(&error))?;
+        result
+    }
+
+    /// Notes in `totals` to which database the log belongs, and what the
+    /// database has in itself if the next commit begins the log. Returns the
+    /// length of the log.
+    fn begin_log(&self, totals: &mut Totals) -> u64 {
+        totals.schema_number = self.presence.schema_number();
+        let frames = self.counters.wal_frames.load(Relaxed);
+        if frames == 0 {
+            totals.log_base = totals.commits;
+        }
+        frames
+    }
+
+    /// Makes the effects of a commit visible. `frames` is the length of the log
+    /// before it.
+    fn committed(&mut self, totals: Totals, frames: u64) {
+        let before = self.totals.commits;
         self.totals = totals;
-        self.presence.renew_log();
-        Ok(connection)
+        if self.counters.wal_frames.load(Relaxed) <= frames {
+            // The log started over by itself, with this commit.
+            self.totals.log_base = before;
+        }
+        self.publish_totals();
+        let last_seq = self.totals.last_seq;
+        self.last_seq
+            .send_if_modified(|seq| std::mem::replace(seq, last_seq) != last_seq);
+        if self.counters.oldest_received_at_ms.load(Relaxed) == 0 && last_seq > 0 {
+            self.find_oldest();
+        }
+    }
+
+    fn publish_totals(&self) {
+        let (counters, totals) = (&self.counters, &self.totals);
+        for (counter, value) in [
+            (&counters.quarantine_bytes, totals.quarantine.total()),
+            (&counters.quarantine_dropped, totals.quarantine_dropped),
+            (&counters.pruned_events, totals.pruned_events),
+        ] {
+            counter.store(value, Relaxed);
+        }
+    }
+
+    fn find_oldest(&self) {
+        let sql = "SELECT received_at_ms FROM events ORDER BY seq LIMIT 1";
+        let oldest = self.connection.as_ref().and_then(|connection| {
+            let mut statement = connection.prepare_cached(sql).ok()?;
+            statement.query_row([], |row| row.get(0)).ok()
+        });
+        self.counters
+            .oldest_received_at_ms
+            .store(oldest.map_or(0, unsigned), Relaxed);
     }
 
     fn unwritable(&self, error: &rusqlite::Error) -> Error {
         failure(
-            &format!("journal `{}` cannot be written", self.path.display()),
+            &format!(
+                "journal `{}` cannot be written",
+                self.owner.path().display()
+            ),
             error,
         )
     }
 
+    /// Does what can wait. Returns whether there is more to do soon.
+    pub(crate) fn maintain(&mut self) -> bool {
+        self.checkpoint();
+        if self.looked_at.elapsed() >= LOOK_EVERY && self.lost.is_none() {
+            // The next commit returns the error, and has it logged.
+            let _ = self.ensure_presence();
+        }
+        self.prune_when_due()
+    }
+
+    fn prune_when_due(&mut self) -> bool {
+        let Some(keep) = self.options.keep else {
+            return false;
+        };
+        if self.pruned_at.elapsed() < PRUNE_EVERY {
+            return true;
+        }
+        self.pruned_at = Instant::now();
+        let now_ms = self.clock.advance(host_now_ms(), Instant::now());
+        let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
+        match self.prune(now_ms.saturating_sub(keep_ms)) {
+            Ok(pruned) => pruned.more,
+            Err(error) => {
+                tracing::warn!("old tasks cannot be removed: {error}");
+                false
+            }
+        }
+    }
+
+    /// Removes a few old events, see [`prune::step`].
+    pub(crate) fn prune(&mut self, before_ms: u64) -> Result<Pruned, Error> {
+        self.prepare()?;
+        let connection = self.connection.as_ref();
+        let is_due = connection.map(|connection| prune::is_due(connection, before_ms));
+        match is_due {
+            Some(Ok(true)) => {}
+            Some(Err(error)) => return Err(self.unwritable(&error)),
+            _ => return Ok(Pruned::default()),
+        }
+        let now_ms = self.clock.last_ms().unwrap_or_else(host_now_ms);
+        let mut totals = self.totals.clone();
+        let frames = self.begin_log(&mut totals);
+        let pruned = self
+            .with_connection(|connection| prune::step(connection, &mut totals, before_ms, now_ms))
+            .map_err(|error| self.unwritable(&error))?;
+        self.committed(totals, frames);
+        self.find_oldest();
+        Ok(pruned)
+    }
+
     /// Lets the checkpointer copy the log into the database before it grows too
     /// long, or does it here if the checkpointer cannot keep up.
-    pub(crate) fn checkpoint(&mut self) {
+    fn checkpoint(&mut self) {
         let frames = self.counters.wal_frames.load(Relaxed);
         if frames < self.checkpoints.woken_at_frames {
             // The log has started over.
@@ -203,22 +294,50 @@ impl Writer {
         }
         if frames >= self.checkpoints.woken_at_frames + checkpoint::STEP_FRAMES {
             self.checkpoints.woken_at_frames = frames;
-            // If it is full, the checkpointer has been told already.
-            let _ = self.checkpointer.try_send(());
+            self.checkpointer.wake();
         }
-        if frames >= self.checkpoints.restart_at_frames
-            && let Some(connection) = &self.connection
-            && !checkpoint::restart(connection, &self.counters)
-        {
+        if frames >= self.checkpoints.restart_at_frames && !self.restart_log(frames) {
             self.checkpoints.restart_at_frames = frames + checkpoint::RETRY_FRAMES;
         }
     }
 
-    /// Empties the log, so that only the database is left.
-    pub(crate) fn finish(self) {
-        if let Some(connection) = self.connection {
-            checkpoint::truncate(&connection, &self.counters);
+    /// Copies the whole log, so that it starts over. Reads wait meanwhile: one
+    /// after the other, they would always be in the way. Returns whether it
+    /// did.
+    fn restart_log(&self, frames: u64) -> bool {
+        let Some(connection) = &self.connection else {
+            return true;
+        };
+        let ends_reads = frames >= checkpoint::END_READS_FRAMES;
+        let _paused = self.readers.pause(checkpoint::READERS_WAIT, ends_reads);
+        match checkpoint::restart(connection) {
+            Ok(0) => {
+                self.counters.wal_frames.store(0, Relaxed);
+                true
+            }
+            Ok(_) => {
+                tracing::warn!(
+                    "a reader or a checkpoint keeps the journal's log from starting over"
+                );
+                false
+            }
+            Err(error) => {
+                tracing::warn!("the journal's log cannot start over: {error}");
+                false
+            }
         }
+    }
+
+    /// Empties the log, so that only the database is left, and releases the
+    /// file.
+    pub(crate) fn finish(self) {
+        if let Some(connection) = self.connection
+            && let Err(error) = checkpoint::truncate(&connection)
+        {
+            tracing::warn!("the journal's log cannot be emptied: {error}");
+        }
+        self.checkpointer.finish();
+        drop(self.owner);
     }
 }
 
@@ -233,90 +352,8 @@ fn still_sound(connection: &Connection, error: &rusqlite::Error) -> bool {
     known && connection.is_autocommit()
 }
 
-/// A transaction in progress.
-struct Batch {
-    totals: Totals,
-    bounds: Bounds,
-    outcomes: Vec<Appended>,
-    last_seq: u64,
-    signatures_stored: u64,
-    /// The earliest arrival: a signature that expired by then has expired for
-    /// all entries.
-    now_ms: u64,
-}
-
-impl Batch {
-    fn new(totals: Totals, bounds: Bounds, entries: usize) -> Self {
-        Self {
-            totals,
-            bounds,
-            outcomes: Vec::with_capacity(entries),
-            last_seq: 0,
-            signatures_stored: 0,
-            now_ms: u64::MAX,
-        }
-    }
-
-    fn commit(&mut self, connection: &mut Connection, entries: Vec<Entry>) -> rusqlite::Result<()> {
-        // The lock is taken first, so that no statement fails for it halfway.
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for entry in entries {
-            let outcome = self.apply(&transaction, &entry)?;
-            self.outcomes.push(outcome);
-        }
-        self.finish(&transaction)?;
-        transaction.commit()
-    }
-
-    fn apply(&mut self, connection: &Connection, entry: &Entry) -> rusqlite::Result<Appended> {
-        match entry {
-            Entry::Event(event, signature) => {
-                match self.signature(connection, signature, event.received_at_ms)? {
-                    SignatureStatus::Replayed => Ok(Appended::Replayed),
-                    _ => record::event(connection, &mut self.totals, event),
-                }
-            }
-            Entry::Reject(reject, signature) => {
-                match self.signature(connection, signature, reject.received_at_ms)? {
-                    SignatureStatus::Replayed => Ok(Appended::Replayed),
-                    SignatureStatus::Repeated => Ok(Appended::Duplicate),
-                    SignatureStatus::Fresh => {
-                        let max_bytes = self.bounds.quarantine_max_bytes;
-                        record::reject(connection, &mut self.totals, reject, max_bytes)?;
-                        Ok(Appended::Recorded)
-                    }
-                }
-            }
-            Entry::Probe => Ok(Appended::Recorded),
-        }
-    }
-
-    fn signature(
-        &mut self,
-        connection: &Connection,
-        signature: &Option<SignatureUse>,
-        now_ms: u64,
-    ) -> rusqlite::Result<SignatureStatus> {
-        let Some(signature) = signature else {
-            return Ok(SignatureStatus::Fresh);
-        };
-        let status = record::signature(connection, &mut self.totals, signature, now_ms)?;
-        self.signatures_stored += u64::from(status == SignatureStatus::Fresh);
-        self.now_ms = self.now_ms.min(now_ms);
-        Ok(status)
-    }
-
-    fn finish(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        if self.signatures_stored > 0 {
-            record::prune_signatures(
-                connection,
-                &mut self.totals,
-                saturated(self.now_ms),
-                self.signatures_stored,
-                self.bounds.signatures_max,
-            )?;
-        }
-        self.last_seq = record::last_seq(connection)?;
-        self.totals.save(connection)
-    }
+/// The host's clock, in milliseconds since 1970.
+fn host_now_ms() -> u64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

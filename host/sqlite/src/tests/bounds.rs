@@ -1,7 +1,5 @@
 //! Signatures that are forgotten, and the length of the log.
 
-use std::time::Duration;
-
 use super::*;
 
 fn signatures(journal: &Fixture) -> i64 {
@@ -12,15 +10,58 @@ fn signatures(journal: &Fixture) -> i64 {
 #[tokio::test]
 async fn expired_signatures_are_forgotten() {
     let journal = Fixture::new();
-    for at in 0..100 {
+    for minute in 0..100 {
+        let now_ms = NOW_MS + minute * 60_000;
         let event = Event {
-            received_at_ms: at,
-            ..event("task", "a", at)
+            received_at_ms: now_ms,
+            ..event("task", "a", minute)
         };
-        let entry = signed(&at.to_string(), event, at + 10);
+        let entry = signed(&minute.to_string(), event, now_ms + 600_000);
         journal.commit(vec![entry]).await.unwrap();
+        journal.pass(Duration::from_secs(60));
     }
-    assert_eq!(signatures(&journal), 10);
+    // Those of the last 10 minutes, and a margin of 2.
+    assert_eq!(signatures(&journal), 12);
+}
+
+/// Uses one signature with this event at this time.
+async fn use_once(journal: &Fixture, status: &str, now_ms: u64) -> Appended {
+    let event = Event {
+        received_at_ms: now_ms,
+        ..event("task", status, 1)
+    };
+    let entry = signed("once", event, NOW_MS + 300_000);
+    journal.commit(vec![entry]).await.unwrap()[0]
+}
+
+/// A signed event at this time, which lets expired signatures be forgotten.
+async fn use_another(journal: &Fixture, now_ms: u64) {
+    let event = Event {
+        received_at_ms: now_ms,
+        ..event("another", "a", now_ms)
+    };
+    let entry = signed(&now_ms.to_string(), event, now_ms + 300_000);
+    journal.commit(vec![entry]).await.unwrap();
+}
+
+/// The clock jumps ahead, the process starts again meanwhile, and the clock
+/// comes back.
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_frees_no_signature_even_over_a_restart() {
+    const YEAR_MS: u64 = 365 * 24 * 60 * 60 * 1000;
+    for ahead_ms in [400_000, 50 * YEAR_MS] {
+        let mut journal = Fixture::new();
+        assert_eq!(use_once(&journal, "a", NOW_MS).await, Appended::Recorded);
+        use_another(&journal, NOW_MS + ahead_ms).await;
+        journal = journal.reopen();
+        use_another(&journal, NOW_MS + ahead_ms + 1).await;
+        let other = use_once(&journal, "b", NOW_MS + 1000).await;
+        assert_eq!(other, Appended::Replayed, "{ahead_ms}");
+        // And it goes on working, with the clock at any time.
+        for now_ms in [0, NOW_MS, NOW_MS + ahead_ms] {
+            use_another(&journal, now_ms + 2).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -97,4 +138,104 @@ async fn the_log_starts_over_once_no_reader_is_in_the_way() {
     while append_large().await < max {}
     reader.execute_batch("COMMIT").unwrap();
     while append_large().await >= max / 2 {}
+}
+
+/// Reads that follow one another without a gap always have a snapshot open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_log_keeps_its_bound_whoever_reads() {
+    let journal = Arc::new(Fixture::new());
+    journal.record(event("task", "a", 0)).await;
+    let reading: Vec<_> = (0..4)
+        .map(|_| {
+            let readers = journal.readers.clone();
+            tokio::spawn(async move {
+                loop {
+                    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+                                   SELECT (SELECT count(*) FROM tasks) + count(*) FROM n";
+                    let read = readers.read(move |connection| {
+                        connection.query_row(endless, [], |row| row.get::<_, i64>(0))
+                    });
+                    // It is ended each time.
+                    assert!(matches!(read.await, Err(Error::Unavailable(_))));
+                }
+            })
+        })
+        .collect();
+    // A commit of this size, and what was there when a restart was due.
+    let max = (checkpoint::END_READS_FRAMES + 2 * checkpoint::RETRY_FRAMES) * counters::FRAME_BYTES;
+    for at in 1..300 {
+        let body = vec![b' '; 1_000_000];
+        journal
+            .record(Event {
+                body,
+                ..event("task", "a", at)
+            })
+            .await;
+        let bytes = journal.wal_bytes();
+        assert!(bytes <= max, "{bytes}");
+    }
+    reading.iter().for_each(|read| read.abort());
+}
+
+/// One call of the function that searches is as long as the texts are.
+#[tokio::test]
+async fn a_search_of_long_texts_ends_in_its_time() {
+    let journal = Fixture::with(Options {
+        read_timeout: Duration::from_millis(20),
+        ..Options::default()
+    });
+    for at in 0..50 {
+        let event = Event {
+            status_desc: "a".repeat(1_400_000),
+            ..event(&at.to_string(), "a", at)
+        };
+        journal.record(event).await;
+    }
+    let query = TaskQuery {
+        text: Some("a".repeat(4000) + "b"),
+        ..all_tasks()
+    };
+    let started = std::time::Instant::now();
+    let found = journal.list_tasks(&query).await;
+    assert!(matches!(found, Err(Error::Unavailable(_))));
+    let elapsed = started.elapsed();
+    assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+}
+
+/// What a list reads of a task does not grow with the number of its events.
+#[tokio::test]
+async fn a_task_with_very_many_events_is_listed_at_once() {
+    let journal = Fixture::new();
+    let body = "x".repeat(1000);
+    for batch in 0..50_u64 {
+        let entries = (0..400).map(|number| {
+            let at = batch * 400 + number;
+            let event = Event {
+                request_id: Some(format!("{at:08}{body}")),
+                ..event("task", "a", at)
+            };
+            Entry::Event(event, None)
+        });
+        journal.commit(entries.collect()).await.unwrap();
+    }
+    let steps = |connection: &Connection| {
+        let sql = "SELECT count(*) FROM events";
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0))
+    };
+    assert_eq!(journal.hook(steps).unwrap(), 20_000);
+    // Less than a tenth of what it takes to look at each event.
+    let looks = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = looks.clone();
+    let mut connection = schema::open_reader(journal.path()).unwrap();
+    let count = move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        false
+    };
+    connection.progress_handler(100, Some(count)).unwrap();
+    let listing = tasks::Listing::new(&all_tasks()).unwrap();
+    let page = listing.read(&connection).unwrap();
+    assert_eq!(page.tasks[0].request_ids.len(), 16);
+    assert!(page.tasks[0].request_ids[0].starts_with("00000000x"));
+    let instructions = 100 * looks.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(instructions < 2000, "{instructions}");
 }

@@ -1,7 +1,6 @@
 //! What happens when the disk, another process or the connection fails.
 
 use std::fs;
-use std::time::Duration;
 
 use super::*;
 

@@ -42,6 +42,81 @@ fn a_folder_that_takes_no_files_is_refused() {
     assert!(matches!(error, OpenError::Folder { .. }), "{error}");
 }
 
+/// Nobody else reads a journal, whatever the umask is.
+#[tokio::test]
+async fn the_files_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let umask = rustix::process::umask(rustix::fs::Mode::empty());
+    let journal = Fixture::new();
+    journal.record(event("task", "Success", 1)).await;
+    for suffix in ["", "-wal", "-shm"] {
+        let data = fs::metadata(journal.file(suffix)).unwrap();
+        assert_eq!(data.permissions().mode() & 0o777, 0o600, "{suffix}");
+    }
+    rustix::process::umask(umask);
+}
+
+#[test]
+fn a_file_with_two_names_is_refused() {
+    let journal = Fixture::new();
+    let other = journal.folder.path().join("other.db");
+    fs::hard_link(journal.path(), &other).unwrap();
+    // While it is in use, and later, by either name.
+    assert!(matches!(refusal(&other), OpenError::InUse { .. }));
+    journal.shut_down();
+    for path in [journal.path(), &other] {
+        let error = refusal(path);
+        assert!(
+            matches!(error, OpenError::HardLinked { links: 2, .. }),
+            "{error}"
+        );
+    }
+    fs::remove_file(&other).unwrap();
+    open(journal.path()).unwrap();
+}
+
+#[test]
+fn a_link_whose_target_is_made_by_the_opening_is_one_journal() {
+    let folder = TempDir::new().unwrap();
+    let (link, target) = (
+        folder.path().join("link.db"),
+        folder.path().join("target.db"),
+    );
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let journal = open(&link).unwrap();
+    assert_eq!(journal.path(), fs::canonicalize(&target).unwrap());
+    for path in [&link, &target] {
+        assert!(matches!(refusal(path), OpenError::InUse { .. }));
+    }
+}
+
+#[test]
+fn another_owner_is_waited_for() {
+    let journal = Fixture::new();
+    let path = journal.path().to_owned();
+    let waiting = std::thread::spawn(move || {
+        let lock_wait = std::time::Duration::from_secs(60);
+        let options = Options {
+            lock_wait,
+            ..Options::default()
+        };
+        SqliteJournal::open(path, options).map(drop)
+    });
+    journal.shut_down();
+    waiting.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_is_refused_with_the_cause_once() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("journal.db");
+    open(&path).unwrap();
+    fs::create_dir(folder.path().join("journal.db-wal")).unwrap();
+    let error = refusal(&path);
+    assert!(matches!(error, OpenError::NotAFile { .. }), "{error}");
+    assert!(error.to_string().contains("journal.db-wal`"), "{error}");
+}
+
 #[test]
 fn a_folder_is_no_file() {
     let folder = TempDir::new().unwrap();
@@ -145,6 +220,47 @@ fn the_first_schema_is_migrated() {
     let marks = "PRAGMA application_id = 0x62746a6c; PRAGMA user_version = 1";
     database(&path, marks);
     open(&path).unwrap();
+}
+
+#[tokio::test]
+async fn the_third_schema_is_migrated_with_its_content() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("journal.db");
+    for script in [
+        include_str!("../schema/1.sql"),
+        include_str!("../schema/2.sql"),
+        include_str!("../schema/3.sql"),
+        "PRAGMA application_id = 0x62746a6c; PRAGMA user_version = 3",
+        "INSERT INTO tasks VALUES (7, 'app', 'task', 't', 'Success', '', 2, 5, x'02', 1, 9, 2, 1, 0);
+         INSERT INTO events VALUES (1, 7, x'01', 1, 2, 8, NULL, 0, 0, 1, 't', 'Processing', '',
+             NULL, NULL, 'c', x'7b7d', 0);
+         INSERT INTO events VALUES (2, 7, x'02', 2, 5, 9, NULL, 0, 0, 0, 't', 'Success', '',
+             NULL, NULL, 'a', x'7b7d', 0);
+         INSERT INTO repeats VALUES (7, 1, 'b');
+         INSERT INTO quarantine VALUES (1, 8, 300, 'not-json', '', NULL, x'');
+         INSERT INTO quarantine VALUES (2, 8, 20000, 'not-json', '', NULL, x'');
+         UPDATE totals SET quarantine_bytes = 20300, last_received_at_ms = 9",
+    ] {
+        database(&path, script);
+    }
+    let journal = open(&path).unwrap();
+    let task = journal.find_task("app", "task").await.unwrap().unwrap();
+    assert_eq!(task.request_ids, ["a", "b", "c"]);
+    assert_eq!((task.events, task.duplicates), (2, 1));
+    let statuses: Vec<_> = task.trail.into_iter().map(|step| step.status).collect();
+    assert_eq!(statuses, ["Processing", "Success"]);
+    assert_eq!(*journal.last_seq().borrow(), 2);
+    let shares = || {
+        let sql = "SELECT quarantine_bytes, quarantine_large_bytes FROM totals";
+        let connection = Connection::open(&path).unwrap();
+        connection.query_row(sql, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })
+    };
+    assert_eq!(shares().unwrap(), (20_300, 20_000));
+    // The references hold: the old task can be removed.
+    assert_eq!(journal.prune(10).await.unwrap().events, 2);
+    assert_eq!(journal.prune(10).await.unwrap().events, 0);
 }
 
 #[test]

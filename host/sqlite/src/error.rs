@@ -1,0 +1,162 @@
+//! Why a journal could not be opened.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why a journal could not be opened. The text names the file and what to do. An
+/// error of the system is the [`source`](std::error::Error::source); one of
+/// SQLite is in the text, because SQLite's own chain of errors says it twice.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The folder is missing, or no folder.
+    #[error("the folder `{}` of the journal cannot be used", folder.display())]
+    Folder {
+        /// The folder of the journal.
+        folder: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// A file of the journal cannot be created, read or written.
+    #[error(
+        "the file `{}` of the journal cannot be opened for reading and writing \
+         (check the owner and the permissions of the file and of its folder, and the disk)",
+        path.display()
+    )]
+    File {
+        /// The file: the database, its log or the index of the log.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// The path names no file.
+    #[error("`{}` does not name a file", path.display())]
+    NotAFile {
+        /// The journal's path.
+        path: PathBuf,
+    },
+    /// Another process has this journal open.
+    #[error("journal `{}` is in use by another process: stop it first", path.display())]
+    InUse {
+        /// The journal's path.
+        path: PathBuf,
+    },
+    /// The file has several names.
+    #[error(
+        "journal `{}` has {links} hard links: its log would depend on the name that is used. \
+         Remove the other names, or copy the journal with `batchtask backup`",
+        path.display()
+    )]
+    HardLinked {
+        /// The journal's path.
+        path: PathBuf,
+        /// How many names the file has.
+        links: u64,
+    },
+    /// A file is mounted without its folder.
+    #[error(
+        "`{}` is a mount of its own: the journal and its log must stay together. \
+         Mount the folder of the journal instead of the file",
+        path.display()
+    )]
+    MountedAlone {
+        /// The file that is mounted.
+        path: PathBuf,
+    },
+    /// The log is not that of the database.
+    #[error(
+        "journal `{}` and its log `{}` do not belong together, or one of them is damaged: {found}. \
+         Was the database replaced by a copy? To go on with the database as it is, move the log \
+         away; to go back, put the former database in its place. `batchtask restore` replaces both",
+        path.display(), log.display()
+    )]
+    ForeignLog {
+        /// The journal's path.
+        path: PathBuf,
+        /// The path of the log.
+        log: PathBuf,
+        /// What does not match.
+        found: String,
+    },
+    /// The file can be read but not written.
+    #[error("journal `{}` is read-only", path.display())]
+    ReadOnly {
+        /// The journal's path.
+        path: PathBuf,
+    },
+    /// The file is not a SQLite database.
+    #[error("`{}` is not a database, so it cannot be a journal", path.display())]
+    NotADatabase {
+        /// The journal's path.
+        path: PathBuf,
+    },
+    /// The file is the database of another program.
+    #[error("`{}` is the database of another program (application id {found:#x})", path.display())]
+    OtherProgram {
+        /// The journal's path.
+        path: PathBuf,
+        /// The application id in the file.
+        found: i32,
+    },
+    /// The journal was written by a later version of this program.
+    #[error("journal `{}` has schema version {found}; this program knows up to {known}", path.display())]
+    NewerSchema {
+        /// The journal's path.
+        path: PathBuf,
+        /// The version in the file.
+        found: usize,
+        /// The greatest version known.
+        known: usize,
+    },
+    /// The file was replaced by another one while the journal was open.
+    #[error("journal `{}` was replaced while it was in use", path.display())]
+    Replaced {
+        /// The journal's path.
+        path: PathBuf,
+    },
+    /// The tables could not be brought to the current version. The file is
+    /// as it was.
+    #[error("journal `{}` could not be migrated to schema version {version}: {cause}", path.display())]
+    Migration {
+        /// The journal's path.
+        path: PathBuf,
+        /// The version whose script failed.
+        version: usize,
+        /// The error of SQLite.
+        cause: rusqlite::Error,
+    },
+    /// Any other error of SQLite.
+    #[error("journal `{}` cannot be opened: {cause}", path.display())]
+    Sqlite {
+        /// The journal's path.
+        path: PathBuf,
+        /// The error of SQLite.
+        cause: rusqlite::Error,
+    },
+    /// A thread could not be started.
+    #[error("the journal's threads cannot be started")]
+    Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    /// The error for an error of SQLite on this file.
+    pub(crate) fn sqlite(path: &Path, cause: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match cause.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse { path },
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
+            _ => Self::Sqlite { path, cause },
+        }
+    }
+
+    /// The text with that of the cause.
+    pub(crate) fn text(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}
