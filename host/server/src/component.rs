@@ -356,6 +356,7 @@ fn accepted_response(accepted: Result<export::Outcome, export::Refusal>) -> Resp
             task_id: None,
             detail,
             signature: None,
+            skew_ms: None,
         },
     }
 }

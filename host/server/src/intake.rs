@@ -1,22 +1,31 @@
 //! The one way in: every channel hands its notifications to an [`Intake`],
 //! which bounds, counts and logs them, has the component decide, and commits.
+//!
+//! - `metrics`: what is counted; `lines`: log lines; `skew`: the clock.
 
+mod lines;
+mod metrics;
+mod skew;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use batchtask_guest::outcomes::{Outcome, Problem, Refusal, Success};
-use batchtask_guest::receiver::{Decision, Entry as Stored, Write};
-use batchtask_guest::signature::Finding;
+use batchtask_guest::receiver::{Decision, Entry as Stored, Write, is_read, kind};
 use batchtask_journal::{Entry, GroupCommit};
-use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use self::metrics::IntakeMetrics;
+use self::skew::Skew;
+use crate::bursts::Bursts;
 use crate::component::{
-    Admission, BuildError, Called, Component, Failure, Message, Options, Request, Response,
+    Admission, BuildError, Called, Component, Failure, Kind, Message, Options, Request, Response,
 };
 use crate::limits::Limits;
+use crate::pressure::Pressure;
 use crate::reads::{Read, Reads};
-use crate::telemetry::{GaugeGuard, Registry};
+use crate::telemetry::GaugeGuard;
 
 /// The receiver: a component over a journal. Shared by reference; any number
 /// of calls may run at once.
@@ -27,80 +36,29 @@ pub struct Intake {
     in_flight: Semaphore,
     reads: Reads,
     metrics: IntakeMetrics,
+    /// Limits the log lines of refused pushes.
+    refused: Arc<Bursts>,
+    pressure: Pressure,
+    skew: Skew,
+    /// Whether the path of the webhook proves the sender.
+    has_path_secret: bool,
 }
 
-struct IntakeMetrics {
-    requests: IntCounterVec,
-    durations: HistogramVec,
-    signatures: IntCounterVec,
-    in_flight: IntGauge,
-    failures: IntCounter,
-}
-
-impl IntakeMetrics {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            requests: registry.counters(
-                "batchtask_requests_total",
-                "Requests, by outcome.",
-                "outcome",
-            )?,
-            durations: registry.durations(
-                "batchtask_request_duration_seconds",
-                "From the end of a header to the answer, by method or channel.",
-                "method",
-            )?,
-            signatures: registry.counters(
-                "batchtask_signatures_total",
-                "Notifications whose signature was checked, by finding.",
-                "finding",
-            )?,
-            in_flight: registry.gauge(
-                "batchtask_in_flight_requests",
-                "Requests being read or answered now.",
-            )?,
-            failures: registry.counter(
-                "batchtask_component_failures_total",
-                "Calls into the component that trapped, or found no instance.",
-            )?,
-        })
-    }
-
-    fn answered(&self, method: &str, response: &Response, elapsed: Duration) {
-        self.requests
-            .with_label_values(&[outcome_label(response)])
-            .inc();
-        let duration = self.durations.with_label_values(&[method]);
-        duration.observe(elapsed.as_secs_f64());
-        if let Some(finding) = &response.report.signature {
-            let label = finding_label(finding);
-            self.signatures.with_label_values(&[label]).inc();
-        }
-    }
+/// Who a call comes from, for metrics and logs.
+pub(crate) struct Caller {
+    /// The method, or the name of the channel.
+    pub(crate) method: &'static str,
+    pub(crate) kind: Kind,
+    /// The address that it came from, if it has one.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Whether the host itself has proven the sender.
+    pub(crate) is_proven: bool,
 }
 
 /// The row of the table of outcomes that a response is of. `None` if the
 /// component has a table of its own.
 pub fn outcome(response: &Response) -> Option<Outcome> {
     Outcome::of(&response.report.outcome)
-}
-
-/// The outcome as a metric's label: one of a fixed set, whatever a component
-/// reports.
-fn outcome_label(response: &Response) -> &'static str {
-    match (outcome(response), response.status) {
-        (Some(outcome), _) => outcome.label(),
-        (None, 200..=299) => "2xx",
-        (None, 300..=399) => "3xx",
-        (None, 400..=499) => "4xx",
-        (None, _) => "5xx",
-    }
-}
-
-/// The same for the result of a signature check.
-fn finding_label(text: &str) -> &'static str {
-    let known = Finding::ALL.iter().find(|finding| finding.text() == text);
-    known.map_or("other", |finding| finding.text())
 }
 
 impl Intake {
@@ -119,6 +77,10 @@ impl Intake {
             reads: Reads::register(limits.max_reads as usize, registry)?,
             limits,
             metrics: IntakeMetrics::register(registry)?,
+            refused: lines::bursts(),
+            pressure: Pressure::new(),
+            skew: Skew::register(registry, options.notices.clone())?,
+            has_path_secret: options.settings.get("BATCHTASK_PATH_SECRET").is_some(),
         })
     }
 
@@ -138,9 +100,17 @@ impl Intake {
     /// Answers a request whose body was read to its end. Never fails: what
     /// goes wrong is a response too.
     pub async fn exchange(&self, request: Request) -> Response {
-        let method = method_label(&request.method);
-        let work = async |deadline| self.answer(request, deadline).await;
-        self.observe(method, work).await.0
+        let caller = Caller {
+            method: method_label(&request.method),
+            kind: kind(&request.target),
+            peer: None,
+            is_proven: request.sender_proven,
+        };
+        let work = async |deadline| match self.turn(deadline).await {
+            Ok(_turn) => self.answer(request, deadline).await,
+            Err(response) => (*response, None),
+        };
+        self.observe(&caller, work).await.0
     }
 
     /// Takes one notification from another channel than HTTP, from a sender
@@ -148,12 +118,21 @@ impl Intake {
     /// it is durable; with 500 or more, that the same call may succeed later;
     /// with anything else, that it never will.
     pub async fn accept(&self, message: Message) -> Response {
-        let channel = batchtask_guest::journal::source_name(message.source);
+        let caller = Caller {
+            method: batchtask_guest::journal::source_name(message.source),
+            kind: Kind::Push,
+            peer: None,
+            is_proven: true,
+        };
         let work = async |deadline| {
+            let _turn = match self.turn(deadline).await {
+                Ok(turn) => turn,
+                Err(response) => return (*response, ()),
+            };
             let decided = self.component.decide_message(message, deadline).await;
             (self.conclude(decided, deadline).await, ())
         };
-        self.observe(channel, work).await.0
+        self.observe(&caller, work).await.0
     }
 
     /// Checks the head of a request: its body is ignored, and need not be
@@ -165,12 +144,30 @@ impl Intake {
         &self,
         head: &Request,
         deadline: Instant,
-    ) -> Result<Option<Admission>, Response> {
+    ) -> Result<Option<Admission>, Box<Response>> {
         match self.component.head(head, deadline).await {
-            Ok(Some(admitted)) => admitted.map(Some),
+            Ok(Some(admitted)) => admitted.map(Some).map_err(Box::new),
             Ok(None) => Ok(None),
-            Err(failure) => Err(self.failed(&failure)),
+            Err(failure) => Err(self.failed(&failure).into()),
         }
+    }
+
+    /// Waits for the turn of a complete request among those that are being
+    /// answered. Keep the permit until its response is there.
+    ///
+    /// # Errors
+    /// The final response.
+    pub(crate) async fn turn(
+        &self,
+        deadline: Instant,
+    ) -> Result<SemaphorePermit<'_>, Box<Response>> {
+        if let Ok(turn) = self.in_flight.try_acquire() {
+            return Ok(turn);
+        }
+        let turn = tokio::time::timeout_at(deadline.into(), self.in_flight.acquire()).await;
+        turn.ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| refusal(Refusal::Overloaded, None).into())
     }
 
     /// Answers a request, as part of what [`observe`](Self::observe) does. The
@@ -181,7 +178,7 @@ impl Intake {
         request: Request,
         deadline: Instant,
     ) -> (Response, Option<Read>) {
-        if !is_safe(&request.method) {
+        if !is_read(&request) {
             let decided = self.component.decide_push(request, deadline).await;
             return (self.conclude(decided, deadline).await, None);
         }
@@ -196,28 +193,41 @@ impl Intake {
         (response, was_read.then_some(read))
     }
 
-    /// Runs `work` within the bound on requests in flight and the time of a
-    /// request; counts and logs its response.
+    /// Runs `work` within the time of a request; counts and logs its response.
     pub(crate) async fn observe<T>(
         &self,
-        method: &'static str,
+        caller: &Caller,
         work: impl AsyncFnOnce(Instant) -> (Response, T),
-    ) -> (Response, Option<T>) {
+    ) -> (Response, T) {
         let started = Instant::now();
         // Dropped with this future when an HTTP/2 caller breaks off.
         let counted = GaugeGuard::new(&self.metrics.in_flight);
-        let (response, extra) = match self.in_flight.try_acquire() {
-            Ok(_permit) => {
-                let (response, extra) = work(started + self.limits.request_time()).await;
-                (response, Some(extra))
-            }
-            Err(_) => (refusal(Refusal::Overloaded, None), None),
-        };
+        let (response, extra) = work(started + self.limits.request_time()).await;
         drop(counted);
-        let elapsed = started.elapsed();
-        self.metrics.answered(method, &response, elapsed);
-        log(method, &response, elapsed);
+        self.report(caller, &response, started.elapsed());
         (response, extra)
+    }
+
+    /// Counts and logs a response.
+    fn report(&self, caller: &Caller, response: &Response, elapsed: Duration) {
+        self.metrics
+            .answered(caller, response, elapsed.as_secs_f64());
+        if caller.kind == Kind::Push {
+            self.metrics.pushed(caller, response, self.has_path_secret);
+            self.pressure.count(response.status == 503);
+            self.skew.pushed(response);
+        }
+        lines::log(caller, response, elapsed, &self.refused);
+    }
+
+    /// Why this host refuses pushes now, for lack of room or of file
+    /// descriptors. `None` if it does not.
+    pub fn refusing(&self) -> Option<String> {
+        self.pressure.refusing()
+    }
+
+    pub(crate) fn pressure(&self) -> &Pressure {
+        &self.pressure
     }
 
     async fn conclude(&self, decided: Called<Decision>, deadline: Instant) -> Response {
@@ -250,7 +260,7 @@ impl Intake {
         match failure {
             Failure::Slow => refusal(Refusal::Slow, None),
             Failure::Trap(error) => {
-                self.metrics.failures.inc();
+                self.metrics.component_failures.inc();
                 tracing::error!(error = format!("{error:#}"), "the component failed");
                 refusal(Refusal::Failed, None)
             }
@@ -267,11 +277,6 @@ pub(crate) fn refusal(refusal: Refusal, operator: Option<String>) -> Response {
     problem.into_response()
 }
 
-/// Whether a method only reads (RFC 9110, 9.2.1).
-fn is_safe(method: &str) -> bool {
-    http::Method::from_bytes(method.as_bytes()).is_ok_and(|method| method.is_safe())
-}
-
 /// The name of a method in logs and metrics, because a caller may invent any.
 pub(crate) fn method_label(method: &str) -> &'static str {
     const KNOWN: [&str; 8] = [
@@ -279,20 +284,4 @@ pub(crate) fn method_label(method: &str) -> &'static str {
     ];
     let known = KNOWN.into_iter().find(|known| *known == method);
     known.unwrap_or("other")
-}
-
-/// Logs one line a request. The path is left out: it may contain a secret.
-fn log(method: &str, response: &Response, elapsed: Duration) {
-    let report = &response.report;
-    tracing::info!(
-        method,
-        status = response.status,
-        outcome = report.outcome,
-        app_id = report.app_id,
-        task_id = report.task_id,
-        detail = report.detail,
-        signature = report.signature,
-        ms = elapsed.as_secs_f64() * 1e3,
-        "request"
-    );
 }

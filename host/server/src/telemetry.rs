@@ -1,4 +1,10 @@
 //! Metrics in Prometheus' terms. Each part of the host registers its own.
+//!
+//! - [`ConnectionFailures`]: connections that fail.
+//! - `process`: this process.
+
+mod connections;
+mod process;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +18,8 @@ use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, TextEncoder,
 };
+
+pub use self::connections::{ConnectionFailure, ConnectionFailures};
 
 /// Upper bounds in seconds: from a commit on a fast disk to the 15 s after
 /// which the platform gives up.
@@ -98,7 +106,11 @@ impl Registry {
         self.register(Histogram::with_opts(opts)?)
     }
 
-    fn register<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, prometheus::Error> {
+    /// Registers a metric that was made elsewhere.
+    pub fn register<C: Collector + Clone + 'static>(
+        &self,
+        metric: C,
+    ) -> Result<C, prometheus::Error> {
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
@@ -115,6 +127,7 @@ impl Registry {
         tasks: Option<&Summary>,
     ) -> Result<Vec<u8>, prometheus::Error> {
         let mut families = self.gather();
+        families.extend(process::metrics()?.gather());
         families.extend(journal_metrics(stats, measures)?.gather());
         if let Some(tasks) = tasks {
             families.extend(task_metrics(tasks)?.gather());

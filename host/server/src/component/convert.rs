@@ -43,6 +43,7 @@ same!(
     u16,
     u32,
     u64,
+    i64,
     bool,
     (String, String),
     (String, Vec<u8>)
@@ -96,7 +97,9 @@ macro_rules! flags {
 // Requests and responses.
 record!(guest::Request => export::Request; { method, target, headers, sender_proven, body });
 record!(export::Response => guest::Response; { status, headers, body, report });
-record!(export::Report => guest::Report; { kind, outcome, app_id, task_id, detail, signature });
+record!(export::Report => guest::Report; {
+    kind, outcome, app_id, task_id, detail, signature, skew_ms,
+});
 record!(export::Admission => guest::Admission; { kind, sender_proven, max_body_bytes });
 cases!(export::Kind => guest::Kind; { Push, Read, Page });
 
@@ -130,7 +133,7 @@ flags!(
     import::EventFlags => journal::EventFlags,
     journal::EventFlags => import::EventFlags; {
         TIME_MISMATCH, CLOCK_SKEW, UNKNOWN_STATUS, UNKNOWN_TYPE, LEGACY_FORM, NO_EVENT_TIME,
-        EXTRA_FIELDS,
+        EXTRA_FIELDS, IRREGULAR_FIELDS,
     }
 );
 

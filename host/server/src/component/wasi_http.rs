@@ -103,6 +103,7 @@ fn response(response: http::Response<Bytes>) -> Response {
             task_id: None,
             detail: None,
             signature: None,
+            skew_ms: None,
         },
     }
 }

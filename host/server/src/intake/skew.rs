@@ -1,0 +1,176 @@
+//! How far the clock of this host is from the platform's, as pushes show it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::Gauge;
+use tokio::time::Instant;
+
+use crate::component::Response;
+use crate::notices::Notices;
+use crate::telemetry::Registry;
+
+/// A smaller difference may be the time that a push is under way.
+const TOLERATED_MS: u64 = 60_000;
+
+/// So many pushes in a row must show a difference: a single one may have been
+/// held up.
+const ROW: u32 = 3;
+
+/// Without a signature, a right clock shows nothing: after so long without a
+/// sign of a difference it is gone.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
+
+/// The name of the notice.
+const NOTICE: &str = "clock";
+
+/// What recent pushes showed.
+pub(super) struct Skew {
+    seconds: Gauge,
+    notices: Notices,
+    far: Mutex<Far>,
+}
+
+#[derive(Default)]
+struct Far {
+    /// Pushes in a row that showed a difference.
+    row: u32,
+    last: Option<Instant>,
+}
+
+impl Skew {
+    pub(super) fn register(
+        registry: &Registry,
+        notices: Notices,
+    ) -> Result<Self, prometheus::Error> {
+        let seconds = Gauge::new(
+            "batchtask_clock_skew_seconds",
+            "How far the clock of this host is ahead of the platform's, as the last push showed.",
+        )?;
+        Ok(Self {
+            seconds: registry.register(seconds)?,
+            notices,
+            far: Mutex::default(),
+        })
+    }
+
+    /// Takes over what a push showed. Of others than proven senders only what
+    /// was accepted counts.
+    pub(super) fn pushed(&self, response: &Response) {
+        let report = &response.report;
+        if response.status != 200 && report.signature.is_none() {
+            return;
+        }
+        match report.skew_ms {
+            Some(skew_ms) => self.shown(skew_ms),
+            None => self.not_shown(),
+        }
+    }
+
+    fn shown(&self, skew_ms: i64) {
+        let is_far = skew_ms.unsigned_abs() > TOLERATED_MS;
+        self.seconds.set(skew_ms as f64 / 1000.0);
+        let mut far = self.far.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_far {
+            self.end(&mut far);
+            return;
+        }
+        far.last = Some(Instant::now());
+        far.row = far.row.saturating_add(1);
+        if far.row >= ROW {
+            let text = text(skew_ms);
+            if far.row == ROW {
+                tracing::warn!("{text}");
+            }
+            self.notices.set(NOTICE, text);
+        }
+    }
+
+    fn not_shown(&self) {
+        let mut far = self.far.lock().unwrap_or_else(PoisonError::into_inner);
+        if far.last.is_some_and(|last| last.elapsed() >= FORGET_AFTER) {
+            self.seconds.set(0.0);
+            self.end(&mut far);
+        }
+    }
+
+    fn end(&self, far: &mut Far) {
+        if far.row >= ROW {
+            tracing::info!("the clock of this host agrees with the platform's again");
+            self.notices.clear(NOTICE);
+        }
+        *far = Far::default();
+    }
+}
+
+fn text(skew_ms: i64) -> String {
+    let seconds = skew_ms.unsigned_abs() / 1000;
+    let direction = if skew_ms > 0 { "ahead of" } else { "behind" };
+    format!(
+        "the clock of this host is {seconds} s {direction} the platform's: synchronise it, for \
+         example by NTP"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::refusal;
+    use batchtask_guest::outcomes::Refusal;
+
+    fn skew() -> Skew {
+        Skew::register(&Registry::default(), Notices::default()).unwrap()
+    }
+
+    fn push(status: u16, signature: Option<&str>, skew_ms: Option<i64>) -> Response {
+        let mut response = refusal(Refusal::Unauthorized, None);
+        response.status = status;
+        response.report.signature = signature.map(Into::into);
+        response.report.skew_ms = skew_ms;
+        response
+    }
+
+    fn notice(skew: &Skew) -> Option<String> {
+        Some(skew.notices.list().first()?.text.clone())
+    }
+
+    #[tokio::test]
+    async fn a_difference_that_lasts_is_a_notice_until_it_is_gone() {
+        let skew = skew();
+        for far_ms in [600_000, -61_000] {
+            skew.pushed(&push(200, None, Some(far_ms)));
+            skew.pushed(&push(200, None, Some(far_ms)));
+            assert_eq!(notice(&skew), None, "it may have been held up");
+            skew.pushed(&push(401, Some("the timestamp is outside"), Some(far_ms)));
+            assert_eq!(skew.seconds.get(), far_ms as f64 / 1000.0);
+            let seconds = far_ms.abs() / 1000;
+            let text = notice(&skew).expect("a notice");
+            assert!(text.contains(&format!(" {seconds} s ")), "{text}");
+            assert_eq!(text.contains("behind"), far_ms < 0);
+            skew.pushed(&push(200, None, Some(60_000)));
+            assert_eq!(notice(&skew), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_signatures_a_difference_is_forgotten_later() {
+        let skew = skew();
+        for _ in 0..3 {
+            skew.pushed(&push(200, None, Some(-600_000)));
+        }
+        skew.pushed(&push(200, None, None));
+        assert!(notice(&skew).is_some(), "an old event shows nothing");
+        tokio::time::advance(FORGET_AFTER).await;
+        skew.pushed(&push(200, None, None));
+        assert_eq!((notice(&skew), skew.seconds.get()), (None, 0.0));
+    }
+
+    #[tokio::test]
+    async fn strangers_show_nothing() {
+        let skew = skew();
+        for _ in 0..5 {
+            skew.pushed(&push(422, None, Some(-600_000)));
+        }
+        assert_eq!((notice(&skew), skew.seconds.get()), (None, 0.0));
+    }
+}

@@ -1,0 +1,117 @@
+//! What Prometheus' own libraries report of every process, read from `/proc`.
+//! The feature of the crate `prometheus` for this needs `procfs`, which brings
+//! a second `rustix`, and counts processor time in whole seconds.
+
+use std::fs;
+
+use prometheus::{Counter, Gauge};
+
+use super::Registry;
+
+/// Ticks a second in `/proc`: the same on every architecture that Rust has.
+const TICKS: f64 = 100.0;
+
+/// What `/proc` says of this process.
+#[derive(Debug, PartialEq)]
+struct Process {
+    cpu_seconds: f64,
+    threads: f64,
+    start_seconds: f64,
+    virtual_bytes: f64,
+    resident_bytes: f64,
+    open_fds: f64,
+    max_fds: f64,
+}
+
+/// The metrics of this process as they are now. Empty where there is no
+/// `/proc`.
+pub(super) fn metrics() -> Result<Registry, prometheus::Error> {
+    let registry = Registry::default();
+    let Some(process) = Process::read() else {
+        return Ok(registry);
+    };
+    let name = "process_cpu_seconds_total";
+    let cpu = Counter::new(name, "Processor time, in seconds.")?;
+    registry.register(cpu)?.inc_by(process.cpu_seconds);
+    for (name, help, value) in [
+        (
+            "process_resident_memory_bytes",
+            "Memory in use, in bytes.",
+            process.resident_bytes,
+        ),
+        (
+            "process_virtual_memory_bytes",
+            "Address space that is reserved, in bytes.",
+            process.virtual_bytes,
+        ),
+        (
+            "process_open_fds",
+            "File descriptors that are open.",
+            process.open_fds,
+        ),
+        (
+            "process_max_fds",
+            "File descriptors that may be open.",
+            process.max_fds,
+        ),
+        ("process_threads", "Threads.", process.threads),
+        (
+            "process_start_time_seconds",
+            "When the process started, in seconds since 1970.",
+            process.start_seconds,
+        ),
+    ] {
+        registry.register(Gauge::new(name, help)?)?.set(value);
+    }
+    Ok(registry)
+}
+
+impl Process {
+    fn read() -> Option<Self> {
+        let text = |path| fs::read_to_string(path).ok();
+        let stat = text("/proc/self/stat")?;
+        let status = text("/proc/self/status")?;
+        let boot_seconds = value(&text("/proc/stat")?, "btime ")?;
+        // The name of the program, in parentheses, may contain anything.
+        let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        // The numbers are those of proc_pid_stat(5), which counts the two
+        // fields before.
+        let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
+        Some(Self {
+            cpu_seconds: (field(14)? + field(15)?) / TICKS,
+            threads: field(20)?,
+            start_seconds: boot_seconds + field(22)? / TICKS,
+            virtual_bytes: value(&status, "VmSize:")? * 1024.0,
+            resident_bytes: value(&status, "VmRSS:")? * 1024.0,
+            open_fds: fs::read_dir("/proc/self/fd").ok()?.count() as f64,
+            // It may be `unlimited`.
+            max_fds: value(&text("/proc/self/limits")?, "Max open files").unwrap_or(f64::INFINITY),
+        })
+    }
+}
+
+/// The first number of the line that begins so.
+fn value(text: &str, prefix: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(prefix))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_process_knows_itself() {
+        let started = SystemTime::now();
+        while started.elapsed().unwrap() < Duration::from_millis(50) {}
+        let process = Process::read().unwrap();
+        assert!(process.cpu_seconds > 0.0, "{process:?}");
+        assert!(process.resident_bytes > 1e6 && process.virtual_bytes > process.resident_bytes);
+        assert!(process.open_fds >= 3.0 && process.max_fds >= process.open_fds);
+        assert!(process.threads >= 2.0, "{process:?}");
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let age = now.unwrap().as_secs_f64() - process.start_seconds;
+        assert!((-2.0..3600.0).contains(&age), "{age}");
+    }
+}
