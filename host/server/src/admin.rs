@@ -10,16 +10,18 @@ use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use hyper_util::rt::TokioIo;
 
 use crate::clock::now_ms;
+use crate::http::crowd::{Crowd, Peer};
+use crate::http::stream::{Answering, Guarded};
 use crate::intake::Intake;
 use crate::limits::Limits;
+use crate::listener::{Listener, Stream};
 use crate::telemetry::Registry;
 
-/// Connections to the admin listener at once.
+/// Connections to the admin listener at once. For a further one, the oldest of
+/// the address that has the most is closed.
 const MAX_CONNECTIONS: usize = 64;
 
 /// How long readiness may take to show.
@@ -39,36 +41,46 @@ type Answer = http::Response<Full<Bytes>>;
 
 impl Admin {
     /// Serves until it is dropped.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let admin = self;
-        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    pub async fn serve(self: Arc<Self>, listener: impl Into<Listener>) {
+        let listener = listener.into();
+        let connections = Crowd::new(MAX_CONNECTIONS);
         loop {
-            // The semaphore is never closed.
-            let Ok(permit) = connections.clone().acquire_owned().await else {
-                return;
-            };
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, peer)) = listener.accept().await else {
                 // Out of file descriptors: others must end first.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
-            let admin = admin.clone();
-            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let admin = admin.clone();
-                async move {
-                    let (method, path) = (request.method(), request.uri().path());
-                    Ok::<_, Infallible>(admin.answer(method, path).await)
+            // Nobody is held here: a new connection always has a place.
+            let Some(member) = connections.enter(Peer::at(peer.map(|peer| peer.ip()))) else {
+                continue;
+            };
+            let admin = self.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = admin.connection(stream) => {}
+                    () = member.evicted() => {}
                 }
             });
-            tokio::spawn(async move {
-                let _ = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(Limits::DEFAULT.idle_time())
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-                drop(permit);
-            });
         }
+    }
+
+    async fn connection(self: Arc<Self>, stream: Stream) {
+        let answering = Answering::default();
+        let stream = Guarded::new(stream, &Limits::DEFAULT, answering.clone());
+        let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let (admin, answering) = (self.clone(), answering.clone());
+            async move {
+                answering.set(true);
+                let (method, path) = (request.method(), request.uri().path());
+                let answer = admin.answer(method, path).await;
+                answering.set(false);
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        // How it ended makes no difference.
+        let _ = http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
     }
 
     async fn answer(&self, method: &Method, path: &str) -> Answer {
@@ -89,8 +101,12 @@ impl Admin {
         }
     }
 
-    /// The journal takes a write, and the component answers.
+    /// The journal takes a write, the component answers, and pushes are not being
+    /// refused.
     async fn ready(&self) -> Result<(), String> {
+        if let Some(reason) = self.intake.refusing() {
+            return Err(reason);
+        }
         let ready = async {
             self.intake
                 .check()

@@ -1,47 +1,60 @@
 //! The public listener: HTTP on one side, the intake on the other.
 //!
-//! - `body`: reading a body, at once or with patience.
-//! - `stream`: ends connections that stall; `framing`: refuses requests with
-//!   two lengths.
+//! - `exchange`: from a request to its answer; `body`: reading a body.
+//! - `crowd`: who gives way when there is no room; `room`: the memory of long
+//!   bodies; `streams`: the requests of an HTTP/2 connection.
+//! - `stream`: ends connections that stall.
 //! - `answers`: responses as HTTP.
+//! - `drain`: how the connections end with the listener.
+//! - `proxy`: where a connection through a proxy comes from; `forwarded`: where
+//!   a request does.
 
 mod answers;
 mod body;
-mod framing;
-mod stream;
+pub(crate) mod crowd;
+mod drain;
+mod exchange;
+mod forwarded;
+mod proxy;
+mod room;
+pub(crate) mod stream;
+mod streams;
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use batchtask_guest::outcomes::Refusal;
-use bytes::Bytes;
-use http::{HeaderValue, Version, header};
-use http_body_util::Full;
-use hyper::body::{Body as _, Incoming};
+use batchtask_wire::framing::{Framing, FramingReader, Requests};
+use batchtask_wire::head::{Ambiguity, ambiguity};
+use batchtask_wire::tls::MaskedStream;
+use http::StatusCode;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use prometheus::IntGauge;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::{IntCounter, IntGauge};
+use rustls::InvalidMessage;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::io::InspectReader;
+use tokio_util::sync::CancellationToken;
 
-use self::answers::{bad_request, http_response};
-use self::body::{Body, Rest, Unreadable};
-use self::framing::{Framing, Requests};
+use self::answers::{Answer, closing, empty};
+use self::crowd::{Crowd, Member, Peer};
+use self::drain::{Drain, Watcher};
+use self::exchange::{Connection, Sender};
+use self::room::Room;
 use self::stream::{Answering, Guarded};
-use crate::component::{Request, Response};
-use crate::intake::{Intake, method_label, refusal};
-use crate::limits::{HEADER_FIELDS, HTTP2_STREAMS, Limits};
-use crate::reads::Read;
-use crate::telemetry::{GaugeGuard, Registry};
+use self::streams::Streams;
+use crate::intake::Intake;
+use crate::limits::{HTTP2_SEND_BYTES, HTTP2_WINDOW_BYTES, Limits};
+use crate::listener::{Listener, Stream};
+use crate::proxies::Proxies;
+use crate::telemetry::{ConnectionFailure, ConnectionFailures, GaugeGuard, Registry};
 use crate::tls::Tls;
 
 /// Response sent when the connection limit is reached; a TLS client is just
@@ -58,8 +71,36 @@ pub struct Server {
     max_body_bytes: usize,
     limits: Limits,
     tls: Option<Arc<Tls>>,
-    connections: Arc<Semaphore>,
+    proxies: Option<Proxies>,
+    forwarders: Option<Proxies>,
+    connections: Crowd,
+    /// The requests that are not complete.
+    unfinished: Crowd,
+    room: Room,
     open: IntGauge,
+    evictions: Evictions,
+    cut: CancellationToken,
+    failures: ConnectionFailures,
+}
+
+/// Counts what had to give way.
+struct Evictions {
+    connections: IntCounter,
+    requests: IntCounter,
+}
+
+impl Evictions {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counters = registry.counters(
+            "batchtask_evictions_total",
+            "Connections and unfinished requests that had to give way to others.",
+            "of",
+        )?;
+        Ok(Self {
+            connections: counters.with_label_values(&["connection"]),
+            requests: counters.with_label_values(&["request"]),
+        })
+    }
 }
 
 impl Server {
@@ -75,27 +116,57 @@ impl Server {
         tls: Option<Arc<Tls>>,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
+        if let Some(tls) = &tls {
+            tls.register(registry)?;
+        }
         Ok(Self {
-            connections: Arc::new(Semaphore::new(limits.max_connections as usize)),
+            connections: Crowd::new(limits.max_connections as usize),
+            unfinished: Crowd::new(limits.max_unfinished as usize),
+            room: Room::new(limits.body_memory_bytes(), max_body_bytes),
+            evictions: Evictions::register(registry)?,
             open: registry.gauge("batchtask_connections", "Connections open now.")?,
+            failures: ConnectionFailures::register(registry)?,
             intake,
             max_body_bytes,
             limits,
             tls,
+            proxies: None,
+            forwarders: None,
+            cut: CancellationToken::new(),
         })
     }
 
-    /// Accepts connections until `stop` resolves, then waits for requests in
-    /// flight, for at most the drain time.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let graceful = GracefulShutdown::new();
+    /// The same server behind proxies: every connection must come from one of
+    /// them, and begin with a header of the PROXY protocol.
+    pub fn behind(self, proxies: Option<Proxies>) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// The same server behind proxies that say in a header field,
+    /// `X-Forwarded-For` or `Forwarded`, where a request comes from.
+    pub fn trusting(self, forwarders: Option<Proxies>) -> Self {
+        Self { forwarders, ..self }
+    }
+
+    /// Accepts connections until `stop` resolves, then lets all of them end: an
+    /// idle one with its next answer or after the hand-over time, others with
+    /// their request, all within the drain time.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: impl Into<Listener>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let listener = listener.into();
+        let drain = Drain::new();
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.clone().spawn(stream, graceful.watcher()),
+                    Ok((stream, peer)) => self.clone().spawn(stream, peer, drain.watcher()),
                     Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
+                        // For lack of file descriptors, perhaps.
+                        self.connections.evict(Duration::ZERO);
+                        self.not_accepted(&error);
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -103,57 +174,140 @@ impl Server {
             }
         }
         drop(listener);
-        let drain = tokio::time::timeout(self.limits.drain_time(), graceful.shutdown());
-        if drain.await.is_err() {
+        let drained = self.cut.run_until_cancelled(drain.run(&self.limits)).await;
+        if drained != Some(true) {
             tracing::warn!("some requests did not end in time and were cut off");
         }
     }
 
-    fn spawn(self: Arc<Self>, mut stream: TcpStream, watcher: Watcher) {
-        let permit = self.connections.clone().try_acquire_owned();
+    /// Ends the drain: [`serve`](Self::serve) returns, once it was stopped,
+    /// without waiting for requests.
+    pub fn cut_drain(&self) {
+        self.cut.cancel();
+    }
+
+    fn not_accepted(&self, error: &io::Error) {
+        if lacks_descriptor(error) {
+            self.intake.pressure().note_no_descriptor();
+        }
+        self.failures
+            .record_error(ConnectionFailure::NotAccepted, None, error);
+    }
+
+    /// Counts a connection that gets no room: a push may have come over it.
+    fn no_room(&self, peer: Option<SocketAddr>) {
+        self.intake.pressure().count(true);
+        self.failures.record(ConnectionFailure::NoRoom, peer);
+    }
+
+    fn spawn(self: Arc<Self>, mut stream: Stream, peer: Option<SocketAddr>, watcher: Watcher) {
+        let member = self.connections.enter(Peer::at(peer.map(|peer| peer.ip())));
         tokio::spawn(async move {
-            match permit {
-                Ok(permit) => self.connection(stream, watcher, permit).await,
-                Err(_) if self.tls.is_none() => {
+            match member {
+                Some(member) => self.accepted(stream, peer, watcher, member).await,
+                None if self.tls.is_none() => {
+                    self.no_room(peer);
                     // Read nothing: who asks too much is answered at once.
                     let _ = stream.write_all(NO_ROOM).await;
                 }
-                Err(_) => {}
+                None => self.no_room(peer),
             }
         });
     }
 
-    async fn connection(
+    /// Serves a connection until it ends, or must give way to another one.
+    async fn accepted(
         self: Arc<Self>,
-        stream: TcpStream,
+        stream: Stream,
+        peer: Option<SocketAddr>,
         watcher: Watcher,
-        _permit: OwnedSemaphorePermit,
+        member: Member,
     ) {
         let _counted = GaugeGuard::new(&self.open);
-        // Answers are small and written whole: waiting to fill a packet only
-        // delays them.
-        let _ = stream.set_nodelay(true);
-        let answering = Answering::default();
-        let stream = Guarded::new(stream, &self.limits, answering.clone());
-        let served = match self.tls.as_ref().map(|tls| tls.config()) {
-            None => self.clone().http1(stream, answering, watcher, false).await,
-            Some(config) => match TlsAcceptor::from(config).accept(stream).await {
-                Ok(stream) => {
-                    let session = stream.get_ref().1;
-                    // A client certificate was verified in the handshake.
-                    let proven = session.peer_certificates().is_some();
-                    if session.alpn_protocol() == Some(b"h2") {
-                        self.clone().http2(stream, answering, watcher, proven).await
-                    } else {
-                        self.clone().http1(stream, answering, watcher, proven).await
-                    }
-                }
-                Err(error) => Err(error.into()),
-            },
-        };
-        if let Err(error) = served {
-            tracing::debug!(%error, "a connection ended early");
+        let connection = Arc::new(Connection::new(member));
+        let served = self
+            .clone()
+            .connection(stream, peer, watcher, connection.clone());
+        tokio::select! {
+            () = served => {}
+            () = connection.member().evicted() => self.evictions.connections.inc(),
         }
+    }
+
+    async fn connection(
+        self: Arc<Self>,
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        watcher: Watcher,
+        connection: Arc<Connection>,
+    ) {
+        let answering = Answering::default();
+        let mut stream = Guarded::new(stream, &self.limits, answering.clone());
+        let peer = match self.client(&mut stream, peer).await {
+            Ok(peer) => peer,
+            Err(error) => {
+                self.failures
+                    .record_error(ConnectionFailure::NotProxied, peer, &error);
+                return;
+            }
+        };
+        let sender = Sender {
+            peer,
+            is_proven: false,
+            connection,
+        };
+        let served = self.clone().speak(stream, answering, watcher, sender);
+        if let Err(error) = served.await {
+            match error.failure() {
+                Some(failure) => self.failures.record_error(failure, peer, &error),
+                None => tracing::debug!(%error, "a connection ended early"),
+            }
+        }
+    }
+
+    /// Finds out what is spoken on a connection, and serves that.
+    async fn speak(
+        self: Arc<Self>,
+        stream: Guarded<Stream>,
+        answering: Answering,
+        watcher: Watcher,
+        mut sender: Sender,
+    ) -> Result<(), Failed> {
+        let Some(config) = self.tls.as_ref().map(|tls| tls.config()) else {
+            return self.http1(stream, answering, watcher, sender).await;
+        };
+        let stream = TlsAcceptor::from(config)
+            .accept(MaskedStream::new(stream))
+            .await?;
+        let session = stream.get_ref().1;
+        // A client certificate was verified in the handshake.
+        if session.peer_certificates().is_some() {
+            sender.is_proven = true;
+            sender.connection.keep();
+        }
+        if session.alpn_protocol() == Some(b"h2") {
+            self.http2(stream, answering, watcher, sender).await
+        } else {
+            self.http1(stream, answering, watcher, sender).await
+        }
+    }
+
+    /// The address of the client: the peer, or what a proxy says it is.
+    async fn client(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        peer: Option<SocketAddr>,
+    ) -> io::Result<Option<SocketAddr>> {
+        let Some(proxies) = &self.proxies else {
+            return Ok(peer);
+        };
+        if !proxies.include(peer) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "not a proxy",
+            ));
+        }
+        Ok(proxy::read_header(stream).await?.or(peer))
     }
 
     async fn http1(
@@ -161,23 +315,24 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         answering: Answering,
         watcher: Watcher,
-        sender_proven: bool,
+        sender: Sender,
     ) -> Result<(), Failed> {
-        let header_bytes = self.limits.header_bytes as usize;
+        let (header_bytes, header_fields) = (self.limits.header_bytes, self.limits.header_fields);
         let requests = Requests::default();
-        let mut framing = Framing::new(requests.clone());
-        let stream = InspectReader::new(stream, move |bytes: &[u8]| framing.follow(bytes));
+        let sender = Arc::new(sender);
+        let stream = FramingReader::new(stream, Framing::new(requests.clone()));
+        let marker = watcher.clone();
         let service = service_fn(move |request| {
             let (server, answering) = (self.clone(), answering.clone());
-            let is_doubtful = requests.next_is_doubtful();
+            let (sender, marker) = (sender.clone(), marker.clone());
+            let ambiguity = requests.next_ambiguity().or_else(|| ambiguity(&request));
             async move {
-                if is_doubtful {
-                    // As hyper answers whatever else is no request.
-                    tracing::debug!("a request had a length beside its transfer coding");
-                    return Ok(bad_request());
+                if let Some(ambiguity) = ambiguity {
+                    return Ok(closing(server.ambiguous(ambiguity, &sender)));
                 }
                 answering.set(true);
-                let answer = server.answer(request, sender_proven).await;
+                let mut answer = server.answer(request, &sender).await;
+                marker.mark(&mut answer);
                 answering.set(false);
                 Ok::<_, Infallible>(answer)
             }
@@ -185,10 +340,10 @@ impl Server {
         let connection = http1::Builder::new()
             // A client that closes its side may still wait for an answer.
             .half_close(true)
-            .max_headers(HEADER_FIELDS)
-            .max_buf_size(header_bytes)
+            .max_headers(header_fields as usize)
+            .max_buf_size(header_bytes as usize)
             .serve_connection(TokioIo::new(stream), service);
-        Ok(watcher.watch(connection).await?)
+        Ok(watcher.http1(connection).await?)
     }
 
     async fn http2(
@@ -196,130 +351,52 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         answering: Answering,
         watcher: Watcher,
-        sender_proven: bool,
+        sender: Sender,
     ) -> Result<(), Failed> {
-        let (header_bytes, idle_time) = (self.limits.header_bytes, self.limits.idle_time());
-        let service = service_fn(move |request| {
+        let limits = self.limits.clone();
+        let header_fields = limits.header_fields as usize;
+        let streams = Streams {
+            unfinished: self.unfinished.clone(),
+            peer: Peer::Connection(sender.connection.member().number()),
+            write_time: limits.write_time(),
+            evictions: self.evictions.requests.clone(),
+        };
+        let sender = Arc::new(sender);
+        let service = service_fn(move |request: http::Request<Incoming>| {
             // Frames of several requests share the connection: from the first
             // request on, pings tell whether it lives, not its silence.
             answering.set(true);
-            let server = self.clone();
-            async move { Ok::<_, Infallible>(server.answer(request, sender_proven).await) }
+            let (server, sender) = (self.clone(), sender.clone());
+            async move {
+                if request.headers().len() > header_fields {
+                    server
+                        .failures
+                        .record(ConnectionFailure::HeaderTooLarge, sender.peer);
+                    return Ok(empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+                }
+                if let Some(ambiguity) = ambiguity(&request) {
+                    return Ok(server.ambiguous(ambiguity, &sender));
+                }
+                Ok::<_, Infallible>(server.answer(request, &sender).await)
+            }
         });
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let connection = http2::Builder::new(streams)
             .timer(TokioTimer::new())
-            .max_concurrent_streams(HTTP2_STREAMS)
-            .max_header_list_size(header_bytes)
-            .keep_alive_interval(idle_time)
+            .max_concurrent_streams(limits.http2_streams)
+            .max_header_list_size(limits.header_bytes)
+            .initial_stream_window_size(HTTP2_WINDOW_BYTES)
+            .initial_connection_window_size(HTTP2_WINDOW_BYTES)
+            .max_send_buf_size(HTTP2_SEND_BYTES)
+            .keep_alive_interval(limits.idle_time())
             .serve_connection(TokioIo::new(stream), service);
-        Ok(watcher.watch(connection).await?)
+        Ok(watcher.http2(connection).await?)
     }
 
-    async fn answer(
-        &self,
-        request: http::Request<Incoming>,
-        sender_proven: bool,
-    ) -> http::Response<Full<Bytes>> {
-        let version = request.version();
-        let has_body = !request.body().is_end_stream();
-        let method = method_label(request.method().as_str());
-        let (response, outcome) = self
-            .intake
-            .observe(method, async |deadline| {
-                let (response, outcome) = self.exchange(request, sender_proven, deadline).await;
-                (response, outcome)
-            })
-            .await;
-        // A request beyond the bound on requests in flight was not read.
-        let (read, body) = outcome.unwrap_or((None, Rest::of(has_body)));
-        let mut answer = http_response(response, read);
-        if body == Rest::Unread && version < Version::HTTP_2 {
-            // The rest of the body looks like the next request: the
-            // connection ends here, and the sender must know that it does.
-            let close = HeaderValue::from_static("close");
-            answer.headers_mut().insert(header::CONNECTION, close);
-        }
-        answer
-    }
-
-    /// The response, the read that it belongs to, and whether a part of the
-    /// body is still to come.
-    async fn exchange(
-        &self,
-        request: http::Request<Incoming>,
-        sender_proven: bool,
-        deadline: Instant,
-    ) -> (Response, (Option<Read>, Rest)) {
-        let (head, body) = request.into_parts();
-        let mut request = wire_request(&head, sender_proven);
-        let mut body = Body::new(body, self.max_body_bytes);
-        let expects_continue = head.headers.contains_key(header::EXPECT);
-        match self
-            .read(&mut request, &mut body, expects_continue, deadline)
-            .await
-        {
-            Ok(()) => {
-                let rest = body.rest();
-                let (response, read) = self.intake.answer(request, deadline).await;
-                (response, (read, rest))
-            }
-            Err(response) => (*response, (None, body.rest())),
-        }
-    }
-
-    /// Reads the body of a request, unless its head is refused.
-    async fn read(
-        &self,
-        request: &mut Request,
-        body: &mut Body,
-        expects_continue: bool,
-        deadline: Instant,
-    ) -> Result<(), Box<Response>> {
-        let refused = |reason: Unreadable| Box::new(refusal(reason.refusal, reason.detail));
-        // A body that came with its head costs nothing to hold, and saves a
-        // call into the component.
-        if !expects_continue && let Some(read) = body.read_at_once().await {
-            read.map_err(refused)?;
-            request.body = body.take();
-            return Ok(());
-        }
-        let admission = self
-            .intake
-            .head(request, deadline)
-            .await
-            .map_err(Box::new)?;
-        if let Some(admission) = admission {
-            if admission.max_body_bytes == 0 {
-                return Ok(());
-            }
-            body.limit_to(usize::try_from(admission.max_body_bytes).unwrap_or(usize::MAX));
-        }
-        let body_deadline = Instant::now() + self.limits.body_time();
-        let until = body_deadline.min(deadline);
-        match tokio::time::timeout_at(until.into(), body.read()).await {
-            Ok(read) => read.map_err(refused)?,
-            Err(_elapsed) if until < body_deadline => {
-                return Err(Box::new(refusal(Refusal::Slow, None)));
-            }
-            Err(_elapsed) => return Err(Box::new(refusal(Refusal::BodyTimeout, None))),
-        }
-        request.body = body.take();
-        Ok(())
-    }
-}
-
-/// A request without its body, as the component takes it.
-fn wire_request(head: &http::request::Parts, sender_proven: bool) -> Request {
-    let target = head.uri.path_and_query();
-    let headers = head.headers.iter();
-    Request {
-        method: head.method.as_str().to_owned(),
-        target: target.map_or("/", |target| target.as_str()).to_owned(),
-        headers: headers
-            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
-            .collect(),
-        sender_proven,
-        body: Vec::new(),
+    /// Counts a request that is not clear, and returns its answer.
+    fn ambiguous(&self, ambiguity: Ambiguity, sender: &Sender) -> http::Response<Answer> {
+        self.failures
+            .record_error(ConnectionFailure::Ambiguous, sender.peer, &ambiguity);
+        empty(StatusCode::BAD_REQUEST)
     }
 }
 
@@ -330,4 +407,45 @@ enum Failed {
     Http(#[from] hyper::Error),
     #[error("TLS: {0}")]
     Tls(#[from] io::Error),
+}
+
+impl Failed {
+    /// The reason to count it under. `None` if the client just went away.
+    fn failure(&self) -> Option<ConnectionFailure> {
+        match self {
+            Self::Http(error) if is_timeout(error) => Some(ConnectionFailure::Timeout),
+            Self::Http(error) if error.is_parse_too_large() => {
+                Some(ConnectionFailure::HeaderTooLarge)
+            }
+            Self::Http(error) => error.is_parse().then_some(ConnectionFailure::BadRequest),
+            Self::Tls(error) => match error.kind() {
+                io::ErrorKind::TimedOut => Some(ConnectionFailure::Timeout),
+                io::ErrorKind::InvalidData => Some(tls_failure(error)),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn is_timeout(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref());
+    let is_stall = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    error.is_timeout() || source.is_some_and(is_stall)
+}
+
+/// What a failed handshake shows: another protocol, or anything else.
+fn tls_failure(error: &io::Error) -> ConnectionFailure {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    match error {
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            ConnectionFailure::NotTls
+        }
+        _ => ConnectionFailure::Tls,
+    }
+}
+
+/// Whether an error says that no file descriptor was left: `EMFILE` of this
+/// process, or `ENFILE` of the system.
+fn lacks_descriptor(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
 }

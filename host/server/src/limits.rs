@@ -48,26 +48,36 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Connections open at once. A further one gets 503 and is closed; with TLS it is just closed
+    /// Connections open at once. For a further one, the oldest that awaits a request is closed, of the address that has the most
     max_connections "N" 1..=1_000_000, 4096;
-    /// Requests being read or answered at once. A further one gets 503
+    /// Complete requests being answered at once. A further one waits
     max_in_flight "N" 1..=1_000_000, 1024;
+    /// Requests that are not complete, at once. For a further one, the oldest of the address or HTTP/2 connection that has the most gives way, but none whose head proves its sender
+    max_unfinished "N" 1..=1_000_000, 4096;
+    /// MiB for all bodies longer than 8 KiB together, half of them for senders that the head proves. A further body waits
+    body_memory_mib "N" 1..=4096, 32;
     /// Reads at once; a read counts until its answer has been sent. A further one gets 503, so that readers never delay notifications
     max_reads "N" 1..=1_000_000, 32;
     /// Bytes of a request's header. A longer one gets 431
     header_bytes "N" 8192..=u32::MAX, 16 << 10;
+    /// Fields of a request's header. One with more gets 431
+    header_fields "N" 32..=32_768, 100;
+    /// Requests at once on one HTTP/2 connection. A client waits before it sends a further one
+    http2_streams "N" 1..=u32::MAX, 128;
     /// Seconds from the first byte of a header to its last, and for a TLS handshake
     header_seconds "S" 1..=u32::MAX, 10;
     /// Seconds that a connection may be idle between requests; with HTTP/2, that a ping may stay unanswered
     idle_seconds "S" 1..=u32::MAX, 75;
-    /// Seconds for a body to arrive. After them the answer is 408
+    /// Seconds for a body to arrive, once there is room for it. After them the answer is 408
     body_seconds "S" 1..=u32::MAX, 5;
-    /// Seconds from the end of the header to the answer, the body included. After them the answer is 503. The platform waits for 15
+    /// Seconds from the end of a request to its answer. After them the answer is 503. The platform waits for 15 in all, so this and `--body-seconds` together must stay below
     request_seconds "S" 1..=u32::MAX, 9;
-    /// Seconds in which a client must take some of its answer (HTTP/1.1)
+    /// Seconds in which a client must take some of its answer
     write_seconds "S" 1..=u32::MAX, 10;
     /// Seconds that requests in flight may take to end after a stop signal
     drain_seconds "S" 0..=u32::MAX, 12;
+    /// Seconds that an idle connection is kept open after a stop signal or for a successor, so that a push that is on its way is still answered
+    handover_seconds "S" 0..=u32::MAX, 3;
     /// MiB that must stay free on the journal's disk. Below that, notifications get 503
     min_free_disk_mib "N" 0..=u32::MAX, 32;
     /// Instances of the component alive at once; a request waits for one. 0: as many as the number of cores and the reads need
@@ -104,8 +114,18 @@ impl Limits {
         seconds(self.write_seconds)
     }
 
-    pub(crate) fn drain_time(&self) -> Duration {
+    /// How long requests in flight may take after a stop signal.
+    pub fn drain_time(&self) -> Duration {
         seconds(self.drain_seconds)
+    }
+
+    pub(crate) fn body_memory_bytes(&self) -> usize {
+        (self.body_memory_mib as usize) << 20
+    }
+
+    /// How long idle connections stay open while the host ends.
+    pub fn handover_time(&self) -> Duration {
+        seconds(self.handover_seconds)
     }
 
     pub(crate) fn instance_memory_bytes(&self) -> usize {
@@ -123,11 +143,12 @@ fn seconds(count: u32) -> Duration {
     Duration::from_secs(count.into())
 }
 
-/// Fields in a header; hyper answers more with 431.
-pub(crate) const HEADER_FIELDS: usize = 64;
+/// Bytes of bodies that an HTTP/2 connection, or one request on it, may send
+/// ahead: the least that RFC 9113, 6.9.2, allows for a connection.
+pub(crate) const HTTP2_WINDOW_BYTES: u32 = 65_535;
 
-/// Requests at once on one HTTP/2 connection.
-pub(crate) const HTTP2_STREAMS: u32 = 128;
+/// Bytes of an answer that wait for an HTTP/2 client to make room for them.
+pub(crate) const HTTP2_SEND_BYTES: usize = 64 << 10;
 
 /// Stack of an instance's native code; the component's own is in its memory.
 pub(crate) const WASM_STACK_BYTES: usize = 256 << 10;

@@ -1,21 +1,31 @@
 //! The component's responses as HTTP.
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
-use http_body_util::Full;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use bytes::{Buf, Bytes};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::streams::Stream;
 use crate::component::Response;
 use crate::reads::{self, Read};
 
+/// How much of an answer is handed to HTTP/2 at once, in bytes. It holds that
+/// until the client makes room for it.
+const PIECE_BYTES: usize = 16 << 10;
+
 /// The component's response as HTTP. The body of a read keeps its place among
 /// the reads until it was sent.
-pub(crate) fn http_response(response: Response, read: Option<Read>) -> http::Response<Full<Bytes>> {
+pub(crate) fn http_response(response: Response, read: Option<Read>) -> http::Response<Answer> {
     let status = StatusCode::from_u16(response.status);
     let body = match read {
         Some(read) => reads::body(response.body, read),
         None => Bytes::from(response.body),
     };
-    let mut answer = http::Response::new(Full::new(body));
+    let mut answer = http::Response::new(Answer::new(body));
     *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers {
         // The component makes the names and values; invalid ones are skipped.
@@ -26,9 +36,71 @@ pub(crate) fn http_response(response: Response, read: Option<Read>) -> http::Res
     answer
 }
 
-/// The answer to what is not a request.
-pub(crate) fn bad_request() -> http::Response<Full<Bytes>> {
-    let mut answer = http::Response::new(Full::default());
-    *answer.status_mut() = StatusCode::BAD_REQUEST;
+/// An answer without a body, as hyper gives to what is not a request.
+pub(crate) fn empty(status: StatusCode) -> http::Response<Answer> {
+    let mut answer = http::Response::new(Answer::new(Bytes::new()));
+    *answer.status_mut() = status;
     answer
+}
+
+/// Says that the connection ends after an answer over HTTP/1, and ends it.
+pub(crate) fn closing(mut answer: http::Response<Answer>) -> http::Response<Answer> {
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(header::CONNECTION, close);
+    answer
+}
+
+/// The body of an answer: whole with HTTP/1.1, in pieces with HTTP/2.
+pub(crate) struct Answer {
+    rest: Bytes,
+    stream: Option<Arc<Stream>>,
+}
+
+impl Answer {
+    fn new(body: Bytes) -> Self {
+        let stream = Stream::current();
+        if let Some(stream) = &stream {
+            stream.moved();
+        }
+        Self { rest: body, stream }
+    }
+
+    /// The next piece. A copy, so that nothing else stays in memory with it.
+    fn next(&mut self, stream: &Stream) -> Bytes {
+        stream.moved();
+        let length = self.rest.len().min(PIECE_BYTES);
+        let piece = Bytes::copy_from_slice(&self.rest[..length]);
+        self.rest.advance(length);
+        if self.rest.is_empty() {
+            self.rest = Bytes::new();
+        }
+        piece
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let piece = match self.stream.clone() {
+            Some(stream) => self.next(&stream),
+            None => std::mem::take(&mut self.rest),
+        };
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
 }

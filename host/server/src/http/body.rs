@@ -28,6 +28,10 @@ impl Rest {
     }
 }
 
+/// The longest body that needs no room of its own, in bytes: twice a genuine
+/// push.
+pub(crate) const SHORT_BYTES: usize = 8 << 10;
+
 /// A body that is being read.
 pub(crate) struct Body {
     incoming: Incoming,
@@ -35,6 +39,8 @@ pub(crate) struct Body {
     /// What came after the first piece, with it; empty while there is only one.
     all: BytesMut,
     limit: usize,
+    /// How many bytes may be held in memory; a piece may go beyond.
+    room: usize,
     is_whole: bool,
 }
 
@@ -47,6 +53,7 @@ impl Body {
             first: Bytes::new(),
             all: BytesMut::new(),
             limit,
+            room: SHORT_BYTES,
         }
     }
 
@@ -59,18 +66,32 @@ impl Body {
         Rest::of(!self.is_whole)
     }
 
-    /// Reads to the end.
+    /// Whether all of it was read.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Takes note that there is room for all of it.
+    pub(crate) fn give_room(&mut self) {
+        self.room = self.limit;
+    }
+
+    /// Reads to the end, or until there is no room for more.
     pub(crate) async fn read(&mut self) -> Result<(), Unreadable> {
+        // What came so far may lie in a buffer of the connection, and keep that.
+        self.first = Bytes::copy_from_slice(&self.first);
         poll_fn(|context| self.poll(context)).await
     }
 
-    /// Reads to the end, if that is there already. `None` if it is not.
+    /// Reads a short body to the end, if that is there already. `None` if it is
+    /// not.
     pub(crate) async fn read_at_once(&mut self) -> Option<Result<(), Unreadable>> {
-        if self.declared() > self.limit as u64 {
+        if self.declared() > SHORT_BYTES.min(self.limit) as u64 {
             return None;
         }
         let mut asked = false;
         poll_fn(|context| match self.poll(context) {
+            Poll::Ready(Ok(())) if !self.is_whole => Poll::Ready(None),
             Poll::Ready(read) => Poll::Ready(Some(read)),
             Poll::Pending if asked => Poll::Ready(None),
             Poll::Pending => {
@@ -91,6 +112,14 @@ impl Body {
         std::mem::take(&mut self.all).into()
     }
 
+    /// How long the body can become, in bytes.
+    pub(crate) fn longest(&self) -> usize {
+        let rest = self.incoming.size_hint().upper();
+        let rest = rest.and_then(|rest| usize::try_from(rest).ok());
+        let longest = rest.map(|rest| self.length().saturating_add(rest));
+        longest.unwrap_or(usize::MAX).min(self.limit)
+    }
+
     /// The length that the request declares, or what is left of it.
     fn declared(&self) -> u64 {
         self.incoming.size_hint().lower()
@@ -101,7 +130,7 @@ impl Body {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Unreadable>> {
-        while !self.is_whole {
+        while !self.is_whole && self.length() <= self.room {
             let Some(frame) = ready!(Pin::new(&mut self.incoming).poll_frame(context)) else {
                 self.is_whole = true;
                 break;
@@ -131,8 +160,8 @@ impl Body {
         }
         if self.all.is_empty() {
             let rest = usize::try_from(self.declared()).unwrap_or_default();
-            let room = self.first.len() + data.len() + rest.min(self.limit);
-            self.all.reserve(room);
+            let capacity = self.first.len() + data.len() + rest.min(self.room);
+            self.all.reserve(capacity);
             self.all.extend_from_slice(&self.first);
         }
         self.all.extend_from_slice(&data);

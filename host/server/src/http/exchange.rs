@@ -1,0 +1,367 @@
+//! From a request to its answer.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use batchtask_guest::outcomes::Refusal;
+use batchtask_guest::receiver::kind;
+use http::{HeaderMap, Version, header};
+use hyper::body::Incoming;
+use tokio::sync::SemaphorePermit;
+
+use super::answers::{Answer, closing, http_response};
+use super::body::{Body, Rest, Unreadable};
+use super::crowd::{Hold, Member, Peer};
+use super::room::Taken;
+use super::streams::Stream;
+use super::{Server, forwarded};
+use crate::component::{Kind, Request, Response};
+use crate::intake::{Caller, method_label, refusal};
+use crate::reads::Read;
+
+/// Who sends the requests of a connection.
+#[derive(Clone)]
+pub(super) struct Sender {
+    /// The address of the other end.
+    pub(super) peer: Option<SocketAddr>,
+    /// Whether a client certificate was verified.
+    pub(super) is_proven: bool,
+    /// Its place among the connections.
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Sender {
+    fn ip(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip())
+    }
+}
+
+/// The place of a connection.
+pub(super) struct Connection {
+    member: Member,
+    kept: OnceLock<Hold>,
+}
+
+impl Connection {
+    pub(super) fn new(member: Member) -> Self {
+        let kept = OnceLock::new();
+        Self { member, kept }
+    }
+
+    pub(super) fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// Keeps the connection for good: its sender was let in.
+    pub(super) fn keep(&self) {
+        self.kept.get_or_init(|| self.member.hold());
+    }
+}
+
+/// The place of a request that is not complete.
+enum Place {
+    /// With HTTP/1.1.
+    Own(Member),
+    /// With HTTP/2, where the place is there from the head to the answer's end.
+    Stream(Arc<Stream>),
+}
+
+impl Place {
+    fn member(&self) -> &Member {
+        match self {
+            Self::Own(member) => member,
+            Self::Stream(stream) => stream.member(),
+        }
+    }
+}
+
+/// A request that is complete, and whose turn it is to be answered.
+struct Complete<'a> {
+    /// When the answer is due.
+    deadline: Instant,
+    _turn: SemaphorePermit<'a>,
+    _held: Holds,
+}
+
+/// What a complete request keeps until its answer is there.
+struct Holds {
+    _connection: Hold,
+    _place: Option<Hold>,
+    _room: Option<Taken>,
+}
+
+impl Holds {
+    fn new(sender: &Sender, place: Option<&Member>, room: Option<Taken>) -> Self {
+        Self {
+            _connection: sender.connection.member().hold(),
+            _place: place.map(Member::hold),
+            _room: room,
+        }
+    }
+}
+
+impl Server {
+    pub(super) async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        sender: &Sender,
+    ) -> http::Response<Answer> {
+        let sender = &self.through_proxies(sender, request.headers());
+        let version = request.version();
+        let target = request.uri().path_and_query();
+        let caller = Caller {
+            method: method_label(request.method().as_str()),
+            kind: kind(target.map_or("/", |target| target.as_str())),
+            peer: sender.peer,
+            is_proven: sender.is_proven,
+        };
+        let (response, (read, body)) = self
+            .intake
+            .observe(&caller, async |deadline| {
+                self.exchange(request, sender, deadline).await
+            })
+            .await;
+        let mut answer = http_response(response, read);
+        if body == Rest::Unread && version < Version::HTTP_2 {
+            // The rest of the body looks like the next request: the
+            // connection ends here, and the sender must know that it does.
+            answer = closing(answer);
+        }
+        answer
+    }
+
+    /// The sender of a request, which a trusted proxy may have passed on.
+    fn through_proxies<'a>(&self, sender: &'a Sender, headers: &HeaderMap) -> Cow<'a, Sender> {
+        let Some(proxies) = &self.forwarders else {
+            return Cow::Borrowed(sender);
+        };
+        Cow::Owned(Sender {
+            peer: forwarded::client(headers, proxies, sender.peer),
+            ..sender.clone()
+        })
+    }
+
+    /// The response, the read that it belongs to, and whether a part of the
+    /// body is still to come.
+    async fn exchange(
+        &self,
+        request: http::Request<Incoming>,
+        sender: &Sender,
+        deadline: Instant,
+    ) -> (Response, (Option<Read>, Rest)) {
+        let (head, body) = request.into_parts();
+        let mut request = wire_request(&head, sender.is_proven);
+        let mut body = Body::new(body, self.max_body_bytes);
+        let expects_continue = head.headers.contains_key(header::EXPECT);
+        match self
+            .complete(&mut request, &mut body, sender, expects_continue, deadline)
+            .await
+        {
+            Ok(complete) => {
+                let rest = body.rest();
+                let (response, read) = self.intake.answer(request, complete.deadline).await;
+                if is_let_in(&response) {
+                    sender.connection.keep();
+                    if let Some(stream) = Stream::current() {
+                        stream.keep();
+                    }
+                }
+                (response, (read, rest))
+            }
+            Err(response) => (*response, (None, body.rest())),
+        }
+    }
+
+    /// Reads the body of a request, unless its head is refused, and waits for
+    /// its turn to be answered.
+    async fn complete<'a>(
+        &'a self,
+        request: &mut Request,
+        body: &mut Body,
+        sender: &'a Sender,
+        expects_continue: bool,
+        deadline: Instant,
+    ) -> Result<Complete<'a>, Box<Response>> {
+        // Before the body is read, so that those who wait hold no bodies.
+        let turn = self.intake.turn(deadline).await?;
+        // A body that came with its head costs nothing to hold, and saves a
+        // call into the component.
+        if !expects_continue && let Some(read) = body.read_at_once().await {
+            read.map_err(unreadable)?;
+            request.body = body.take();
+            let stream = Stream::current();
+            let place = stream.as_deref().map(Stream::member);
+            let held = Holds::new(sender, place, None);
+            return Ok(Complete {
+                deadline,
+                _turn: turn,
+                _held: held,
+            });
+        }
+        // A body that is not there yet must not keep out one that is.
+        drop(turn);
+        let mut arriving = Arriving::new(self, sender, deadline)?;
+        if let Some(admission) = self.intake.head(request, deadline).await? {
+            if admission.max_body_bytes == 0 {
+                return arriving.complete().await;
+            }
+            body.limit_to(usize::try_from(admission.max_body_bytes).unwrap_or(usize::MAX));
+            if admission.sender_proven {
+                arriving.sender_is_proven();
+            }
+        }
+        arriving.read(body).await?;
+        request.body = body.take();
+        arriving.complete().await
+    }
+}
+
+/// A request whose body is arriving.
+struct Arriving<'a> {
+    server: &'a Server,
+    sender: &'a Sender,
+    place: Place,
+    is_proven: bool,
+    /// Keeps the place.
+    hold: Option<Hold>,
+    room: Option<Taken>,
+    /// When everything is too late.
+    end: Instant,
+}
+
+impl<'a> Arriving<'a> {
+    fn new(
+        server: &'a Server,
+        sender: &'a Sender,
+        deadline: Instant,
+    ) -> Result<Self, Box<Response>> {
+        let place = match Stream::current() {
+            Some(stream) => Place::Stream(stream),
+            None => {
+                let member = server.unfinished.enter(Peer::at(sender.ip()));
+                Place::Own(member.ok_or_else(|| refusal(Refusal::Overloaded, None))?)
+            }
+        };
+        Ok(Self {
+            server,
+            sender,
+            place,
+            is_proven: false,
+            hold: None,
+            room: None,
+            end: deadline + server.limits.body_time(),
+        })
+    }
+
+    /// Makes sure that the body gives way to no other.
+    fn sender_is_proven(&mut self) {
+        self.is_proven = true;
+        self.hold = Some(self.place.member().hold());
+        self.sender.connection.keep();
+    }
+
+    /// Reads the body. If it is long, waits for room for it first.
+    async fn read(&mut self, body: &mut Body) -> Result<(), Box<Response>> {
+        self.read_on(body).await?;
+        if !body.is_whole() {
+            let room = self.take_room(body.longest());
+            self.room = Some(self.patiently(self.end, Refusal::Slow, room).await?);
+            body.give_room();
+            self.read_on(body).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_on(&self, body: &mut Body) -> Result<(), Box<Response>> {
+        let until = Instant::now() + self.server.limits.body_time();
+        let read = self.patiently(until.min(self.end), Refusal::BodyTimeout, body.read());
+        read.await?.map_err(unreadable)
+    }
+
+    async fn take_room(&self, bytes: usize) -> Taken {
+        let room = &self.server.room;
+        if self.is_proven {
+            room.take_proven(bytes).await
+        } else {
+            room.take_unproven(bytes, self.peer()).await
+        }
+    }
+
+    fn peer(&self) -> Peer {
+        self.place.member().peer()
+    }
+
+    /// Works until it is done, or the time is over, or this request must give
+    /// way to others.
+    async fn patiently<T>(
+        &self,
+        until: Instant,
+        late: Refusal,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Box<Response>> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.evicted() => {
+                self.server.evictions.requests.inc();
+                let reason = "it gave way to other requests".to_owned();
+                Err(refusal(Refusal::BodyTimeout, Some(reason)).into())
+            }
+            () = tokio::time::sleep_until(until.into()) => Err(refusal(late, None).into()),
+        }
+    }
+
+    async fn evicted(&self) {
+        let room = async {
+            match &self.room {
+                Some(room) => room.evicted().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.place.member().evicted() => {}
+            () = room => {}
+        }
+    }
+
+    /// Waits for the request's turn, with the body in hand.
+    async fn complete(mut self) -> Result<Complete<'a>, Box<Response>> {
+        if let Some(room) = &mut self.room {
+            room.keep();
+        }
+        let held = Holds::new(self.sender, Some(self.place.member()), self.room);
+        let due = Instant::now() + self.server.limits.request_time();
+        let deadline = due.min(self.end);
+        Ok(Complete {
+            deadline,
+            _turn: self.server.intake.turn(deadline).await?,
+            _held: held,
+        })
+    }
+}
+
+/// A request without its body, as the component takes it.
+fn wire_request(head: &http::request::Parts, sender_proven: bool) -> Request {
+    let target = head.uri.path_and_query();
+    let headers = head.headers.iter();
+    Request {
+        method: head.method.as_str().to_owned(),
+        target: target.map_or("/", |target| target.as_str()).to_owned(),
+        headers: headers
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+            .collect(),
+        sender_proven,
+        body: Vec::new(),
+    }
+}
+
+fn unreadable(reason: Unreadable) -> Box<Response> {
+    refusal(reason.refusal, reason.detail).into()
+}
+
+/// Whether the sender of a request passed the receiver's checks.
+fn is_let_in(response: &Response) -> bool {
+    response.status == 200 && matches!(response.report.kind, Kind::Push | Kind::Read)
+}
