@@ -4,11 +4,13 @@
 //! - [`component`]: the component, ready to be called.
 //! - [`intake`]: the one way in for every channel; start here to embed it.
 //!   [`reads`](limits::Limits::max_reads) are bounded there.
-//! - [`http`]: the public listener; [`tls`]: its certificates.
+//! - [`http`]: the public listener; [`listener`]: its socket; [`tls`]: its
+//!   certificates; [`proxies`]: those in front of it.
 //! - [`admin`]: the other listener; [`telemetry`]: metrics.
 //! - [`services`]: how parts of a program start, restart and stop.
 //! - [`settings`]: what the operator configured; [`limits`]: every limit;
 //!   [`notices`]: what operators should know.
+//!   `bursts` limits log lines; `pressure`: whether pushes are being refused.
 //! - [`clock`]: the time.
 //!
 //! The journal is [`batchtask_journal`]: bring one of the crates beside this
@@ -16,12 +18,16 @@
 
 pub mod admin;
 mod bindings;
+mod bursts;
 pub mod clock;
 pub mod component;
 pub mod http;
 pub mod intake;
 pub mod limits;
+pub mod listener;
 pub mod notices;
+mod pressure;
+pub mod proxies;
 mod reads;
 pub mod services;
 pub mod settings;

@@ -1,5 +1,9 @@
 //! TLS for the public listener: certificates from PEM files, read again when
-//! they change.
+//! they change. `expiry`: when they expire; `chain`: what is probably wrong with
+//! them.
+
+mod chain;
+mod expiry;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +14,11 @@ use std::time::Duration;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
+
+use self::expiry::Expiry;
+use crate::telemetry::Registry;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -38,6 +46,9 @@ pub enum TlsError {
         /// What is wrong with it.
         source: rustls::pki_types::pem::Error,
     },
+    /// The metric of when the certificate expires cannot be made.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
     /// The files were read, but do not go together.
     #[error("`{path}`: {source}")]
     Certificate {
@@ -54,18 +65,28 @@ pub struct Tls {
     /// The files as they were before they were first read.
     loaded: Vec<Option<Stamp>>,
     config: RwLock<Arc<ServerConfig>>,
+    expiry: Expiry,
 }
 
 impl Tls {
     /// Reads the files.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let loaded = files.stamps();
-        let config = RwLock::new(read(&files)?);
+        let read = Loaded::read(&files)?;
+        read.warn(&files);
+        let expiry = Expiry::new()?;
+        expiry.set(&read.chain);
         Ok(Self {
             files,
             loaded,
-            config,
+            config: RwLock::new(read.config),
+            expiry,
         })
+    }
+
+    /// Registers the metric of when the certificate expires.
+    pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(self.expiry.gauge().clone()).map(drop)
     }
 
     /// What the next handshake is to use.
@@ -74,6 +95,18 @@ impl Tls {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Reads the files again. Connections that are open keep what they have.
+    ///
+    /// # Errors
+    /// The files cannot be used; what was read before stays in force.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let read = Loaded::read(&self.files)?;
+        read.warn(&self.files);
+        self.expiry.set(&read.chain);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = read.config;
+        Ok(())
     }
 
     /// Reads the files again whenever they changed. Connections that are open
@@ -87,9 +120,8 @@ impl Tls {
             if stamps == seen {
                 continue;
             }
-            match read(&self.files) {
-                Ok(config) => {
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+            match self.reload() {
+                Ok(()) => {
                     seen = stamps;
                     tracing::info!("the TLS certificate was read again");
                 }
@@ -98,6 +130,9 @@ impl Tls {
         }
     }
 }
+
+/// Certificates in the order of their file.
+type Chain = Vec<CertificateDer<'static>>;
 
 /// What tells a file from the one that was in its place before. Not its times
 /// alone: of two that were written within one tick of the clock they are equal.
@@ -130,38 +165,67 @@ impl Stamp {
     }
 }
 
-fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = certificates(&files.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| TlsError::File {
-        path: files.key.clone(),
-        source,
-    })?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| certificate_error(&files.cert, error))?;
-    let builder = match &files.client_ca {
-        None => builder.with_no_client_auth(),
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(path)? {
-                roots
-                    .add(authority)
-                    .map_err(|error| certificate_error(path, error))?;
+/// What the files hold.
+struct Loaded {
+    chain: Chain,
+    authorities: Option<Chain>,
+    config: Arc<ServerConfig>,
+}
+
+impl Loaded {
+    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        let chain = certificates(&files.cert)?;
+        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| TlsError::File {
+            path: files.key.clone(),
+            source,
+        })?;
+        let authorities = files.client_ca.as_deref().map(certificates).transpose()?;
+        let builder = ServerConfig::builder_with_provider(batchtask_wire::tls::provider())
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|error| certificate_error(&files.cert, error))?;
+        let builder = match files.client_ca.as_ref().zip(authorities.as_ref()) {
+            None => builder.with_no_client_auth(),
+            Some((path, authorities)) => {
+                builder.with_client_cert_verifier(client_verifier(path, authorities)?)
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
-                .build()
-                .map_err(|error| certificate_error(path, error))?;
-            builder.with_client_cert_verifier(verifier)
+        };
+        let mut config = builder
+            .with_single_cert(chain.clone(), key)
+            .map_err(|error| certificate_error(&files.cert, error))?;
+        // Ours is the order of preference: the strongest first.
+        config.ignore_client_order = true;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self {
+            chain,
+            authorities,
+            config: Arc::new(config),
+        })
+    }
+
+    /// Logs what is probably wrong with the certificates.
+    fn warn(&self, files: &TlsFiles) {
+        chain::warn_of_server(&files.cert, &self.chain);
+        if let Some((path, authorities)) = files.client_ca.as_ref().zip(self.authorities.as_ref()) {
+            chain::warn_of_authorities(path, authorities);
         }
-    };
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| certificate_error(&files.cert, error))?;
-    // Ours is the order of preference: the strongest first.
-    config.ignore_client_order = true;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    }
+}
+
+fn client_verifier(
+    path: &Path,
+    authorities: &[CertificateDer<'static>],
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots
+            .add(authority.clone())
+            .map_err(|error| certificate_error(path, error))?;
+    }
+    let provider = batchtask_wire::tls::provider();
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+        .build()
+        .map_err(|error| certificate_error(path, error))?;
+    Ok(batchtask_wire::tls::verifier(verifier))
 }
 
 /// The certificates in a PEM file.
