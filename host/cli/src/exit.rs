@@ -1,7 +1,10 @@
 //! What the exit code of a command tells, beside 0 and clap's 2.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use super::answer::ClientError;
 use super::send::SendError;
@@ -20,8 +23,23 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
-    eprintln!("batchtask: {error:#}");
+    say(format!("batchtask: {error:#}\n"));
     ExitCode::from(code(error))
+}
+
+/// How long the last words may take to be written.
+const SAY_TIME: Duration = Duration::from_secs(1);
+
+/// Writes to stderr, but does not wait for long: nobody may read it, and the
+/// program holds what a next start needs.
+fn say(text: String) {
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || {
+        // There is nowhere else to complain.
+        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = done.send(());
+    });
+    let _ = wait.recv_timeout(SAY_TIME);
 }
 
 fn code(error: &anyhow::Error) -> u8 {
