@@ -1,0 +1,111 @@
+//! `batchtask prune`, and how long `serve` keeps tasks.
+
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use batchtask_journal::Journal;
+use batchtask_sqlite::{OpenError, Options, SqliteJournal};
+use clap::Args;
+
+use super::journal::JournalUrl;
+
+/// The least number of days: the platform keeps what it cannot push for one,
+/// and the other is a margin.
+const DAYS_MIN: u32 = 2;
+
+#[derive(Args)]
+#[command(after_help = "\
+Removes tasks whose status is Success or Stopped, with all their events, if
+nothing new arrived of them for that many days. Stop the receiver first; one that
+runs does it by itself with `--keep-days`. The file does not get shorter: its room
+is used again by new events.
+
+Examples:
+  batchtask prune --older-than 90
+  batchtask prune --older-than 90 --journal sqlite:/srv/batchtask/batchtask.db
+
+Exit codes: 0 all old tasks are removed, 1 they are not, 2 usage.")]
+pub(super) struct Prune {
+    /// Days without a new event, 2 at least
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    older_than: u32,
+    #[command(flatten)]
+    journal: JournalUrl,
+}
+
+impl Prune {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let path = self.journal.path()?;
+        anyhow::ensure!(path.exists(), "there is no journal `{}`", path.display());
+        let journal = match SqliteJournal::open(path, Options::default()) {
+            Err(error @ OpenError::InUse { .. }) => {
+                let hint = "a receiver that runs removes old tasks itself: use `--keep-days`";
+                return Err(error).context(hint);
+            }
+            opened => opened?,
+        };
+        let before_ms = ms_since_1970(SystemTime::now() - time_of_days(self.older_than));
+        let mut events = 0;
+        loop {
+            let pruned = journal.prune(before_ms).await?;
+            events += pruned.events;
+            // What the log has must get into the file.
+            journal.maintain().await;
+            if !pruned.more {
+                break;
+            }
+        }
+        journal.close().await;
+        Ok(writeln!(io::stdout(), "{events} events removed")?)
+    }
+}
+
+/// Parses a number of days that is not too small.
+fn days(text: &str) -> Result<u32, String> {
+    let days = text
+        .parse()
+        .map_err(|_| "it must be a whole number of days".to_owned())?;
+    if days < DAYS_MIN {
+        return Err(format!(
+            "it must be at least {DAYS_MIN}: the platform may push notifications that are a day old"
+        ));
+    }
+    Ok(days)
+}
+
+/// Parses a number of days, or 0 for no end.
+pub(super) fn days_or_always(text: &str) -> Result<u32, String> {
+    match text {
+        "0" => Ok(0),
+        text => days(text),
+    }
+}
+
+/// The time of so many days.
+pub(super) fn time_of_days(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 24 * 60 * 60)
+}
+
+fn ms_since_1970(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_too_short() {
+        for text in ["1", "-1", "x", ""] {
+            assert!(days(text).is_err(), "{text}");
+            assert!(days_or_always(text).is_err(), "{text}");
+        }
+        assert!(days("0").is_err());
+        assert_eq!(days_or_always("0"), Ok(0));
+        assert_eq!(days_or_always("2"), Ok(2));
+    }
+}
