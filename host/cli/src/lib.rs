@@ -1,7 +1,8 @@
 //! The program `batchtask`.
 //!
-//! - `serve`, with `given` settings, `limits` and `logging`; `tls`: run a
-//!   receiver.
+//! - `serve`, with `given` settings, `limits`, `logging` and `warnings` of what is
+//!   probably not meant; `tls`: run a receiver.
+//! - `backup`, with `restore`, and `prune`: look after a `journal`.
 //! - `send`: plays the platform.
 //! - `tasks`, `task`, `tail`, `export`: read a receiver, through `reader` and
 //!   its `filter`s; `table`: columns for people.
@@ -10,14 +11,17 @@
 //! - `exit`: exit codes.
 
 mod answer;
+mod backup;
 mod client;
 mod exit;
 mod export;
 mod filter;
 mod given;
+mod journal;
 mod limits;
 mod logging;
 mod manual;
+mod prune;
 mod reader;
 mod send;
 mod serve;
@@ -26,6 +30,7 @@ mod tail;
 mod task;
 mod tasks;
 mod tls;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -62,6 +67,12 @@ enum Command {
     Tail(tail::Tail),
     /// Write the tasks or events of a running receiver as CSV or JSON Lines.
     Export(export::Export),
+    /// Copy a journal, which may be in use, to a file.
+    Backup(backup::Backup),
+    /// Put a backup in the place of a journal.
+    Restore(backup::Restore),
+    /// Remove old tasks from a journal.
+    Prune(prune::Prune),
     /// Make certificates for trials.
     Tls(tls::Tls),
     /// Print completions for a shell.
@@ -119,6 +130,9 @@ impl Cli {
             Some(Command::Task(task)) => task.run().await,
             Some(Command::Tail(tail)) => tail.run().await,
             Some(Command::Export(export)) => export.run().await,
+            Some(Command::Backup(backup)) => backup.run(),
+            Some(Command::Restore(restore)) => restore.run(),
+            Some(Command::Prune(prune)) => prune.run().await,
             Some(Command::Tls(tls)) => tls.run(),
             Some(Command::Completions(completions)) => completions.run(Self::command()),
             Some(Command::Man(man)) => man.run(Self::command()),
