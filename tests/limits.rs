@@ -60,31 +60,38 @@ async fn one_connection_too_many_is_told_so_and_there_is_room_again_later() {
 }
 
 #[tokio::test]
-async fn one_request_too_many_is_a_503_at_once() {
+async fn requests_that_are_not_complete_keep_no_other_from_its_turn() {
     let (_folder, host) = host(&[("--max-in-flight", "1")]);
-    let mut under_way = host.client();
-    under_way.begin("/notifications", EXAMPLE.len()).await;
-    let started = Instant::now();
+    let (mut first, mut second) = (host.client(), host.client());
+    first.begin("/notifications", EXAMPLE.len()).await;
+    second.begin("/notifications", EXAMPLE.len()).await;
     let mut other = host.client();
-    for _ in 0..3 {
-        let answer = other.get("/tasks").await;
-        answer.expect(503, "overloaded");
-        assert!(answer.header("retry-after").is_some());
-        other.post(EXAMPLE).await.expect(503, "overloaded");
-    }
-    // A body that was not read is not taken for a request.
-    let head = "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: 99\r\n\r\n";
-    let mut stream = TcpStream::connect(host.address()).await.unwrap();
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let (answer, _) = end_of(&mut stream).await;
-    let answer = String::from_utf8(answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
-    assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
-
-    let answer = under_way.exchange_bytes(EXAMPLE.as_bytes(), false).await;
+    other.get("/tasks").await.expect(200, "read");
+    let answer = second.exchange_bytes(EXAMPLE.as_bytes(), false).await;
     answer.expect("an answer").expect(200, "recorded");
     other.post(EXAMPLE).await.expect(200, "duplicate");
+    let answer = first.exchange_bytes(EXAMPLE.as_bytes(), false).await;
+    answer.expect("an answer").expect(200, "duplicate");
+}
+
+#[tokio::test]
+async fn the_oldest_body_gives_way_to_one_too_many() {
+    let (_folder, host) = host(&[("--max-unfinished", "2")]);
+    let mut clients: Vec<_> = (0..4).map(|_| host.client()).collect();
+    for client in &mut clients {
+        client.begin("/notifications", EXAMPLE.len()).await;
+    }
+    for client in &mut clients[..2] {
+        let answer = client.exchange_bytes(b"", false).await.expect("an answer");
+        answer.expect(408, "body-timeout");
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+    let evictions = "batchtask_evictions_total{of=\"request\"}";
+    assert_eq!(host.metrics().await.value(evictions), 2.0);
+    for (client, outcome) in clients[2..].iter_mut().zip(["recorded", "duplicate"]) {
+        let answer = client.exchange_bytes(EXAMPLE.as_bytes(), false).await;
+        answer.expect("an answer").expect(200, outcome);
+    }
 }
 
 #[tokio::test]
@@ -105,6 +112,54 @@ async fn a_header_beyond_its_bounds_is_a_431() {
     let answer = host.client().get(&long).await;
     assert!(matches!(answer.status, 414 | 431), "{}", answer.status);
     host.client().post(EXAMPLE).await.expect(200, "recorded");
+}
+
+/// Fields, a cookie and what proxies add, as much as is usual.
+#[tokio::test]
+async fn a_header_of_usual_size_is_taken_by_default() {
+    let (_folder, host) = host(&[]);
+    let fields = |count| {
+        let fields = (0..count).map(|number| format!("x-proxy-{number}: {}\r\n", "y".repeat(60)));
+        fields.collect::<String>()
+    };
+    let cookie = format!("cookie: session={}\r\n", "c".repeat(7000));
+    let certificate = format!("x-forwarded-client-cert: {}\r\n", "c".repeat(4000));
+    let length = EXAMPLE.len();
+    for fields in [
+        fields(60) + &cookie,
+        fields(60) + &certificate,
+        // With `Host` and the length, a hundred.
+        fields(98),
+    ] {
+        let request = format!(
+            "POST /notifications HTTP/1.1\r\nhost: h\r\n{fields}content-length: {length}\r\n\r\n{EXAMPLE}"
+        );
+        let answer = host
+            .client()
+            .exchange_bytes(request.as_bytes(), false)
+            .await;
+        assert_eq!(answer.expect("an answer").status, 200, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_fields_is_an_option() {
+    for (limit, count, status) in [("32", 31, 404), ("32", 32, 431), ("500", 499, 404)] {
+        let (_folder, host) = host(&[("--header-fields", limit)]);
+        let fields: String = (0..count)
+            .map(|number| format!("x{number}: y\r\n"))
+            .collect();
+        let request = format!("GET /nowhere HTTP/1.1\r\nhost: h\r\n{fields}\r\n");
+        let answer = host
+            .client()
+            .exchange_bytes(request.as_bytes(), false)
+            .await;
+        assert_eq!(
+            answer.expect("an answer").status,
+            status,
+            "{count} of {limit}"
+        );
+    }
 }
 
 /// Whether its request took no time or a commit: a connection may then be
@@ -171,27 +226,20 @@ async fn a_header_that_does_not_come_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_does_not_come_is_a_408_and_a_request_without_end_a_503() {
-    for (body_seconds, request_seconds, status, outcome) in
-        [("1", "9", 408, "body-timeout"), ("9", "1", 503, "too-slow")]
-    {
-        let (_folder, host) = host(&[
-            ("--body-seconds", body_seconds),
-            ("--request-seconds", request_seconds),
-        ]);
-        let started = Instant::now();
-        let mut client: Client = host.client();
-        let head = "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: 99\r\n\r\n{";
-        let answer = client.exchange_bytes(head.as_bytes(), false).await.unwrap();
-        answer.expect(status, outcome);
-        assert_eq!(answer.header("connection"), Some("close"));
-        let after = started.elapsed();
-        assert!(after > Duration::from_millis(900), "{after:?}");
-        assert!(after < Duration::from_secs(1) + AT_ONCE, "{after:?}");
-        let metrics = host.metrics().await;
-        assert_eq!(metrics.requests(outcome), 1.0);
-        assert_eq!(metrics.value("batchtask_in_flight_requests"), 0.0);
-    }
+async fn a_body_that_does_not_come_is_a_408() {
+    let (_folder, host) = host(&[("--body-seconds", "1")]);
+    let started = Instant::now();
+    let mut client: Client = host.client();
+    let head = "POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: 99\r\n\r\n{";
+    let answer = client.exchange_bytes(head.as_bytes(), false).await.unwrap();
+    answer.expect(408, "body-timeout");
+    assert_eq!(answer.header("connection"), Some("close"));
+    let after = started.elapsed();
+    assert!(after > Duration::from_millis(900), "{after:?}");
+    assert!(after < Duration::from_secs(1) + AT_ONCE, "{after:?}");
+    let metrics = host.metrics().await;
+    assert_eq!(metrics.requests("body-timeout"), 1.0);
+    assert_eq!(metrics.value("batchtask_in_flight_requests"), 0.0);
 }
 
 /// A reader that asks for megabytes and takes none of them.
