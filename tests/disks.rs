@@ -3,7 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ fn a_folder_that_cannot_be_written_stops_the_start() {
         }
         setup = setup.under(bare);
     }
-    refuses(&setup, folder.path(), "ermission denied");
+    refuses(&setup, setup.journal(), "ermission denied");
 }
 
 #[test]
@@ -166,16 +166,19 @@ async fn a_journal_whose_file_was_removed_is_never_acknowledged_into() {
 #[tokio::test]
 async fn a_journal_that_was_removed_before_the_first_commit_is_never_acknowledged_into() {
     let folder = tempfile::tempdir().unwrap();
-    for removed in [&["", "-wal", "-shm"][..], &["-wal"]] {
-        let setup = Setup::on_journal(folder.path().join(format!("{}.db", removed.len())));
-        let host = setup.start();
-        for suffix in removed {
-            let mut path = setup.journal().as_os_str().to_owned();
-            path.push(suffix);
-            fs::remove_file(path).unwrap();
-        }
-        expect_unavailable(&host.client().post(EXAMPLE).await);
+    let setup = Setup::in_folder(folder.path());
+    let host = setup.start();
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(file_of(&setup, suffix)).unwrap();
     }
+    expect_unavailable(&host.client().post(EXAMPLE).await);
+}
+
+/// A file that belongs to the journal.
+fn file_of(setup: &Setup, suffix: &str) -> PathBuf {
+    let mut path = setup.journal().as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 /// It knows other duplicates, and readers would still read the one before.

@@ -123,8 +123,9 @@ async fn a_disk_that_fails_now_and_then_loses_nothing_that_was_acknowledged() {
 /// Every call fails from some moment on: every push is a 503, reads go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_fails_for_good_is_a_503_and_reads_go_on() {
-    for (calls, error) in [("fdatasync,fsync", "EIO"), ("pwrite64", "EIO")] {
-        let Some(wrapper) = tampering(calls, &format!("error={error}:when=60+")) else {
+    // The start takes about 100 writes for the tables.
+    for (calls, error, from) in [("fdatasync,fsync", "EIO", 60), ("pwrite64", "EIO", 300)] {
+        let Some(wrapper) = tampering(calls, &format!("error={error}:when={from}+")) else {
             return;
         };
         let folder = tempfile::tempdir().unwrap();
