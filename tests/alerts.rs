@@ -1,0 +1,72 @@
+//! What operators are alerted by: every metric of the rules is there from the
+//! start, and every rule fires when it should.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::host::Setup;
+use crate::support::tls::{self_signed, with_certificate};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus")
+}
+
+/// The names of our metrics, and those of the process, in the rules.
+fn metrics_of_the_rules() -> BTreeSet<String> {
+    let rules = std::fs::read_to_string(folder().join("rules.yml")).unwrap();
+    let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    rules
+        .split(|c| !is_of_name(c))
+        .filter(|word| word.starts_with("batchtask_") || word.starts_with("process_"))
+        .map(String::from)
+        .collect()
+}
+
+#[tokio::test]
+async fn every_metric_of_the_rules_is_there_from_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    self_signed(folder.path());
+    let setup = with_certificate(Setup::in_folder(folder.path()), folder.path());
+    let host = setup.with_admin().start();
+    let metrics = host.metrics().await;
+    let names = metrics_of_the_rules();
+    assert!(names.len() > 10, "{names:?}");
+    for name in &names {
+        assert!(metrics.has(name), "{name}");
+    }
+}
+
+#[test]
+fn the_rules_fire_when_they_should() {
+    for arguments in [
+        ["check", "rules", "rules.yml"],
+        ["test", "rules", "rules_test.yml"],
+    ] {
+        let mut promtool = Command::new("promtool");
+        let Ok(output) = promtool.args(arguments).current_dir(folder()).output() else {
+            eprintln!("skipped: promtool (Debian: prometheus) is not installed");
+            return;
+        };
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(output.status.success(), "{said}");
+    }
+}
+
+#[test]
+fn every_rule_is_tested() {
+    let read = |name| std::fs::read_to_string(folder().join(name)).unwrap();
+    let (rules, tests) = (read("rules.yml"), read("rules_test.yml"));
+    let alerts = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let alerts: Vec<_> = alerts.collect();
+    assert!(alerts.len() >= 15, "{alerts:?}");
+    for alert in alerts {
+        let of_alert = format!("alertname: {alert}\n        exp_alerts:");
+        assert!(tests.contains(&of_alert), "{alert} never fires");
+        let silent = format!("alertname: {alert} }}");
+        assert!(tests.contains(&silent), "{alert} is never silent");
+    }
+}
