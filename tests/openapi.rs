@@ -46,6 +46,7 @@ fn paths_of(route: &Route) -> (&'static str, Option<&'static str>) {
         Route::Quarantine => ("/quarantine", Some("/page/quarantine")),
         Route::Summary => ("/summary", None),
         Route::Description => ("/openapi.json", None),
+        Route::Health => ("/health", None),
     }
 }
 
@@ -65,6 +66,7 @@ fn every_route_is_described_with_its_methods() {
         Route::Quarantine,
         Route::Summary,
         Route::Description,
+        Route::Health,
     ];
     let mut expected = BTreeSet::new();
     for route in &routes {

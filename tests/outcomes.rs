@@ -14,16 +14,15 @@ use batchtask_host::intake::outcome;
 use batchtask_host::limits::Limits;
 use batchtask_journal::{Error, MemoryJournal};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
 
-use crate::disks::lock;
 use crate::example::{both_ways, without_intake};
 use crate::support::client::Client;
 use crate::support::embedding::{Embedding, FaultyJournal, json_of, message, request};
 use crate::support::host::{Host, Setup};
 use crate::support::ledger::{all_events, all_pages};
-use crate::support::notifications::Notification;
 use crate::support::{EXAMPLE, EXAMPLE_TASK};
 
 /// What is kept of a request.
@@ -303,6 +302,29 @@ fn flagged_rows() -> Vec<Row> {
             }),
         )
         .flagged(&["clock_skew"]),
+        post(
+            "`event_time_ms` without milliseconds",
+            set("12", "/event_time_ms", json!("2015-12-12T12:12:12Z")),
+        )
+        .flagged(&["irregular_fields"]),
+        post(
+            "a trace id that is a number",
+            set("13", "/request_id", json!(7)),
+        )
+        .flagged(&["irregular_fields"]),
+        post(
+            "a null `status_desc`",
+            set("", "/notify_data/body/status_desc", json!(null)),
+        )
+        .flagged(&["irregular_fields"]),
+        post(
+            "times that are numbers",
+            changed("14", |example| {
+                example["event_time"] = json!(1449922332);
+                example["event_time_ms"] = json!(1449922332000_u64);
+            }),
+        )
+        .flagged(&["no_event_time", "irregular_fields"]),
     ]
 }
 
@@ -359,8 +381,100 @@ async fn auto_quarantines_what_is_no_notification_when_the_sender_is_proven() {
             .to("POST", "/notifications/a-secret-path-segmenT")
             .refused(404, "not-found"),
         post("the secret", EXAMPLE).to("POST", SECRET_PATH),
+        post("too many slashes", example("slashes").to_string())
+            .to("POST", "//notifications//a-secret-path-segment/"),
     ];
     check(&host, rows).await;
+    check(&host, labelled().collect()).await;
+}
+
+/// What a proven sender sends is read as JSON, whatever it is called.
+fn labelled() -> impl Iterator<Item = Row> {
+    const LABELS: [&[(&str, &str)]; 7] = [
+        &[("content-type", "")],
+        &[
+            ("content-type", "application/json"),
+            ("content-type", "application/json"),
+        ],
+        &[("content-type", "text/json")],
+        &[("content-type", "application/cloudevents+json")],
+        &[("content-type", "text/plain")],
+        &[("content-type", "application/x-www-form-urlencoded")],
+        &[("content-encoding", "")],
+    ];
+    LABELS.into_iter().enumerate().map(|(at, headers)| {
+        post("another label", example(&at.to_string()).to_string())
+            .to("POST", SECRET_PATH)
+            .with(headers)
+    })
+}
+
+/// The check of a load balancer, before anything is set up and after.
+#[tokio::test]
+async fn a_load_balancer_is_answered_on_the_public_port() {
+    let (_folder, setup) = setup();
+    let secret = setup.clone().variable(("BATCHTASK_PATH_SECRET", SECRET));
+    for setup in [setup.variable(("BATCHTASK_READ_TOKEN", "")), secret] {
+        let host = setup.start();
+        let mut client = host.client();
+        let answer = client.exchange("GET", "/health", &[], b"").await.unwrap();
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, r#"{"status":"up"}"#)
+        );
+        let answer = client.exchange("HEAD", "/health", &[], b"").await.unwrap();
+        assert_eq!((answer.status, answer.body.len()), (200, 0));
+        for request in [
+            "OPTIONS / HTTP/1.1\r\nhost: h\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nhost: h\r\n\r\n",
+            "OPTIONS /health HTTP/1.1\r\nhost: h\r\n\r\n",
+        ] {
+            let answer = host
+                .client()
+                .exchange_bytes(request.as_bytes(), false)
+                .await;
+            let answer = answer.unwrap_or_else(|failure| panic!("{request}: {failure:?}"));
+            assert_eq!(answer.status, 204, "{request}");
+            assert_eq!(
+                answer.header("allow"),
+                Some("GET, HEAD, OPTIONS"),
+                "{request}"
+            );
+        }
+        let mut stream = TcpStream::connect(host.address()).await.unwrap();
+        stream
+            .write_all(b"OPTIONS / HTTP/1.0\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.0 204 "), "{answer}");
+    }
+}
+
+/// Without times: four changes, which differ in their trace ids.
+#[tokio::test]
+async fn changes_in_the_form_of_2020_are_told_apart_by_their_trace_ids() {
+    let (_folder, setup) = setup();
+    for setup in both_ways(setup) {
+        let host = setup.start();
+        let mut client = host.client();
+        for (serial, status) in ["Processing", "Fail", "Processing", "Fail"]
+            .iter()
+            .enumerate()
+        {
+            let mut body = legacy("");
+            body["notify_data"]["status"] = json!(status);
+            body["request_id"] = json!(serial.to_string());
+            client.post(body.to_string()).await.expect(200, "recorded");
+            let task = client.read(EXAMPLE_TASK).await;
+            assert_eq!(
+                (&task["status"], &task["events"]),
+                (&json!(status), &json!(serial + 1))
+            );
+            client.post(body.to_string()).await.expect(200, "duplicate");
+        }
+    }
 }
 
 #[tokio::test]
@@ -445,6 +559,12 @@ async fn what_is_no_notification_request_is_refused_and_nothing_of_it_kept() {
                 ("content-encoding", "gzip"),
             ])
             .refused(415, "unsupported-media-type"),
+        post("a page of another site", EXAMPLE)
+            .with(&[("sec-fetch-site", "cross-site")])
+            .refused(403, "cross-site"),
+        post("a page of another origin", EXAMPLE)
+            .with(&[("origin", "https://evil.example")])
+            .refused(403, "cross-site"),
         post("a body over the limit", large).refused(413, "body-too-large"),
         post("a read without a token", "")
             .to("GET", "/tasks")
@@ -453,10 +573,10 @@ async fn what_is_no_notification_request_is_refused_and_nothing_of_it_kept() {
     check(&host, rows).await;
     let mut client = host.client();
     for (method, target, allow) in [
-        ("PUT", "/notifications", "POST"),
-        ("GET", "/notifications", "POST"),
-        ("POST", "/tasks", "GET, HEAD"),
-        ("DELETE", EXAMPLE_TASK, "GET, HEAD"),
+        ("PUT", "/notifications", "POST, OPTIONS"),
+        ("GET", "/notifications", "POST, OPTIONS"),
+        ("POST", "/tasks", "GET, HEAD, OPTIONS"),
+        ("DELETE", EXAMPLE_TASK, "GET, HEAD, OPTIONS"),
     ] {
         let answer = client.request(method, target, &[], b"").await;
         answer.expect(405, "method-not-allowed");
@@ -629,31 +749,28 @@ async fn head_is_get_without_the_body() {
     }
 }
 
-/// More requests than the host takes at once, all held up by a locked journal.
+/// More requests of proven senders that are not complete than there may be.
 #[tokio::test]
-async fn too_much_at_once_is_refused_at_once() {
+async fn too_many_that_must_not_give_way_are_refused_at_once() {
+    const SECRET: &str = "outcomesPathSecret0123";
     let (_folder, setup) = setup();
-    let setup = setup.argument("--max-in-flight").argument("8");
-    let host = setup.start();
-    let address = host.address();
-    let locked = lock(setup.journal());
-    let mut requests = JoinSet::new();
-    for serial in 0..9 {
-        let body = Notification::numbered(serial).body();
-        requests.spawn(async move { Client::new(address).post(body).await });
-    }
-    let refused = requests.join_next().await.expect("the ninth").unwrap();
+    let setup = setup.variable(("BATCHTASK_PATH_SECRET", SECRET));
+    let host = setup.argument("--max-unfinished").argument("1").start();
+    let target = format!("/notifications/{SECRET}");
+    let mut under_way = host.client();
+    under_way.begin(&target, EXAMPLE.len()).await;
+    let head = format!("POST {target} HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n");
+    let refused = host.client().exchange_bytes(head.as_bytes(), false).await;
+    let refused = refused.expect("an answer");
     refused.expect(503, "overloaded");
     assert!(refused.header("retry-after").is_some());
-    drop(locked);
-    let statuses = requests
-        .join_all()
-        .await
-        .into_iter()
-        .map(|answer| answer.status);
-    let recorded = statuses.filter(|status| *status == 200).count();
-    let stored = all_events(&mut host.client()).await.len();
-    assert!(stored >= recorded && stored <= 8, "{stored} of {recorded}");
+    assert_eq!(refused.header("connection"), Some("close"));
+    // One that is complete needs no place.
+    let mut other = host.client();
+    let answer = other.request("POST", &target, &[], EXAMPLE.as_bytes());
+    answer.await.expect(200, "recorded");
+    let answer = under_way.exchange_bytes(EXAMPLE.as_bytes(), false).await;
+    answer.expect("an answer").expect(200, "duplicate");
 }
 
 fn example_request() -> Request {
@@ -734,11 +851,13 @@ async fn a_component_that_cannot_check_its_settings_answers_nothing_with_bad_one
 
 /// The rows of the table of outcomes that a test here, in `disks`, in `faults`,
 /// in `pages` or in `openapi` asks for by name.
-const SEEN: [&str; 23] = [
+const SEEN: [&str; 25] = [
     "recorded",
     "duplicate",
     "quarantined",
     "read",
+    "methods",
+    "cross-site",
     "not-modified",
     "not-acceptable",
     "not-found",

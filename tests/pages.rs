@@ -119,7 +119,7 @@ async fn pages_are_for_reading_and_say_what_is_wrong() {
     let answer = client.get("/?colour=red").await.text();
     assert!(answer.contains("`colour`"), "{answer}");
     let answer = client.request("POST", "/", &[], b"").await;
-    assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
     let policy = client.get("/").await;
     let policy = policy.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'"), "{policy}");

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use crate::support::host::{Host, QUIET, READ_TOKEN, Setup};
-use crate::support::ledger::Ledger;
+use crate::support::ledger::{Ledger, all_events, all_pages};
 use crate::support::load::push_at_rate;
 use crate::support::notifications::Notification;
 use crate::support::{EXAMPLE, scale};
@@ -178,4 +178,67 @@ async fn many_slow_readers_do_not_hold_up_pushes() {
     assert!(p99 < IN_TIME, "{p99:?}");
     assert!(peak_kib < 256 << 10);
     ledger.check(&mut host.client()).await;
+}
+
+/// What is short when it is stored and long when it is written: escaped, or as
+/// HTML. With the memory that an instance has by default, every list and page is
+/// answered.
+#[tokio::test]
+async fn long_texts_do_not_make_lists_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::in_folder(folder.path()).variable(QUIET);
+    let host = setup
+        .variable(("BATCHTASK_UNPROCESSABLE", "accept"))
+        .start();
+    let mut client = host.client();
+    let long = "\u{1}".repeat(255_000);
+    for serial in 0..5 {
+        let mut notification = Notification::numbered(serial);
+        notification.status_desc = long.clone();
+        client
+            .post(notification.body())
+            .await
+            .expect(200, "recorded");
+    }
+    let mut notification = Notification::numbered(5);
+    notification.task_id = "'".repeat(730_000);
+    client
+        .post(notification.body())
+        .await
+        .expect(200, "recorded");
+    for _ in 0..3 {
+        client
+            .post("\u{1}".repeat(820_000))
+            .await
+            .expect(200, "quarantined");
+    }
+    for target in [
+        "/",
+        "/tasks",
+        "/events",
+        "/quarantine",
+        "/page/quarantine",
+        "/summary",
+    ] {
+        let answer = client.get(target).await;
+        assert_eq!(answer.status, 200, "{target}");
+        assert!(
+            answer.body.len() < 8 << 20,
+            "{target}: {}",
+            answer.body.len()
+        );
+    }
+    assert_eq!(
+        all_pages(&mut client, "/tasks?limit=500", "tasks")
+            .await
+            .len(),
+        6
+    );
+    assert_eq!(all_events(&mut client).await.len(), 6);
+    assert_eq!(
+        all_pages(&mut client, "/quarantine?limit=500", "rejects")
+            .await
+            .len(),
+        3
+    );
 }

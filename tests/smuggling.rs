@@ -1,5 +1,5 @@
-//! A request whose length can be read in two ways is none, and what follows it
-//! is no request either.
+//! A request that two readers could understand differently is refused, and
+//! nothing that follows it is taken for a request.
 
 use std::path::Path;
 
@@ -169,6 +169,28 @@ fn mutations() -> Vec<Mutation> {
         ),
         ("chunks whose last ends in LF", format!("{one}0\n\n")),
         (
+            "a space after a chunk size",
+            format!("{length:x} \r\n{EXAMPLE}\r\n0\r\n\r\n"),
+        ),
+        ("a space after the last size", format!("{one}0 \r\n\r\n")),
+        (
+            "an extension with a CR",
+            format!("{length:x};a\rb\r\n{EXAMPLE}\r\n0\r\n\r\n"),
+        ),
+        (
+            "an extension with a NUL",
+            format!("{length:x};a\0b\r\n{EXAMPLE}\r\n0\r\n\r\n"),
+        ),
+        (
+            "a chunk size of 17 digits",
+            format!("{length:017x}\r\n{EXAMPLE}\r\n0\r\n\r\n"),
+        ),
+        ("a trailer that ends in LF", format!("{one}0\r\nx: y\n\r\n")),
+        ("trailers that end in LF", format!("{one}0\r\n\n\r\n\r\n")),
+        ("a folded trailer", format!("{one}0\r\nx: y\r\n z\r\n\r\n")),
+        ("a trailer without a colon", format!("{one}0\r\nx\r\n\r\n")),
+        ("a trailer with a CR", format!("{one}0\r\nx: a\rb\r\n\r\n")),
+        (
             "chunks whose last is no chunk",
             format!("{one}zero\r\n\r\n"),
         ),
@@ -255,7 +277,7 @@ fn plain() -> Vec<(String, &'static str)> {
     let length = look.len();
     let gets = [
         "GET /nowhere HTTP/1.1\r\nhost: h\r\n\r\n",
-        "\r\n\nGET /nowhere HTTP/1.1\nhost: h\nx-content-length: 1\n\n",
+        "\r\n\r\nGET /nowhere HTTP/1.1\r\nhost: h\r\nx-content-length: 1\r\n\r\n",
     ];
     let posts = [
         format!("{head}content-length: {length}\r\n\r\n{look}"),
@@ -289,6 +311,125 @@ async fn a_length_beside_chunks_is_a_400_and_the_end() {
     host.client().post(EXAMPLE).await.expect(200, "recorded");
 }
 
+/// Whole notifications, but for what is said of them.
+fn ambiguous() -> Vec<(&'static str, String)> {
+    let line = "POST /notifications HTTP/1.1\r\n";
+    let length = format!("content-length: {}\r\n\r\n{EXAMPLE}", EXAMPLE.len());
+    let mut all = Vec::new();
+    for (what, coding) in [
+        ("a coding twice", "chunked\r\ntransfer-encoding: chunked"),
+        ("chunked twice", "chunked, chunked"),
+        ("another coding before", "gzip, chunked"),
+        ("another coding after", "chunked, gzip"),
+        ("another coding alone", "gzip"),
+        ("identity", "identity"),
+        ("identity before", "identity, chunked"),
+        ("an empty coding after", "chunked,"),
+        ("an empty coding line", "chunked\r\ntransfer-encoding:"),
+    ] {
+        let fields = format!("host: h\r\ntransfer-encoding: {coding}\r\n\r\n");
+        all.push((what, format!("{line}{fields}{}", chunked(EXAMPLE))));
+    }
+    for (what, head) in [
+        ("no host", line.to_owned()),
+        ("the host twice", format!("{line}host: h\r\nHost: h\r\n")),
+        ("two hosts", format!("{line}host: h\r\nx: y\r\nhost: i\r\n")),
+        ("a list of hosts", format!("{line}host: h, i\r\n")),
+        ("a URL as the host", format!("{line}host: http://h/\r\n")),
+        ("a user in the host", format!("{line}host: u@h\r\n")),
+        ("a line that ends in LF", format!("{line}host: h\nx: y\r\n")),
+        (
+            "a request line that ends in LF",
+            "POST /notifications HTTP/1.1\nhost: h\r\n".into(),
+        ),
+        ("LF before the request", format!("\n{line}host: h\r\n")),
+        ("a folded line", format!("{line}host: h\r\nx: y\r\n z\r\n")),
+        ("a CR in a line", format!("{line}host: h\r\nx: y\rz\r\n")),
+        ("a NUL in a line", format!("{line}host: h\r\nx: y\0\r\n")),
+        (
+            "a space before a colon",
+            format!("{line}host: h\r\nx : y\r\n"),
+        ),
+    ] {
+        all.push((what, format!("{head}{length}")));
+    }
+    for (what, target) in [
+        ("a fragment", "/notifications#x"),
+        ("a fragment in a URL", "http://h/notifications#x"),
+        ("another scheme", "ftp://h/notifications"),
+        ("a scheme of WebSocket", "ws://h/notifications"),
+        ("a user in a URL", "http://u@h/notifications"),
+        ("an authority alone", "h:80"),
+    ] {
+        let request = format!("POST {target} HTTP/1.1\r\nhost: h\r\n{length}");
+        all.push((what, request));
+    }
+    let http10 = "POST /notifications HTTP/1.0\r\n";
+    let coding = format!("transfer-encoding: chunked\r\n\r\n{}", chunked(EXAMPLE));
+    all.push(("a coding in HTTP/1.0", format!("{http10}{coding}")));
+    let hosts = format!("{http10}host: h\r\nhost: h\r\n{length}");
+    all.push(("two hosts in HTTP/1.0", hosts));
+    all
+}
+
+/// The statuses of the answers on a connection.
+fn statuses(answers: &str) -> Vec<&str> {
+    let answers = answers.split("HTTP/1.").skip(1);
+    answers.map(|answer| &answer[2..5]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ambiguous_head_is_a_400_and_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = impatient(folder.path()).start();
+    let before = "GET /nowhere HTTP/1.1\r\nhost: h\r\n\r\n";
+    for (what, request) in ambiguous() {
+        let answer = send(&host, (request.clone() + &smuggled()).as_bytes()).await;
+        assert_eq!(statuses(&answer), ["400"], "{what}: {answer}");
+        assert!(
+            answer.contains("\r\nconnection: close\r\n"),
+            "{what}: {answer}"
+        );
+        let answer = send(&host, format!("{before}{request}{}", smuggled()).as_bytes()).await;
+        assert_eq!(statuses(&answer), ["404", "400"], "{what}: {answer}");
+    }
+    assert_eq!(all_events(&mut host.client()).await.len(), 0);
+}
+
+/// Requests that are unusual, but that every reader understands alike.
+#[tokio::test]
+async fn what_is_clear_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = impatient(folder.path()).start();
+    let length = format!("content-length: {}\r\n\r\n{EXAMPLE}", EXAMPLE.len());
+    for head in [
+        "POST http://receiver.example.com/notifications HTTP/1.1\r\nhost: other\r\n",
+        "POST HTTPS://receiver.example.com:443/notifications HTTP/1.1\r\nhost:\r\n",
+        "\r\nPOST /notifications HTTP/1.1\r\nhost: [::1]:443\r\n",
+        "POST /notifications HTTP/1.0\r\n",
+        "POST /notifications HTTP/1.0\r\nhost: h\r\n",
+    ] {
+        let answer = send(
+            &host,
+            format!("{head}connection: close\r\n{length}").as_bytes(),
+        )
+        .await;
+        let line = answer.lines().next().unwrap_or_default();
+        assert!(line.ends_with(" 200 OK"), "{head}: {answer}");
+    }
+    // Checks of balancers reach the receiver, whatever it says to them.
+    for line in [
+        "OPTIONS / HTTP/1.0",
+        "GET /health HTTP/1.0",
+        "GET / HTTP/1.0",
+    ] {
+        let before = requests(&host).await;
+        let answer = send(&host, format!("{line}\r\n\r\n").as_bytes()).await;
+        assert!(!answer.contains(" 400 "), "{line}: {answer}");
+        assert_eq!(requests(&host).await, before + 1.0, "{line}: {answer}");
+    }
+}
+
 /// Whatever came before on the connection, and in whatever pieces it all
 /// comes: each request without a doubt has its answer, and the doubtful one is
 /// the last.
@@ -308,14 +449,13 @@ async fn it_is_found_behind_other_requests_and_in_pieces() {
         bytes += &smuggled();
         let largest = [1 << 20, 1, 7, 100][round % 4];
         let answer = send_in_pieces(&host, bytes.as_bytes(), largest, &mut random).await;
-        let statuses: Vec<&str> = answer
-            .split("HTTP/1.1 ")
-            .skip(1)
-            .map(|answer| &answer[..3])
-            .collect();
         let mut expected: Vec<_> = before.iter().map(|(_, status)| *status).collect();
         expected.push("400");
-        assert_eq!(statuses, expected, "in pieces of {largest}: {bytes}");
+        assert_eq!(
+            statuses(&answer),
+            expected,
+            "in pieces of {largest}: {bytes}"
+        );
     }
     assert_eq!(all_events(&mut host.client()).await.len(), 0);
 }

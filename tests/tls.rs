@@ -1,112 +1,33 @@
-//! TLS on the public listener: both versions, both protocols, certificates of
-//! clients, and new certificates without a restart.
+//! TLS on the public listener: both versions, both protocols, any server name,
+//! certificates of clients, and new certificates without a restart.
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
+use rustls::ProtocolVersion;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::EXAMPLE;
-use crate::support::host::{Host, QUIET, READ_TOKEN, Setup};
+use crate::support::host::{Host, READ_TOKEN};
 use crate::support::ledger::Ledger;
 use crate::support::metrics::Metrics;
 use crate::support::notifications::Notification;
-
-const NAME: &str = "receiver.example.com";
-
-type Versions = &'static [&'static SupportedProtocolVersion];
-const TLS12: Versions = &[&rustls::version::TLS12];
-const TLS13: Versions = &[&rustls::version::TLS13];
-
-/// Runs `batchtask tls self-signed`.
-fn self_signed(folder: &Path) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_batchtask"));
-    command.args(["tls", "self-signed"]).arg(folder);
-    command.args(["--host", NAME, "--host", "127.0.0.1"]);
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-}
-
-fn setup(folder: &Path) -> Setup {
-    let mut setup = Setup::in_folder(folder).variable(QUIET);
-    for (option, file) in [("--tls-cert", "cert.pem"), ("--tls-key", "key.pem")] {
-        setup = setup.argument(option).argument(folder.join(file));
-    }
-    setup
-}
-
-/// Who calls: what it trusts, and what it speaks.
-#[derive(Clone)]
-struct Caller {
-    roots: RootCertStore,
-    versions: Versions,
-    protocols: Vec<Vec<u8>>,
-    identity: Option<(Vec<CertificateDer<'static>>, Arc<PrivateKeyDer<'static>>)>,
-}
-
-impl Caller {
-    /// One that trusts this authority.
-    fn trusting(authority: &Path) -> Self {
-        let mut caller = Self {
-            roots: RootCertStore::empty(),
-            versions: rustls::ALL_VERSIONS,
-            protocols: Vec::new(),
-            identity: None,
-        };
-        caller.trust(authority);
-        caller
-    }
-
-    fn trust(&mut self, authority: &Path) {
-        let authority = CertificateDer::from_pem_file(authority).unwrap();
-        self.roots.add(authority).unwrap();
-    }
-
-    fn speaking(&self, protocol: &str) -> Self {
-        let protocols = vec![protocol.into()];
-        Self {
-            protocols,
-            ..self.clone()
-        }
-    }
-
-    async fn connect(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(self.versions)
-            .unwrap()
-            .with_root_certificates(self.roots.clone());
-        let mut config = match &self.identity {
-            None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder
-                .with_client_auth_cert(chain.clone(), key.clone_key())
-                .unwrap(),
-        };
-        config.alpn_protocols.clone_from(&self.protocols);
-        let stream = TcpStream::connect(address).await?;
-        let name = ServerName::try_from(NAME).unwrap();
-        TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await
-    }
-}
+use crate::support::random::Random;
+use crate::support::tls::{
+    Caller, NAME, Sender, TLS12, TLS13, http2, request_http2, self_signed, setup,
+};
 
 /// Posts a notification over HTTP/1.1 on a connection of its own.
 async fn post_http1(stream: TlsStream<TcpStream>, body: &str) -> std::io::Result<String> {
@@ -125,24 +46,8 @@ fn expect_200(answer: &str) {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
 
-type Sender = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
-
-async fn http2(stream: TlsStream<TcpStream>) -> Sender {
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
-    sender
-}
-
 async fn post_http2(sender: &mut Sender, body: String) -> (StatusCode, String) {
-    let request = Request::post(format!("https://{NAME}/notifications"))
-        .version(Version::HTTP_2)
-        .header("content-type", "application/json")
-        .body(Full::from(body))
-        .unwrap();
-    let answer = sender.send_request(request).await.unwrap();
+    let answer = sender.send_request(request_http2(body)).await.unwrap();
     let status = answer.status();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -155,7 +60,9 @@ async fn a_request_that_is_broken_off_is_not_in_flight_any_more() {
     self_signed(folder.path());
     let host = setup(folder.path()).with_admin().start();
     let caller = Caller::trusting(&folder.path().join("ca.pem")).speaking("h2");
-    let mut sender = http2(caller.connect(host.address()).await.unwrap()).await;
+    let mut sender = http2(caller.connect(host.address()).await.unwrap())
+        .await
+        .unwrap();
     let request = Request::get(format!("https://{NAME}/events?after=0&wait=5"))
         .version(Version::HTTP_2)
         .header("authorization", format!("Bearer {READ_TOKEN}"))
@@ -195,7 +102,7 @@ async fn both_versions_and_both_protocols_are_spoken() {
         }
         let stream = caller.speaking("h2").connect(host.address()).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let mut sender = http2(stream).await;
+        let mut sender = http2(stream).await.unwrap();
         for _ in 0..20 {
             let body = Notification::numbered(serial).body();
             let (status, answer) = post_http2(&mut sender, body).await;
@@ -248,6 +155,197 @@ fn files_that_do_not_go_together_stop_the_start() {
     let (code, said) = setup(one.path()).fail();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("key.pem"), "{said}");
+}
+
+/// Posts the example with OpenSSL, which sends whatever server name it is told
+/// to. `None` if there is no OpenSSL.
+fn post_with_openssl(address: SocketAddr, name: &str, arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-servername", name, "-connect"]);
+    command.arg(address.to_string()).args(arguments);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = piped.stderr(Stdio::piped()).spawn().ok()?;
+    let length = EXAMPLE.len();
+    let request = format!(
+        "POST /notifications HTTP/1.1\r\nhost: {NAME}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{EXAMPLE}"
+    );
+    // It may have ended because the handshake failed.
+    let _ = child.stdin.as_mut().unwrap().write_all(request.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    Some(String::from_utf8_lossy(&said).into_owned())
+}
+
+/// A name that is no DNS name is none of ours, but there is one certificate for
+/// all names.
+#[tokio::test]
+async fn any_server_name_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    self_signed(folder.path());
+    let host = setup(folder.path()).start();
+    let mut random = Random::new(13);
+    let mut names: Vec<String> = [
+        NAME,
+        "receiver.example.com:443",
+        "127.0.0.1:443",
+        "127.0.0.1",
+        "*.x",
+        "a b",
+        "-",
+        "b\u{fc}cher.example",
+    ]
+    .map(String::from)
+    .into();
+    names.push(format!("{}.example.com", "x".repeat(70)));
+    names.extend((0..8).map(|_| {
+        let letters = (0..1 + random.below(60)).map(|_| char::from(33 + random.below(94) as u8));
+        letters.collect()
+    }));
+    for name in &names {
+        for arguments in [
+            &["-tls1_2"][..],
+            &["-tls1_3"],
+            // The first key share is of a group that the host does not have.
+            &["-tls1_3", "-groups", "P-521:X25519"],
+            &["-alpn", "http/1.1"],
+        ] {
+            let Some(said) = post_with_openssl(host.address(), name, arguments) else {
+                eprintln!("skipped: no openssl");
+                return;
+            };
+            assert!(
+                said.contains("HTTP/1.1 200 OK\r\n"),
+                "{name} {arguments:?}: {said}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_verified_under_any_server_name() {
+    let folder = tempfile::tempdir().unwrap();
+    self_signed(folder.path());
+    let clients = folder.path().join("clients.pem");
+    let (chain, key) = client_identity(&clients);
+    let identity = folder.path().join("identity.der");
+    let (certificate, key_file) = (
+        identity.with_extension("cert"),
+        identity.with_extension("key"),
+    );
+    fs::write(&certificate, &chain[0]).unwrap();
+    fs::write(&key_file, key.secret_der()).unwrap();
+    let setup = setup(folder.path()).argument("--tls-client-ca");
+    let host = setup.argument(clients).start();
+    let [certificate, key_file] = [&certificate, &key_file].map(|path| path.to_str().unwrap());
+    let der = [
+        "-certform",
+        "DER",
+        "-keyform",
+        "DER",
+        "-cert",
+        certificate,
+        "-key",
+        key_file,
+    ];
+    for version in ["-tls1_2", "-tls1_3"] {
+        let arguments = [&[version][..], &der].concat();
+        let said = post_with_openssl(host.address(), "127.0.0.1:443", &arguments);
+        let Some(said) = said else {
+            eprintln!("skipped: no openssl");
+            return;
+        };
+        assert!(said.contains("HTTP/1.1 200 OK\r\n"), "{version}: {said}");
+        let said = post_with_openssl(host.address(), "127.0.0.1:443", &[version]).unwrap();
+        assert!(!said.contains("HTTP/1.1 "), "{version}: {said}");
+    }
+}
+
+/// Over HTTP/2 a head has the same limits, and is as clear.
+#[tokio::test]
+async fn the_head_of_a_request_over_http_2_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    self_signed(folder.path());
+    let host = setup(folder.path()).with_admin().start();
+    let caller = Caller::trusting(&folder.path().join("ca.pem")).speaking("h2");
+    let mut sender = http2(caller.connect(host.address()).await.unwrap())
+        .await
+        .unwrap();
+    let fields = |count, length| {
+        let fields = (0..count).map(move |number| (format!("x{number}"), "y".repeat(length)));
+        fields.collect::<Vec<_>>()
+    };
+    let host_is = |host: &str| vec![("host".to_owned(), host.to_owned())];
+    for (what, fields, status) in [
+        ("another host", host_is("other.example.com"), 400),
+        ("two hosts", [host_is(NAME), host_is(NAME)].concat(), 400),
+        ("too many fields", fields(101, 1), 431),
+        ("too many bytes", fields(4, 5000), 431),
+        ("the same host", host_is(NAME), 200),
+        (
+            "the host with its port",
+            host_is("receiver.example.com:443"),
+            200,
+        ),
+        ("a hundred fields with the length", fields(99, 60), 200),
+        (
+            "a long cookie",
+            vec![("cookie".to_owned(), "c".repeat(7000))],
+            200,
+        ),
+    ] {
+        let mut request = Request::post(format!("https://{NAME}/notifications"));
+        for (name, value) in fields {
+            request = request.header(name, value);
+        }
+        let request = request
+            .version(Version::HTTP_2)
+            .body(Full::from(EXAMPLE))
+            .unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{what}");
+    }
+    let metrics = host.metrics().await;
+    assert_eq!(metrics.requests("recorded"), 1.0);
+    assert_eq!(metrics.requests("duplicate"), 3.0);
+    assert_eq!(metrics.sum("batchtask_requests_total"), 4.0);
+}
+
+/// A host whose certificates clients would refuse starts, and says why.
+#[tokio::test]
+async fn certificates_that_are_probably_wrong_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "expired");
+    params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    let certificate = params.self_signed(&key).unwrap();
+    let clients = folder.path().join("clients.pem");
+    let other = rcgen::CertificateParams::new(vec!["other".to_owned()]).unwrap();
+    let other = other
+        .self_signed(&rcgen::KeyPair::generate().unwrap())
+        .unwrap();
+    fs::write(&clients, other.pem()).unwrap();
+    fs::write(
+        folder.path().join("cert.pem"),
+        certificate.pem() + &other.pem(),
+    )
+    .unwrap();
+    fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
+    let setup = setup(folder.path()).argument("--tls-client-ca");
+    let host = setup.argument(clients).start();
+    for warning in [
+        "cert.pem`: certificate 1 expired at 2001-01-01T00:00:00Z",
+        "cert.pem`: certificate 1 is an authority's",
+        "cert.pem`: certificate 1 was not issued by certificate 2",
+        "clients.pem`: certificate 1 is not an authority's",
+    ] {
+        host.says(|line| line.contains(" WARN ") && line.contains(warning))
+            .await;
+    }
 }
 
 /// An authority, written to a file, and a client's certificate from it.
@@ -327,7 +425,7 @@ async fn a_client_certificate_proves_the_sender() {
     expect_200(&answer);
     assert!(answer.contains(r#"{"outcome":"quarantined""#), "{answer}");
     let stream = caller.speaking("h2").connect(host.address()).await.unwrap();
-    let mut sender = http2(stream).await;
+    let mut sender = http2(stream).await.unwrap();
     let (status, body) = post_http2(&mut sender, "{}".into()).await;
     assert_eq!(status, StatusCode::OK);
     assert!(body.starts_with(r#"{"outcome":"quarantined""#), "{body}");
@@ -358,7 +456,7 @@ async fn a_new_certificate_is_shown_to_new_connections_and_drops_nothing() {
         load.spawn(async move {
             // One that stays as it is, and three that are made anew each time.
             let stays = caller.speaking("h2").connect(address).await.unwrap();
-            let mut stays = http2(stays).await;
+            let mut stays = http2(stays).await.unwrap();
             let mut serial = connection << 32;
             while ledger.len() < end.load(Relaxed) {
                 let notification = Notification::numbered(serial);
@@ -389,7 +487,9 @@ async fn a_new_certificate_is_shown_to_new_connections_and_drops_nothing() {
     of_renewed.protocols = vec![b"h2".into()];
     end.store(ledger.len() + 100, Relaxed);
     load.join_all().await;
-    let mut sender = http2(of_renewed.connect(host.address()).await.unwrap()).await;
+    let mut sender = http2(of_renewed.connect(host.address()).await.unwrap())
+        .await
+        .unwrap();
     let (status, _) = post_http2(&mut sender, EXAMPLE.into()).await;
     assert_eq!(status, StatusCode::OK);
     eprintln!("{} pushes while the certificate was renewed", ledger.len());

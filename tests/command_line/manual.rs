@@ -4,12 +4,15 @@ use std::fs;
 
 use crate::support::program::Program;
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 10] = [
     "send",
     "tasks",
     "task",
     "tail",
     "export",
+    "backup",
+    "restore",
+    "prune",
     "completions",
     "man",
 ];

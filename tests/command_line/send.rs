@@ -68,7 +68,7 @@ fn what_is_refused_is_told_once_and_is_an_exit_code_of_1() {
         1
     );
     assert_eq!(
-        ended.stdout.matches("/event").count(),
+        ended.stdout.matches("/notify_data").count(),
         1,
         "{}",
         ended.stdout

@@ -151,7 +151,15 @@ async fn problems(client: &mut Client) {
     client.get("/nothing").await.expect(404, "not-found");
     let answer = client.get("/notifications").await;
     answer.expect(405, "method-not-allowed");
-    assert_eq!(answer.header("allow"), Some("POST"));
+    assert_eq!(answer.header("allow"), Some("POST, OPTIONS"));
+    let answer = client.request("OPTIONS", "/notifications/", &[], b"").await;
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    assert_eq!(answer.header("allow"), Some("POST, OPTIONS"));
+    let answer = client.request("GET", "/health", &[], b"").await;
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (200, r#"{"status":"up"}"#)
+    );
     let plain = [("content-type", "text/plain")];
     let answer = client.request("POST", "/notifications", &plain, sibling);
     answer.await.expect(415, "unsupported-media-type");

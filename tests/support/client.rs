@@ -2,22 +2,37 @@
 //! answer, and tells an answer that broke off from none at all.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::BodyExt;
+use rustls::ClientConfig;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::host::READ_TOKEN;
 use super::platform::ANSWER_TIME;
+use super::signing::Operands;
+use super::tls::{self, Caller};
 
 /// A connection, opened when it is needed.
 pub(crate) struct Client {
     address: SocketAddr,
-    stream: Option<TcpStream>,
+    tls: Option<Arc<ClientConfig>>,
+    /// Signs what it posts, if it has a token.
+    token: Option<&'static str>,
+    http2: Option<Http2>,
+    stream: Option<Box<dyn Stream>>,
     patience: Duration,
 }
+
+/// A connection, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
 /// A whole answer.
 #[derive(Debug)]
@@ -44,9 +59,43 @@ impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
+            tls: None,
+            token: None,
+            http2: None,
             stream: None,
             patience: ANSWER_TIME,
         }
+    }
+
+    /// One that speaks TLS.
+    pub(crate) fn over_tls(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        Self {
+            tls: Some(config),
+            ..Self::new(address)
+        }
+    }
+
+    /// One that posts over HTTP/2, and reads over HTTP/1.1.
+    pub(crate) fn over_http2(address: SocketAddr, caller: &Caller) -> Self {
+        let http2 = Http2 {
+            caller: caller.speaking("h2"),
+            sender: None,
+        };
+        Self {
+            http2: Some(http2),
+            ..Self::over_tls(address, Arc::new(caller.config()))
+        }
+    }
+
+    /// The same, which signs what it posts.
+    pub(crate) fn signing(self, token: &'static str) -> Self {
+        let token = Some(token);
+        Self { token, ..self }
+    }
+
+    /// Where it connects to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// One with a connection of its own.
@@ -65,8 +114,18 @@ impl Client {
     }
 
     pub(crate) async fn try_post(&mut self, body: impl AsRef<[u8]>) -> Result<Answer, Failure> {
-        let json = [("content-type", "application/json")];
-        self.exchange("POST", "/notifications", &json, body.as_ref())
+        if let Some(http2) = &mut self.http2 {
+            let posted = http2.post(self.address, body.as_ref());
+            let posted = tokio::time::timeout(self.patience, posted).await;
+            return posted.unwrap_or(Err(Failure::Late));
+        }
+        let operands = self.token.map(Operands::now);
+        let signature = operands.as_ref().map(Operands::signature);
+        let headers = match operands.as_ref().zip(signature.as_ref()) {
+            Some((operands, signature)) => operands.headers(signature).to_vec(),
+            None => vec![("content-type", "application/json")],
+        };
+        self.exchange("POST", "/notifications", &headers, body.as_ref())
             .await
     }
 
@@ -125,15 +184,16 @@ impl Client {
         request: &[u8],
         is_head: bool,
     ) -> Result<Answer, Failure> {
+        let patience = self.patience;
         let stream = self.stream.take();
         let exchanged = async {
             let mut stream = match stream {
                 Some(stream) => stream,
-                None => connect(self.address).await.map_err(Failure::NotAnswered)?,
+                None => self.connect().await.map_err(Failure::NotAnswered)?,
             };
             // A host may answer, and close, before it has read the whole: what
             // it answered counts, not that nobody took the rest.
-            let (mut reading, mut writing) = stream.split();
+            let (mut reading, mut writing) = tokio::io::split(&mut stream);
             let (written, read) = tokio::join!(
                 writing.write_all(request),
                 read_answer(&mut reading, is_head)
@@ -145,9 +205,20 @@ impl Client {
             }
             Ok(answer)
         };
-        tokio::time::timeout(self.patience, exchanged)
+        tokio::time::timeout(patience, exchanged)
             .await
             .unwrap_or(Err(Failure::Late))
+    }
+
+    async fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let Some(config) = &self.tls else {
+            return Ok(Box::new(stream));
+        };
+        let connector = TlsConnector::from(config.clone());
+        let name = self.address.ip().into();
+        Ok(Box::new(connector.connect(name, stream).await?))
     }
 
     /// Sends the header of a request for whose body the host asks, and waits
@@ -157,7 +228,7 @@ impl Client {
         let head = format!(
             "POST {target} HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
         );
-        let mut stream = connect(self.address).await.expect("a connection");
+        let mut stream = self.connect().await.expect("a connection");
         stream
             .write_all(head.as_bytes())
             .await
@@ -170,7 +241,7 @@ impl Client {
 
     /// Sends the beginning of a request and says that nothing follows.
     pub(crate) async fn break_off(&mut self, request: &[u8]) -> Result<Answer, Failure> {
-        let mut stream = connect(self.address).await.map_err(Failure::NotAnswered)?;
+        let mut stream = self.connect().await.map_err(Failure::NotAnswered)?;
         stream
             .write_all(request)
             .await
@@ -180,10 +251,35 @@ impl Client {
     }
 }
 
-async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// One HTTP/2 connection, opened when it is needed.
+struct Http2 {
+    caller: Caller,
+    sender: Option<tls::Sender>,
+}
+
+impl Http2 {
+    async fn post(&mut self, address: SocketAddr, body: &[u8]) -> Result<Answer, Failure> {
+        let not_answered = |error: hyper::Error| Failure::NotAnswered(std::io::Error::other(error));
+        let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
+            Some(sender) => sender,
+            None => {
+                let stream = self.caller.connect(address).await;
+                let handshake = tls::http2(stream.map_err(Failure::NotAnswered)?);
+                handshake.await.map_err(not_answered)?
+            }
+        };
+        let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+        let answer = sender.send_request(tls::request_http2(body)).await;
+        let (head, body) = answer.map_err(not_answered)?.into_parts();
+        let body = body.collect().await;
+        let body = body.map_err(|error| Failure::Broken(error.to_string()))?;
+        self.sender = Some(sender);
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.to_bytes().to_vec(),
+        })
+    }
 }
 
 async fn read_answer(
@@ -200,7 +296,7 @@ async fn read_answer(
     };
     let length = match headers.get("content-length") {
         // Neither has a body.
-        _ if is_head || status == 304 => Some(0),
+        _ if is_head || matches!(status, 204 | 304) => Some(0),
         Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()),
         None => None,
     };

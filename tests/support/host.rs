@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
@@ -31,6 +33,9 @@ pub(crate) const CODE_CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/code"
 /// How many of its last lines are kept, for when a test fails.
 const LINES_KEPT: usize = 200;
 
+/// How many lines a reader takes before it stalls, if it does.
+const LINES_BETWEEN_STALLS: usize = 2000;
+
 /// How a host is started.
 #[derive(Clone)]
 pub(crate) struct Setup {
@@ -38,8 +43,11 @@ pub(crate) struct Setup {
     wrapper: Vec<OsString>,
     arguments: Vec<OsString>,
     variables: Vec<(String, String)>,
+    listen: &'static str,
     admin: &'static str,
     lines_kept: usize,
+    log_stall: Duration,
+    inherits: Option<Arc<TcpListener>>,
 }
 
 /// A host that listens. Dropping it kills it.
@@ -47,6 +55,7 @@ pub(crate) struct Host {
     setup: Setup,
     process: Process,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
 }
 
 struct Process {
@@ -64,8 +73,11 @@ impl Setup {
             wrapper: Vec::new(),
             arguments: Vec::new(),
             variables: Vec::new(),
+            listen: "127.0.0.1:0",
             admin: "off",
             lines_kept: LINES_KEPT,
+            log_stall: Duration::ZERO,
+            inherits: None,
         }
     }
 
@@ -87,10 +99,20 @@ impl Setup {
         self
     }
 
+    /// With the public listener on another address.
+    pub(crate) fn listening_on(self, listen: &'static str) -> Self {
+        Self { listen, ..self }
+    }
+
     /// With an admin listener.
     pub(crate) fn with_admin(self) -> Self {
         let admin = "127.0.0.1:0";
         Self { admin, ..self }
+    }
+
+    /// The reader of its log stops for this long now and then.
+    pub(crate) fn with_stalling_log(self, log_stall: Duration) -> Self {
+        Self { log_stall, ..self }
     }
 
     /// All lines are kept, for a test that looks at them.
@@ -111,6 +133,15 @@ impl Setup {
         self
     }
 
+    /// With a public socket that a service manager keeps open.
+    pub(crate) fn inheriting(self, socket: &Arc<TcpListener>) -> Self {
+        const PASS_STDIN: &str = "export LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=http; \
+            exec \"$@\" 3<&0 </dev/null";
+        let inherits = Some(socket.clone());
+        let setup = self.under(["sh", "-c", PASS_STDIN, "sh"]);
+        Self { inherits, ..setup }
+    }
+
     pub(crate) fn journal(&self) -> &Path {
         &self.journal
     }
@@ -121,6 +152,7 @@ impl Setup {
         match process.address.recv_timeout(PATIENCE) {
             Ok(address) => Host {
                 setup: self.clone(),
+                admin: process.admin(),
                 process,
                 address,
             },
@@ -148,6 +180,13 @@ impl Setup {
         (status.code(), process.said())
     }
 
+    fn stdin(&self) -> Stdio {
+        match &self.inherits {
+            Some(socket) => OwnedFd::from(socket.try_clone().expect("a descriptor")).into(),
+            None => Stdio::null(),
+        }
+    }
+
     fn spawn(&self) -> Process {
         let binary = OsStr::new(env!("CARGO_BIN_EXE_batchtask"));
         let mut line = self.wrapper.iter().map(OsString::as_os_str).chain([binary]);
@@ -156,7 +195,7 @@ impl Setup {
         let mut command = Command::new(line.next().expect("the binary at least"));
         command
             .args(line)
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin", self.admin])
+            .args(["serve", "--listen", self.listen, "--admin", self.admin])
             // The disks of tests are small.
             .args(["--min-free-disk-mib", "0"])
             .arg("--journal")
@@ -167,15 +206,15 @@ impl Setup {
         command
             .env("BATCHTASK_READ_TOKEN", READ_TOKEN)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(self.stdin())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");
         let stderr = child.stderr.take().expect("it is piped");
         let lines = Arc::<watch::Sender<_>>::default();
         let (found, address) = mpsc::channel();
-        let (sink, most) = (lines.clone(), self.lines_kept);
-        std::thread::spawn(move || read_lines(stderr, &sink, most, &found));
+        let (sink, setup) = (lines.clone(), self.clone());
+        std::thread::spawn(move || read_lines(stderr, &sink, &setup, &found));
         Process {
             child,
             lines,
@@ -188,14 +227,17 @@ impl Setup {
 fn read_lines(
     stderr: ChildStderr,
     lines: &watch::Sender<VecDeque<String>>,
-    most: usize,
+    setup: &Setup,
     found: &mpsc::Sender<SocketAddr>,
 ) {
-    for line in BufReader::new(stderr).lines() {
+    for (number, line) in BufReader::new(stderr).lines().enumerate() {
         let Ok(line) = line else { return };
+        if number % LINES_BETWEEN_STALLS == LINES_BETWEEN_STALLS - 1 {
+            std::thread::sleep(setup.log_stall);
+        }
         let address = address_in(&line).filter(|_| !line.contains("admin"));
         lines.send_modify(|lines| {
-            if lines.len() == most {
+            if lines.len() == setup.lines_kept {
                 lines.pop_front();
             }
             lines.push_back(line);
@@ -222,6 +264,13 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 }
 
 impl Process {
+    /// The address of the admin listener, which is told before the public one.
+    fn admin(&self) -> Option<SocketAddr> {
+        let lines = self.lines.borrow();
+        let line = lines.iter().find(|line| line.contains("admin listening"));
+        line.and_then(|line| address_in(line))
+    }
+
     fn said(&self) -> String {
         let lines = self.lines.borrow();
         lines.iter().map(|line| line.clone() + "\n").collect()
@@ -233,9 +282,13 @@ impl Process {
 
     /// Waits until it has closed its stderr, which it does by ending.
     fn wait(&mut self) -> ExitStatus {
-        match self.address.recv_timeout(PATIENCE) {
-            Err(mpsc::RecvTimeoutError::Disconnected) => {}
-            _ => panic!("the host does not end:\n{}", self.said()),
+        loop {
+            match self.address.recv_timeout(PATIENCE) {
+                // A successor listens, or the host does again.
+                Ok(_) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(_) => panic!("the host does not end:\n{}", self.said()),
+            }
         }
         self.child.wait().expect("it can be waited for")
     }
@@ -263,9 +316,7 @@ impl Host {
 
     /// A connection to the admin listener.
     pub(crate) fn admin(&self) -> Client {
-        let lines = self.process.lines.borrow();
-        let line = lines.iter().find(|line| line.contains("admin listening"));
-        Client::new(line.and_then(|line| address_in(line)).expect("an address"))
+        Client::new(self.admin.expect("an address"))
     }
 
     /// What it has counted.
@@ -321,6 +372,19 @@ impl Host {
         setup.start()
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits until it has ended by itself, and returns its exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        self.process.wait().code()
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.process.child)
+    }
+
     /// SIGTERM, which it must obey with an exit code of 0.
     pub(crate) fn stop(self) {
         self.stop_by(Signal::TERM);
@@ -348,6 +412,11 @@ impl Host {
     /// SIGCONT
     pub(crate) fn thaw(&self) {
         self.process.signal(Signal::CONT);
+    }
+
+    /// The memory that it has in use, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
     }
 
     /// The most memory that it had in use, in KiB.

@@ -21,6 +21,7 @@ struct Shared {
     /// The number of the next event.
     serial: AtomicU64,
     target: watch::Receiver<Target>,
+    client: Box<dyn Fn(SocketAddr) -> Client + Send + Sync>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -50,11 +51,21 @@ pub(crate) struct Seen {
 impl Load {
     /// `connections` connections, which post once they are pointed at a host.
     pub(crate) fn start(connections: usize, ledger: &Arc<Ledger>) -> Self {
+        Self::by(Client::new, connections, ledger)
+    }
+
+    /// The same with clients of another kind.
+    pub(crate) fn by(
+        client: impl Fn(SocketAddr) -> Client + Send + Sync + 'static,
+        connections: usize,
+        ledger: &Arc<Ledger>,
+    ) -> Self {
         let (sender, target) = watch::channel(Target::Nobody);
         let shared = Arc::new(Shared {
             ledger: ledger.clone(),
             serial: AtomicU64::new(0),
             target,
+            client: Box::new(client),
         });
         let connections = (0..connections).map(|_| post_on(shared.clone())).collect();
         Self {
@@ -97,7 +108,7 @@ async fn post_on(shared: Arc<Shared>) -> Seen {
         let Ok(Target::Host(address)) = now else {
             return seen;
         };
-        let mut client = Client::new(address);
+        let mut client = (shared.client)(address);
         while *target.borrow() == Target::Host(address) {
             let serial = again.take();
             let serial = serial.unwrap_or_else(|| shared.serial.fetch_add(1, Ordering::Relaxed));

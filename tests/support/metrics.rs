@@ -40,10 +40,23 @@ impl Metrics {
         samples.map(|(_, value)| value).sum()
     }
 
-    /// How many requests came to this outcome.
+    /// Whether there is any sample of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let prefix = format!("{name}{{");
+        let mut names = self.0.keys();
+        names.any(|found| found == name || found.starts_with(&prefix))
+    }
+
+    /// How many requests of any kind had this outcome.
     pub(crate) fn requests(&self, outcome: &str) -> f64 {
+        let of_kind = |kind| self.requests_of(kind, outcome);
+        ["push", "read", "page"].into_iter().map(of_kind).sum()
+    }
+
+    /// How many requests of a kind had this outcome.
+    pub(crate) fn requests_of(&self, kind: &str, outcome: &str) -> f64 {
         self.value(&format!(
-            "batchtask_requests_total{{outcome=\"{outcome}\"}}"
+            "batchtask_requests_total{{kind=\"{kind}\",outcome=\"{outcome}\"}}"
         ))
     }
 }
