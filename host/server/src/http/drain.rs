@@ -1,8 +1,6 @@
 //! The end of a listener. A connection that is idle may be about to be used, so
 //! it is not closed at once: its next answer says that it is the last one.
 
-use std::pin::pin;
-
 use http::{HeaderValue, Response, header};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::sync::watch;
@@ -77,7 +75,7 @@ impl Watcher {
         connection: C,
         last: Phase,
     ) -> Result<(), C::Error> {
-        let mut connection = pin!(connection);
+        let mut connection = Box::pin(connection);
         tokio::select! {
             // The connection first: a request that is here already is served.
             biased;

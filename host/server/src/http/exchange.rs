@@ -162,7 +162,9 @@ impl Server {
         {
             Ok(complete) => {
                 let rest = body.rest();
-                let (response, read) = self.intake.answer(request, complete.deadline).await;
+                // Boxed, so that a request whose body is arriving is small.
+                let answered = Box::pin(self.intake.answer(request, complete.deadline));
+                let (response, read) = answered.await;
                 if is_let_in(&response) {
                     sender.connection.keep();
                     if let Some(stream) = Stream::current() {
@@ -204,7 +206,8 @@ impl Server {
         // A body that is not there yet must not keep out one that is.
         drop(turn);
         let mut arriving = Arriving::new(self, sender, deadline)?;
-        if let Some(admission) = self.intake.head(request, deadline).await? {
+        let admission = Box::pin(self.intake.head(request, deadline));
+        if let Some(admission) = admission.await? {
             if admission.max_body_bytes == 0 {
                 return arriving.complete().await;
             }
