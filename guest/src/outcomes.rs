@@ -293,7 +293,7 @@ pub(crate) fn respond(status: u16, media_type: &str, body: Vec<u8>, report: Repo
     }
 }
 
-/// A report about no task. The kind is filled in by whoever knows the request.
+/// A report about no task. The caller, which knows the request, sets the kind.
 pub(crate) fn report(outcome: &str) -> Report {
     Report {
         kind: Kind::Push,

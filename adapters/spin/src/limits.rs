@@ -21,7 +21,7 @@ pub const MAX_QUARANTINE_BYTES: u64 = 8 << 20;
 /// See [`MAX_REJECTS`]. A power of two.
 pub(crate) const QUARANTINE_PRUNED_EVERY: u8 = 16;
 
-/// One in so many signatures also removes old ones. A power of two.
+/// Old signatures are removed with every N-th new one. A power of two.
 pub(crate) const SIGNATURES_PRUNED_EVERY: u8 = 128;
 /// How many signatures are looked at then: twice as many as came since, so at
 /// most half of those that are kept have expired.

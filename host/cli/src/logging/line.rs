@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The longest line, in bytes. Collectors cut longer ones somewhere, and then
-/// JSON is none any more.
+/// what is left is not JSON.
 const LINE_BYTES_MAX: usize = 8 << 10;
 
 /// What a cut text ends with.
@@ -56,7 +56,8 @@ fn acts(character: char) -> bool {
     turns || character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
-/// JSON whose strings have at most so many characters; an escape is one.
+/// Returns the JSON with each string cut to `most` characters. An escape counts
+/// as one character.
 fn cut_strings(json: &str, most: usize) -> String {
     let mut cut = String::new();
     let mut rest = json;

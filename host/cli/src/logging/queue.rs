@@ -1,5 +1,5 @@
 //! Log lines on their way to stderr: a bounded queue and a thread that writes.
-//! What does not fit is dropped and counted, so that a stderr that nobody reads
+//! What does not fit is dropped and counted, so that an unread stderr
 //! delays no request.
 //!
 //! `tracing-appender` has a queue like this, but bounds the number of lines and
