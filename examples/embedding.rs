@@ -1,10 +1,10 @@
-//! Embeds the receiver with its library: over a journal in memory, by both ways
-//! in, and reads back what was stored.
+//! Embeds the receiver with the library `batchtask-host` and a journal in memory.
+//! It sends a notification by `accept` and by `exchange`, and then lists the tasks.
 //!
 //! ```text
 //! cargo run --package batchtask-host --example embedding -- tests/samples/seed-example.json
 //! ```
-#![allow(clippy::print_stdout, reason = "it is what the program is for")]
+#![allow(clippy::print_stdout, reason = "the example prints its results")]
 
 use std::error::Error;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: embedding BODY")?;
     let body = std::fs::read(path)?;
 
-    // Nothing survives the program: use `batchtask-sqlite`, or a journal of
-    // your own.
+    // This journal is lost when the program ends. For a durable one, use
+    // `batchtask-sqlite` or implement `Journal`.
     let journal = Arc::new(MemoryJournal::default());
     let journal = GroupCommit::new(journal, group_commit::Options::default(), None)?;
     let mut settings = Settings::default();

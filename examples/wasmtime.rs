@@ -1,10 +1,10 @@
-//! Embeds the receiver with nothing but Wasmtime: a journal in memory, no
-//! settings, and the four ways in.
+//! Embeds the receiver with Wasmtime alone, with a journal in memory and default
+//! settings. It calls `accept`, `exchange`, `decide` and the HTTP handler.
 //!
 //! ```text
 //! cargo run --package batchtask-host --example wasmtime -- dist/receiver.wasm tests/samples/seed-example.json
 //! ```
-#![allow(clippy::print_stdout, reason = "it is what the program is for")]
+#![allow(clippy::print_stdout, reason = "the example prints its results")]
 #![allow(missing_docs, reason = "generated")]
 
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
-/// What an instance can reach. The events last as long as it does.
+/// The host's side of an instance. The events are lost when it is dropped.
 struct State {
     events: HashMap<Vec<u8>, Event>,
     table: ResourceTable,
@@ -40,7 +40,7 @@ struct State {
 type Answer<T> = std::result::Result<T, Error>;
 
 fn unsupported<T>() -> Answer<T> {
-    Err(Error::Unsupported("this journal is not read".into()))
+    Err(Error::Unsupported("this journal cannot be read".into()))
 }
 
 #[rustfmt::skip]
@@ -85,7 +85,7 @@ impl WasiHttpView for State {
     }
 }
 
-/// The receiver sends no requests.
+/// Refuses outgoing requests: the receiver does not send any.
 struct NoOutgoing;
 
 type Done = Box<dyn Future<Output = std::result::Result<(), HttpError>> + Send>;
@@ -108,7 +108,7 @@ async fn main() -> Result<()> {
     let mut path = || {
         paths
             .next()
-            .ok_or(format_err!("usage: embedding COMPONENT BODY"))
+            .ok_or(format_err!("usage: wasmtime COMPONENT BODY"))
     };
     let engine = Engine::default();
     let component = Component::from_file(&engine, path()?)?;
@@ -140,7 +140,7 @@ async fn main() -> Result<()> {
         method: "POST".into(),
         target: "/notifications".into(),
         headers: vec![("content-type".into(), b"application/json".into())],
-        // A host that checks client certificates says `true` here.
+        // True if the host has checked a client certificate of the sender.
         sender_proven: false,
         body: body.clone(),
     };
@@ -151,7 +151,8 @@ async fn main() -> Result<()> {
         String::from_utf8_lossy(&response.body)
     );
 
-    // A host that stores events itself asks what to store, and answers later.
+    // A host that stores events itself calls `decide`, stores the entry, and then
+    // sends the response.
     match intake
         .call_decide(&mut store, &Input::Http(request))
         .await?

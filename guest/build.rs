@@ -1,5 +1,5 @@
-//! Makes what the component carries ready: the description of the API, and the
-//! style, script and policy of the pages.
+//! Prepares the files that the component contains: the description of the API,
+//! and the style, the script and the content security policy of the pages.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -11,7 +11,7 @@ use zopfli::{Format, Options};
 fn main() {
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let write = |name, content: &[u8]| {
-        fs::write(folder.join(name), content).expect("the folder takes it");
+        fs::write(folder.join(name), content).expect("the folder is writable");
     };
     let (style, script) = (joined("src/page/style.css"), joined("src/page/script.js"));
     write("openapi.json.gz", &description());
@@ -22,10 +22,11 @@ fn main() {
 
 fn read(path: &str) -> String {
     println!("cargo:rerun-if-changed={path}");
-    fs::read_to_string(Path::new(path)).expect("it is there")
+    fs::read_to_string(Path::new(path)).expect("the file exists")
 }
 
-/// The description of the API: 5 kB instead of 27.
+/// The description of the API without spaces, compressed with gzip: 5 kB instead
+/// of 27.
 fn description() -> Vec<u8> {
     let description: serde_json::Value =
         serde_json::from_str(&read("openapi.json")).expect("it is JSON");
@@ -37,18 +38,18 @@ fn description() -> Vec<u8> {
         text.as_bytes(),
         &mut packed,
     )
-    .expect("memory takes it");
+    .expect("memory is writable");
     packed
 }
 
-/// A file as one line. None of its lines ends in a comment, or where a space
-/// must be.
+/// Returns a file as one line. No line of the file may end in a comment, or at
+/// a place that needs a space.
 fn joined(path: &str) -> String {
     read(path).lines().map(str::trim).collect()
 }
 
-/// The content security policy: nothing from elsewhere, and the one style and
-/// the one script by their digests.
+/// Returns the content security policy: nothing is loaded from elsewhere, and
+/// only this style and this script are allowed, by their digests.
 fn policy(style: &str, script: &str) -> String {
     let digest = |text| Base64::encode_string(&Sha256::digest(text));
     format!(

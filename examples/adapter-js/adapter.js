@@ -1,13 +1,13 @@
-// An adapter in JavaScript: every event becomes a line of JSON on standard
-// output, which the platform collects.
+// An adapter in JavaScript: it prints every event as a line of JSON on standard
+// output, for a platform that collects standard output.
 //
-// Names are the WIT's in camel case. A `result` is a return value or a thrown
-// error, whose payload is the WIT's `error`.
+// Names are those of the WIT in camel case. A function returns the `ok` value of
+// its `result`, or throws the `error` value.
 
 const SETTINGS = [["BATCHTASK_UNPROCESSABLE", "accept"]];
 
 const unsupported = () => {
-  throw { tag: "unsupported", val: "events are printed; nothing is kept here to be read" };
+  throw { tag: "unsupported", val: "this receiver prints events and does not store them, so it cannot be read" };
 };
 
 const print = (kind, item) => {

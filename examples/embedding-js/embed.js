@@ -1,5 +1,5 @@
-// Embeds the receiver in Node. `jco transpile` has made `receiver/receiver.js`
-// of the component; its imports are `journal.js` and `settings.js`:
+// Embeds the receiver in Node. `jco transpile` converts the component into
+// `receiver/receiver.js`, which imports `journal.js` and `settings.js`:
 //
 //   jco transpile dist/receiver.wasm -o examples/embedding-js/receiver \
 //     --map batchtask:receiver/journal=../journal.js \
@@ -17,28 +17,30 @@ import { incomingHandler, intake } from "./receiver/receiver.js";
 const body = new Uint8Array(await readFile(process.argv[2]));
 const field = (name, value) => [name, new TextEncoder().encode(value)];
 
-// A notification that came by another channel, from a sender that was checked.
+// A notification from another channel. The host has authenticated the sender.
 const message = { source: "amqp", body };
 assert.equal(intake.accept(message), "recorded");
 assert.equal(intake.accept(message), "duplicate");
 
-// A whole HTTP exchange that was read already.
+// A whole HTTP request that the host has already read.
 const headers = [field("content-type", "application/json")];
 const request = { method: "POST", target: "/notifications", headers, senderProven: false, body };
 const response = intake.exchange(request);
 assert.equal(response.status, 200);
 assert.equal(JSON.parse(new TextDecoder().decode(response.body)).outcome, "duplicate");
 
-// A host that stores events itself asks what to store, and answers later.
+// A host that stores events itself calls `decide`, stores the entry, and then
+// sends the response.
 const decision = intake.decide({ tag: "http", val: request });
 assert.equal(decision.tag, "write");
 assert.equal(decision.val.entry.tag, "event");
 
-// A body that is no notification is kept apart, because the sender was checked.
+// A body that is not a notification goes to the quarantine, because the host has
+// authenticated the sender.
 const malformed = { source: "amqp", body: new TextEncoder().encode("[]") };
 assert.equal(intake.accept(malformed), "quarantined");
 
-// The component as a handler of HTTP.
+// The component as an HTTP handler.
 const server = new HTTPServer(incomingHandler);
 const port = Number(process.argv[3]);
 server.listen(port, "127.0.0.1");

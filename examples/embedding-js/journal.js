@@ -1,13 +1,13 @@
-// A journal in memory: enough to embed the receiver, and nothing that lasts.
-// It does not remember signatures, because none are checked here.
-// Names are the WIT's in camel case; a thrown `{ tag, val }` is its `error`.
+// A journal in memory, for the example: it is not durable, and it does not
+// remember signatures, because this example does not check them.
+// Names are those of the WIT in camel case. A thrown `{ tag, val }` is an `error`.
 
 const events = new Map();
 
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 const unsupported = () => {
-  throw { tag: "unsupported", val: "this journal only counts" };
+  throw { tag: "unsupported", val: "this journal cannot be read" };
 };
 
 /** Returns the events that were appended. */

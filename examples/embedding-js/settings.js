@@ -1,2 +1,3 @@
-// Every setting that has a value, as name and value: none here.
+// Returns the settings that have a value, as pairs of name and value. Here all
+// settings have their defaults.
 export const all = () => [];

@@ -1,24 +1,24 @@
-//! What a component is built over.
+//! The trait that an adapter implements.
 
 use alloc::string::String;
 
 use crate::journal::Journal;
 
-/// Where events go, and where settings come from. Whatever is one is a
-/// component behind `wasi:http`, by [`crate::bindings::handler::export`];
-/// `adapters/imported`, which takes both from its host, also exports `intake`,
-/// by [`crate::bindings::export`].
+/// The journal and the source of settings of a component. A type that
+/// implements this can be exported as a handler of `wasi:http`, by
+/// [`crate::bindings::handler::export`]. `adapters/imported`, which imports both
+/// from its host, also exports `intake`, by [`crate::bindings::export`].
 pub trait Adapter: Journal + Sized + 'static {
-    /// The only value. An instance of the component may serve one request
-    /// or many: it keeps nothing in memory that must last.
+    /// The only value of the type. An instance of the component may serve one
+    /// request or many, so the value must not hold anything that has to last.
     const ONE: &'static Self;
 
-    /// A function that returns the value of a setting, or `None` to take its
-    /// default. Called once in the life of an instance.
+    /// Returns a function that looks up the value of a setting. If it returns
+    /// `None`, the setting has its default. Called once per instance.
     fn settings() -> impl Fn(&str) -> Option<String>;
 
-    /// What is wrong with the settings that only this adapter has, with their
-    /// names.
+    /// Checks the settings that only this adapter has. The error names each
+    /// invalid setting and says what it must be.
     fn check() -> Result<(), String> {
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! What `wit/` says, as Rust: generated.
+//! The Rust bindings of `wit/`: generated.
 //!
-//! The records that `intake` and `journal` both declare are one Rust type, so
-//! nothing is converted between them.
+//! A record that both `intake` and `journal` declare is one Rust type, so no
+//! conversion is needed.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -18,7 +18,7 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-/// The world `handler`: what is behind `wasi:http`.
+/// The bindings of the world `handler`, for `wasi:http`.
 pub mod handler {
     wit_bindgen::generate!({
         path: "../wit",

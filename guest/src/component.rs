@@ -1,4 +1,4 @@
-//! What an instance of a component has: its settings and a clock.
+//! The settings and the clock of an instance of the component.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -9,25 +9,28 @@ use crate::adapter::Adapter;
 use crate::bindings::handler::wasi::clocks::wall_clock::now;
 use crate::outcomes::{Problem, Refusal};
 use crate::receiver::Receiver;
-use crate::settings::Settings;
+use crate::settings::{Fault, Settings};
 use crate::text::joined;
 
-/// The settings, read once an instance: they do not change while it lives.
+/// The settings. They are read once per instance, and do not change.
 static SETTINGS: OnceBox<Result<Settings, Vec<String>>> = OnceBox::new();
 
-/// The settings, or a line for each that is invalid.
+/// Returns the settings, or a line for each invalid setting.
 pub(crate) fn settings<A: Adapter>() -> &'static Result<Settings, Vec<String>> {
     SETTINGS.get_or_init(|| {
-        let checked = A::check().map_err(|wrong| Vec::from([wrong]));
-        checked.and_then(|()| Settings::read(A::settings())).into()
+        let lines = |faults: Vec<Fault>| faults.iter().map(Fault::text).collect();
+        A::check()
+            .map_err(|error| Vec::from([error]))
+            .and_then(|()| Settings::read(A::settings()).map_err(lines))
+            .into()
     })
 }
 
-/// The core, over what the adapter provides.
+/// Returns the core with the journal and the settings of the adapter.
 pub(crate) fn receiver<A: Adapter>() -> Result<Receiver<'static, A>, Box<Problem>> {
     let settings = settings::<A>()
         .as_ref()
-        .map_err(|wrong| Problem::new(Refusal::Misconfigured, joined(wrong, "; ")))?;
+        .map_err(|errors| Problem::new(Refusal::Misconfigured, joined(errors, "; ")))?;
     Ok(Receiver {
         journal: A::ONE,
         settings,

@@ -1,14 +1,15 @@
-//! Header fields of a request.
+//! Reads the header fields of a request.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::text::number;
 
-/// Header fields as received: names in any case, values of any bytes.
+/// Header fields as received. Names may be in upper or lower case, and values
+/// may be any bytes.
 pub type Fields = [(String, Vec<u8>)];
 
-/// The value of a header field that occurs exactly once and is text.
+/// Returns the value of a header field if it occurs exactly once and is UTF-8.
 pub(crate) fn header<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     let mut values = values(fields, name);
     let value = values.next()?;
@@ -18,13 +19,13 @@ pub(crate) fn header<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     }
 }
 
-/// Every value of a header field.
+/// Returns all values of a header field.
 pub(crate) fn values<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a [u8]> {
     (0..).map_while(move |place| value(fields, name, place))
 }
 
-/// The value of a header field at this place among its values. In the component
-/// once, because there are many callers.
+/// Returns the value at this place among the values of a header field. Not
+/// inlined, because the many callers would make the component larger.
 #[inline(never)]
 fn value<'a>(fields: &'a Fields, name: &str, place: usize) -> Option<&'a [u8]> {
     let mut named = fields
@@ -33,8 +34,8 @@ fn value<'a>(fields: &'a Fields, name: &str, place: usize) -> Option<&'a [u8]> {
     named.nth(place).map(|(_, value)| value.as_slice())
 }
 
-/// Whether a browser sent the request on behalf of a page of another site. The
-/// platform sends neither of these fields.
+/// Whether a browser sent the request for a page of another site. The platform
+/// sends neither of the two fields that show this.
 pub(crate) fn is_cross_site(fields: &Fields) -> bool {
     let host = header(fields, "host");
     let is_foreign = |origin: &[u8]| {
@@ -47,12 +48,12 @@ pub(crate) fn is_cross_site(fields: &Fields) -> bool {
         || values(fields, "origin").any(is_foreign)
 }
 
-/// The length that a request declares for its body, in bytes.
+/// Returns the `Content-Length` of a request, in bytes.
 pub(crate) fn declared_length(fields: &Fields) -> Option<u64> {
     number(header(fields, "content-length")?, 0..=u64::MAX)
 }
 
-/// The token of an `Authorization` field whose scheme is `Bearer`.
+/// Returns the token of an `Authorization` field with the scheme `Bearer`.
 pub(crate) fn bearer(field: &str) -> Option<&str> {
     let (scheme, token) = field.split_once(' ')?;
     scheme
@@ -60,7 +61,7 @@ pub(crate) fn bearer(field: &str) -> Option<&str> {
         .then(|| token.trim_ascii())
 }
 
-/// A value as text, if it is UTF-8.
+/// Returns a value as text, if it is UTF-8.
 pub(crate) fn text(value: &[u8]) -> Option<&str> {
     core::str::from_utf8(value).ok()
 }

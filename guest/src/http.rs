@@ -1,5 +1,5 @@
 //! The export `wasi:http/incoming-handler`: checks the head of a request,
-//! reads its body whole, and writes the answer whole.
+//! reads the whole body, and writes the whole answer.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -18,10 +18,10 @@ use crate::headers::declared_length;
 use crate::outcomes::{Problem, Refusal};
 use crate::receiver::Receiver;
 
-/// The most that one blocking write may hold, in bytes; hosts trap on more.
+/// The greatest length of one blocking write, in bytes. Hosts trap on more.
 const WRITE_BYTES: usize = 4096;
 
-/// How much is asked of the body at once, in bytes.
+/// The greatest length of one read of the body, in bytes.
 const READ_BYTES: u64 = 64 << 10;
 
 impl<A: Adapter> Guest for A {
@@ -61,7 +61,7 @@ fn answer<A: Adapter>(
     receiver.exchange(request)
 }
 
-/// Reads the whole body, at most `limit` bytes.
+/// Reads the whole body. Fails if it is longer than `limit` bytes.
 fn read_body(
     request: &IncomingRequest,
     declared: Option<u64>,
@@ -69,12 +69,13 @@ fn read_body(
 ) -> Result<Vec<u8>, Box<Problem>> {
     let incomplete = || Box::<Problem>::from(Refusal::BodyIncomplete);
     let incoming = request.consume().map_err(|()| incomplete())?;
-    // Declared after the body and so dropped before it, as the host demands.
+    // The stream must be dropped before the body. It is, because it is declared
+    // after it.
     let stream = incoming.stream().map_err(|()| incomplete())?;
     let mut body = Vec::new();
     loop {
         match stream.blocking_read(READ_BYTES) {
-            // The first piece is mostly the whole.
+            // The first piece is usually the whole body.
             Ok(piece) if body.is_empty() => body = piece,
             Ok(piece) => body.extend_from_slice(&piece),
             Err(StreamError::Closed) => break,
@@ -90,14 +91,15 @@ fn read_body(
     }
 }
 
-/// Writes the answer. A failure here means that the caller has gone.
+/// Writes the answer. Errors are ignored: they mean that the caller has
+/// disconnected.
 fn write(answer: Response, is_head: bool, out: ResponseOutparam) {
     let mut headers = Vec::new();
     for (name, value) in answer.headers {
         headers.push((name, value.into_bytes()));
     }
-    // Exact, or hosts send chunks. In answer to HEAD it would be that of GET's
-    // body, which is not here any more, and a 204 has none (RFC 9110, 8.6).
+    // Without a length hosts send chunks. In the answer to HEAD it would be the
+    // length of GET's body, which was dropped; a 204 has no length (RFC 9110, 8.6).
     if !is_head && answer.status != 204 {
         let mut digits = String::new();
         push_decimal(&mut digits, length(&answer.body));
@@ -106,14 +108,15 @@ fn write(answer: Response, is_head: bool, out: ResponseOutparam) {
     let fields = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
     let response = OutgoingResponse::new(fields);
     let _ = response.set_status_code(answer.status);
-    // Neither fails the first time.
+    // Neither call fails the first time.
     let Ok(body) = response.body() else { return };
     let Ok(stream) = body.write() else { return };
-    // What the stream takes without waiting goes first, so that the host can
-    // send head and body in one packet: with Nagle's algorithm the second
-    // packet would wait 40 ms.
+    // First write as much as the stream accepts without waiting, so that the host
+    // can send head and body in one packet: Nagle's algorithm would delay a second
+    // packet by 40 ms.
     let rest = write_now(&stream, &answer.body);
-    // Before any write that waits: some hosts take nothing until then.
+    // This must happen before any write that waits, because some hosts read
+    // nothing from the stream before it.
     ResponseOutparam::set(out, Ok(response));
     for piece in rest.chunks(WRITE_BYTES) {
         if stream.blocking_write_and_flush(piece).is_err() {
@@ -124,7 +127,7 @@ fn write(answer: Response, is_head: bool, out: ResponseOutparam) {
     let _ = OutgoingBody::finish(body, None);
 }
 
-/// Writes what the stream takes without waiting, and returns the rest.
+/// Writes as much as the stream accepts without waiting. Returns the rest.
 fn write_now<'a>(stream: &OutputStream, bytes: &'a [u8]) -> &'a [u8] {
     let room = stream.check_write().unwrap_or_default();
     let room = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());

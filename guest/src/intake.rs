@@ -1,4 +1,4 @@
-//! The export `intake`: the core in the types of `wit/intake.wit`.
+//! The export `intake` of `wit/intake.wit`, which calls the core.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,6 +1,6 @@
-//! The `journal` import as a trait, so that the core runs over a host's
-//! journal in the component and over one in memory in tests. The bounds that
-//! every journal keeps are here too.
+//! The `journal` interface as a trait, so that the core can use the journal of
+//! a host or an adapter, and in tests a journal in memory. The bounds that
+//! apply to every journal are here too.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,21 +13,21 @@ pub use crate::bindings::batchtask::receiver::journal::{
     TaskOrder, TaskPage, TaskQuery,
 };
 
-/// What `wit/journal.wit` promises, function by function.
+/// The functions of `wit/journal.wit`, which documents them.
 pub trait Journal {
-    /// Makes an event durable.
+    /// Stores an event, and returns when it is durable.
     fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error>;
-    /// Makes a reject durable.
+    /// Stores a reject, and returns when it is durable.
     fn quarantine(
         &self,
         reject: &Reject,
         signature: Option<&SignatureUse>,
     ) -> Result<Appended, Error>;
-    /// One task.
+    /// Returns one task, or `None` if the journal has no event of it.
     fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error>;
-    /// A page of tasks.
+    /// Returns a page of tasks.
     fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error>;
-    /// A page of a task's events, in order of occurrence.
+    /// Returns a page of a task's events, in order of occurrence.
     fn list_history(
         &self,
         app_id: &str,
@@ -35,30 +35,31 @@ pub trait Journal {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<HistoryPage, Error>;
-    /// Events in order of arrival.
+    /// Returns events in order of arrival, and waits for one if there is none.
     fn follow(&self, after: u64, limit: u32, wait_ms: u32) -> Result<Vec<StoredEvent>, Error>;
-    /// A page of the quarantine.
+    /// Returns a page of the quarantine, newest first.
     fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error>;
-    /// The journal at a glance.
+    /// Returns an overview of the journal.
     fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
 }
 
-/// The most items on a page.
+/// The greatest number of items on a page.
 pub const PAGE_ITEMS_MAX: u32 = 500;
-/// A page ends with the item that reaches this many bytes.
+/// A page ends with the item that makes it at least this long, in bytes.
 pub const PAGE_BYTES_MAX: usize = 1 << 20;
-/// The most request ids that a task or an event lists.
+/// The greatest number of request ids that a task or an event lists.
 pub const REQUEST_IDS_MAX: usize = 16;
-/// A longer request id is stored with its event, but not listed; in bytes.
+/// The greatest length of a listed request id, in bytes. A longer one is only
+/// stored with its event.
 pub const REQUEST_ID_BYTES_MAX: usize = 1024;
-/// The most steps in a task's trail.
+/// The greatest number of steps in a task's trail.
 pub const TRAIL_STEPS_MAX: usize = 64;
 /// The length of a digest, in bytes: SHA-256.
 pub const DIGEST_BYTES: usize = 32;
-/// The length of a signature: a SHA-256 in hexadecimal.
+/// The length of a signature, in bytes: a SHA-256 in hexadecimal.
 pub const SIGNATURE_BYTES: usize = 64;
 
-/// The ranks of the statuses in a class.
+/// Returns the ranks of the statuses in a class.
 pub const fn ranks(class: Class) -> RangeInclusive<u8> {
     match class {
         Class::Open => batchtask_notification::Class::Open.ranks(),
@@ -67,7 +68,7 @@ pub const fn ranks(class: Class) -> RangeInclusive<u8> {
     }
 }
 
-/// The name of a channel in answers.
+/// Returns the name of a channel, as answers contain it.
 pub const fn source_name(source: Source) -> &'static str {
     match source {
         Source::Push => "push",
@@ -76,9 +77,9 @@ pub const fn source_name(source: Source) -> &'static str {
     }
 }
 
-/// Counts tasks by status for a [`Summary`], within bounds: a status may be any
-/// text, and there may be as many as there are tasks. The documented ones are
-/// told one by one, and so are the first others.
+/// Counts tasks by status for a [`Summary`]. It limits the number of statuses,
+/// because a status may be any text. All documented statuses are listed, and as
+/// many of the others as fit; the rest is merged, by rank.
 #[derive(Default)]
 pub struct StatusCounts {
     /// In order of rank and status.
@@ -86,12 +87,13 @@ pub struct StatusCounts {
 }
 
 impl StatusCounts {
-    /// Undocumented statuses beyond this many are merged.
+    /// When this many statuses are listed, further undocumented ones are
+    /// merged.
     pub const LISTED: usize = 32;
-    /// Undocumented statuses longer than this, in bytes, are merged too.
+    /// Undocumented statuses longer than this, in bytes, are always merged.
     pub const STATUS_BYTES: usize = 128;
 
-    /// Adds tasks with one status.
+    /// Adds a number of tasks with one status.
     pub fn add(&mut self, rank: u8, status: &str, tasks: u64) {
         let place = (rank, status);
         let found = self
@@ -117,14 +119,15 @@ impl StatusCounts {
         }
     }
 
-    /// The counts, in order of rank and status; the others have no status.
+    /// Returns the counts, in order of rank and status. The status of merged
+    /// counts is empty.
     pub fn finish(self) -> Vec<StatusCount> {
         self.counts
     }
 }
 
-/// Whether an event has no time that can be read. Its place in the order is that
-/// of its arrival.
+/// Whether an event has no time that can be read, so that it is ordered by its
+/// arrival.
 pub fn is_undated(event: &Event) -> bool {
     let mut times = [&event.event_time, &event.event_time_ms]
         .into_iter()
@@ -132,7 +135,7 @@ pub fn is_undated(event: &Event) -> bool {
     times.all(|text| time::parse(text).is_none())
 }
 
-/// The text of an error, for the operator.
+/// Returns the text of an error, for the operator.
 pub fn error_text(error: Error) -> String {
     match error {
         Error::Unavailable(text)
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_statuses_are_told_one_by_one_in_order_of_rank() {
+    fn a_few_statuses_are_listed_in_order_of_rank() {
         let mut all = StatusCounts::default();
         for (rank, status, tasks) in [(5, "Success", 2), (2, "b", 1), (2, "a", 1), (2, "b", 3)] {
             all.add(rank, status, tasks);
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_or_long_statuses_only_some_are_listed_and_no_task_is_lost() {
+    fn many_or_long_statuses_are_merged_and_every_task_is_counted() {
         let mut all = StatusCounts::default();
         all.add(2, &"x".repeat(StatusCounts::STATUS_BYTES + 1), 5);
         all.add(6, &"y".repeat(StatusCounts::STATUS_BYTES), 9);
@@ -182,13 +185,13 @@ mod tests {
         }
         all.add(5, "Success", 1000);
         let made_up: u64 = (0..10_000).map(|number| 1 + number % 7).sum();
-        let told = all.finish();
-        assert_eq!(told.len(), StatusCounts::LISTED + 1);
-        let tasks = |rank, of: fn(&str) -> bool| -> u64 {
-            let told = told
+        let counts = all.finish();
+        assert_eq!(counts.len(), StatusCounts::LISTED + 1);
+        let tasks = |rank, matches: fn(&str) -> bool| -> u64 {
+            let matching = counts
                 .iter()
-                .filter(|count| count.rank == rank && of(&count.status));
-            told.map(|count| count.tasks).sum()
+                .filter(|count| count.rank == rank && matches(&count.status));
+            matching.map(|count| count.tasks).sum()
         };
         assert_eq!(tasks(5, |status| status == "Success"), 1000);
         assert_eq!(tasks(6, |status| !status.is_empty()), 9);

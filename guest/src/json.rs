@@ -1,16 +1,15 @@
-//! JSON text, written member by member.
+//! Writes JSON text, member by member.
 //!
-//! The answers have a handful of shapes, and each is written once, from the
-//! journal's own records. Structs in between that derive `Serialize` would say
-//! the same and cost the component 10 kB.
+//! The answers have few shapes, and are written directly from the journal's
+//! records. Structs that derive `Serialize` would add 10 kB to the component.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use batchtask_notification::{hex, push_decimal};
 
-/// An array of objects ends with the object that makes the text this long, in
-/// bytes.
+/// An array of objects ends with the object that makes the whole text at least
+/// this long, in bytes.
 pub const LIST_BYTES_MAX: usize = 2 << 20;
 
 /// A JSON object that is being written.
@@ -19,7 +18,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// The text of an object with these members.
+    /// Returns the text of an object. `members` writes its members.
     pub fn text_of(members: impl FnOnce(&mut Self)) -> Vec<u8> {
         let mut object = Self { text: Vec::new() };
         object.open(b'{');
@@ -28,20 +27,20 @@ impl Object {
         object.text
     }
 
-    /// A member that is a string.
+    /// Writes a member that is a string.
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         self.string(value);
     }
 
-    /// A member that is a string, if there is one; else no member.
+    /// Writes a member that is a string, if there is a value.
     pub fn text_if_any(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
         }
     }
 
-    /// A member that is a string or null.
+    /// Writes a member that is a string or null.
     pub fn text_or_null(&mut self, name: &str, value: Option<&str>) {
         match value {
             Some(value) => self.text(name, value),
@@ -52,7 +51,7 @@ impl Object {
         }
     }
 
-    /// A member that is a number.
+    /// Writes a member that is a number.
     pub fn number(&mut self, name: &str, value: u64) {
         let mut digits = String::new();
         push_decimal(&mut digits, value);
@@ -60,7 +59,7 @@ impl Object {
         self.text.extend_from_slice(digits.as_bytes());
     }
 
-    /// A member that is a number or null.
+    /// Writes a member that is a number or null.
     pub fn number_or_null(&mut self, name: &str, value: Option<u64>) {
         match value {
             Some(value) => self.number(name, value),
@@ -68,14 +67,14 @@ impl Object {
         }
     }
 
-    /// A member that is true or false.
+    /// Writes a member that is true or false.
     pub fn boolean(&mut self, name: &str, value: bool) {
         self.name(name);
         let literal: &[u8] = if value { b"true" } else { b"false" };
         self.text.extend_from_slice(literal);
     }
 
-    /// A member that is an array of strings.
+    /// Writes a member that is an array of strings.
     pub fn texts<T: AsRef<str>>(&mut self, name: &str, values: &[T]) {
         self.name(name);
         self.open(b'[');
@@ -86,7 +85,7 @@ impl Object {
         self.text.push(b']');
     }
 
-    /// A member that is an object with the members that `members` writes.
+    /// Writes a member that is an object. `members` writes its members.
     pub fn object(&mut self, name: &str, members: impl FnOnce(&mut Self)) {
         self.name(name);
         self.open(b'{');
@@ -94,10 +93,10 @@ impl Object {
         self.text.push(b'}');
     }
 
-    /// A member that is an array of objects, each with the members that
-    /// `members` writes for its value. Returns how many were written: the array
-    /// ends with the one that makes the text [`LIST_BYTES_MAX`] long, because
-    /// what is escaped is up to six times as long as what is stored.
+    /// Writes a member that is an array with an object for each value. `members`
+    /// writes the members of an object. Returns the number of objects: the array
+    /// ends with the object that makes the text [`LIST_BYTES_MAX`] long, because
+    /// escaped text may be six times as long as the stored text.
     pub fn objects<T>(
         &mut self,
         name: &str,
@@ -131,14 +130,15 @@ impl Object {
         self.text.push(bracket);
     }
 
-    /// A comma, unless a bracket was just opened: no value ends in one.
+    /// Writes a comma, unless an opening bracket was written last. No value ends
+    /// with an opening bracket.
     fn separate(&mut self) {
         if !matches!(self.text.last(), Some(b'{' | b'[')) {
             self.text.push(b',');
         }
     }
 
-    /// A string, escaped (RFC 8259, section 7).
+    /// Writes a string, escaped (RFC 8259, section 7).
     fn string(&mut self, value: &str) {
         self.text.push(b'"');
         for &byte in value.as_bytes() {

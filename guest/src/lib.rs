@@ -1,26 +1,25 @@
-//! The batch-task receiver: everything of the component but where events go
-//! and where settings come from. A crate of `adapters/` adds that, and is the
-//! component of a world in `wit/`.
+//! The batch-task receiver, without a journal and a source of settings. Each
+//! crate in `adapters/` adds these two, and builds a component of a world in
+//! `wit/`.
 //!
-//! Its core decides what to store and what to answer; everything else is a
-//! shell around it or a module it uses.
+//! The core decides what to store and what to answer. The other modules export
+//! the core, or are used by it.
 //!
 //! - [`receiver`]: the core: routes a request, checks it, decides.
-//! - [`signature`]: was this sent by the platform?
-//! - [`reads`]: the answers to GET, and [`views`], their JSON, written by
-//!   [`json`].
-//! - [`page`]: the same, for people.
-//! - [`routes`]: from a request's target to a resource; [`headers`] and
-//!   [`percent`]: reading the rest of a request; `text`: joining texts.
-//! - [`outcomes`]: the one table of what a request can come to.
-//! - [`settings`]: the one table of what an operator can decide.
-//! - [`adapter`]: what a component is built over, and [`journal`], the
-//!   interface of that name as a trait.
-//! - `component`: settings and clock of an instance; `intake`, `http`: the
-//!   exports, thin shells over the core.
+//! - [`signature`]: checks the signature of a push.
+//! - [`reads`]: the answers to GET. [`views`] writes them as JSON, by means of
+//!   [`json`]; [`page`] writes them as HTML.
+//! - [`routes`], [`headers`] and [`percent`]: parse the head of a request.
+//!   `text`: helpers for strings.
+//! - [`outcomes`]: the table of all outcomes of a request.
+//! - [`settings`]: the table of all settings.
+//! - [`adapter`]: the trait that an adapter implements. [`journal`]: the
+//!   `journal` interface as a trait.
+//! - `component`: settings and clock of an instance. `intake` and `http`: the
+//!   exports, which call the core.
 //!
-//! The bundled host takes its tables from here too, and its tests run without
-//! wasm.
+//! The crate also builds natively: the bundled host uses its tables and types,
+//! and its tests run without wasm.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 

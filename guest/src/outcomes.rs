@@ -1,8 +1,8 @@
-//! What a request can come to: one table, from which come the answers, the
-//! labels in logs and metrics, and the rows of the README.
+//! The outcomes of requests. The answers, the labels in logs and metrics, and
+//! the table in the README are made from the two tables here.
 //!
-//! [`Success`] and [`Refusal`] are two types, so an error with a status of 200
-//! cannot be written down.
+//! [`Success`] and [`Refusal`] are two types, so an error cannot have the
+//! status 200.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -29,12 +29,12 @@ macro_rules! outcomes {
                 match self { $(Self::$case => $status),* }
             }
 
-            /// The name in logs, metrics and, for a refusal, its type URI.
+            /// The name in logs and metrics, and in the type URI of a refusal.
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$case => $label),* }
             }
 
-            /// What it means.
+            /// A sentence that explains the outcome.
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$case => $text),* }
             }
@@ -45,51 +45,51 @@ macro_rules! outcomes {
 outcomes! {
     /// How a request was served.
     Success {
-        Recorded    200 "recorded"    "A new event. It is durable."
-        Duplicate   200 "duplicate"   "An event that was durable already. It was counted."
-        Quarantined 200 "quarantined" "No batch-task notification. The body is in the quarantine."
+        Recorded    200 "recorded"    "The event is new, and is now durable."
+        Duplicate   200 "duplicate"   "The event was already durable. The repetition was counted."
+        Quarantined 200 "quarantined" "The body is not a batch-task notification. It is in the quarantine."
         Read        200 "read"        "A read was answered."
-        Methods     204 "methods"     "`Allow` names the methods of the path."
-        NotModified 304 "not-modified" "The reader has this already: the tag in `If-None-Match` is that of the answer."
+        Methods     204 "methods"     "`Allow` lists the methods of the path."
+        NotModified 304 "not-modified" "The answer still has the tag in `If-None-Match`."
     }
 }
 
 outcomes! {
-    /// Why a request was not served. Nothing of it was stored.
+    /// Why a request was refused. Nothing of it was stored.
     Refusal {
         NotFound         404 "not-found"          "Not found."
-        MethodNotAllowed 405 "method-not-allowed" "Method not allowed here."
-        NotAcceptable    406 "not-acceptable"     "Only available gzip-encoded."
+        MethodNotAllowed 405 "method-not-allowed" "The path does not support this method. See `Allow`."
+        NotAcceptable    406 "not-acceptable"     "Only available gzip-encoded. Send `Accept-Encoding: gzip`."
         Unauthorized     401 "unauthorized"       "Authentication failed."
-        CrossSite        403 "cross-site"         "A page of another site may not send notifications."
-        MediaType        415 "unsupported-media-type" "A notification is `application/json`, without a content coding."
+        CrossSite        403 "cross-site"         "Web pages of other sites may not send notifications."
+        MediaType        415 "unsupported-media-type" "Send `Content-Type: application/json` and no `Content-Encoding`."
         BodyTooLarge     413 "body-too-large"     "The body is longer than `BATCHTASK_MAX_BODY_BYTES`."
         BodyIncomplete   400 "body-incomplete"    "The body is incomplete."
         NotJson          400 "not-json"           "The body is not JSON (RFC 8259)."
-        NotANotification 422 "not-a-notification" "The body is JSON, but no batch-task notification."
+        NotANotification 422 "not-a-notification" "The body is JSON, but not a batch-task notification."
         BadParameter     400 "bad-parameter"      "A query parameter is invalid."
-        Misconfigured    500 "misconfigured"      "A setting is invalid; the answer names it."
-        Unavailable      503 "journal-unavailable" "The journal could not make it durable. Try again."
-        Full             503 "journal-full"       "The journal has no room left."
-        Slow             503 "too-slow"           "It took too long. Try again."
-        Overloaded       503 "overloaded"         "Too much at once. Try again."
+        Misconfigured    500 "misconfigured"      "A setting of the receiver is invalid. `detail` names it."
+        Unavailable      503 "journal-unavailable" "The journal is not available. Try again later."
+        Full             503 "journal-full"       "The journal is full."
+        Slow             503 "too-slow"           "The request took too long. Try again."
+        Overloaded       503 "overloaded"         "The receiver is overloaded. Try again later."
         BodyTimeout      408 "body-timeout"       "The body did not arrive in time."
-        Failed           500 "failed"             "The receiver failed; the log has more."
-        Unsupported      501 "journal-unsupported" "The journal of this host cannot do this."
+        Failed           500 "failed"             "The receiver failed. Its log says why."
+        Unsupported      501 "journal-unsupported" "The journal of this host does not support this."
     }
 }
 
-/// A row of either table.
+/// The outcome of a request: a row of either table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was served.
+    /// The request was served.
     Success(Success),
-    /// It was refused.
+    /// The request was refused.
     Refusal(Refusal),
 }
 
 impl Outcome {
-    /// The row with this label.
+    /// Returns the outcome with this label, if there is one.
     pub fn of(label: &str) -> Option<Self> {
         let success = Success::ALL.iter().find(|row| row.label() == label);
         let refusal = || Refusal::ALL.iter().find(|row| row.label() == label);
@@ -99,7 +99,7 @@ impl Outcome {
         }
     }
 
-    /// The label of the row.
+    /// The label of the outcome.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Success(row) => row.label(),
@@ -108,11 +108,11 @@ impl Outcome {
     }
 }
 
-/// What the platform and others do with a 503: seconds to wait.
+/// The value of `Retry-After` in a 503, in seconds.
 const RETRY_AFTER_S: &str = "5";
 
 impl Refusal {
-    /// What type URIs begin with; the label follows.
+    /// The beginning of all type URIs; the label follows.
     pub const TYPE_URI_BASE: &'static str = "urn:batchtask:problem:";
 
     /// The stable type URI (RFC 9457).
@@ -123,30 +123,29 @@ impl Refusal {
     }
 }
 
-/// A refusal and its circumstances: what the caller is told, and what only the
-/// operator is.
+/// A refusal with its details, for the caller and for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The row of the table.
     pub refusal: Refusal,
     /// What is wrong, for the caller.
     pub detail: String,
-    /// What is wrong, for the operator; not sent.
+    /// What is wrong, for the operator. It is not sent to the caller.
     pub operator: Option<String>,
-    /// JSON Pointer (RFC 6901) to the member of the body at fault.
+    /// JSON Pointer (RFC 6901) to the member of the body that is wrong.
     pub pointer: Option<&'static str>,
-    /// The query parameter at fault.
+    /// The query parameter that is wrong.
     pub parameter: Option<String>,
-    /// The methods that are allowed instead, for a 405.
+    /// The methods that the path supports, for a 405.
     pub allow: Option<&'static str>,
-    /// The result of the signature check that it is about, for the report.
+    /// The result of the signature check, for the report.
     pub signature: Option<&'static str>,
-    /// How far the clock of this host is ahead, for the report.
+    /// How far this host's clock is ahead of the platform's, for the report.
     pub skew_ms: Option<i64>,
 }
 
-/// Boxed, as results carry it: a problem is large and rare, and moving it
-/// through every result took a tenth of the component.
+/// Results contain a boxed problem: a problem is large and rare, and the code
+/// that moves it through every result was a tenth of the component.
 impl From<Refusal> for Box<Problem> {
     fn from(refusal: Refusal) -> Self {
         Problem::from(refusal).into()
@@ -160,7 +159,7 @@ impl From<Refusal> for Problem {
 }
 
 impl Problem {
-    /// A refusal with its own text for the caller.
+    /// Returns a problem with this text for the caller.
     pub fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
         Self {
             refusal,
@@ -174,34 +173,34 @@ impl Problem {
         }
     }
 
-    /// Adds what only the operator is told.
+    /// Adds a text for the operator.
     pub fn for_operator(mut self, text: impl Into<String>) -> Self {
         self.operator = Some(text.into());
         self
     }
 
-    /// The refusal of a caller who could not be authenticated. Why is for the
-    /// operator only.
+    /// Returns the refusal of a caller who could not be authenticated. The
+    /// reason is only for the operator.
     pub fn unauthorized(reason: &str) -> Box<Self> {
         Self::from(Refusal::Unauthorized)
             .for_operator(reason)
             .into()
     }
 
-    /// The refusal that an error of the journal leads to.
+    /// Returns the refusal for an error of the journal.
     pub fn of_journal(error: Error) -> Box<Self> {
         let refusal = match &error {
             Error::Unavailable(_) => Refusal::Unavailable,
             Error::Full(_) => Refusal::Full,
             Error::Unsupported(_) => Refusal::Unsupported,
             Error::InvalidCursor(_) => {
-                return Self::bad_parameter("cursor", "`next` of the page before");
+                return Self::bad_parameter("cursor", "`next` of the previous page");
             }
         };
         Self::from(refusal).for_operator(error_text(error)).into()
     }
 
-    /// A refusal that names a query parameter and the form its value must have.
+    /// Returns the refusal of a query parameter. `form` says what it must be.
     pub fn bad_parameter(name: &str, form: &str) -> Box<Self> {
         let mut detail = String::from("`");
         detail.push_str(name);
@@ -212,8 +211,8 @@ impl Problem {
         problem.into()
     }
 
-    /// Shows the caller the operator's text: readers are operators, and most
-    /// hosts have no log of it.
+    /// Replaces the caller's text with the operator's text. This is for reads:
+    /// readers are operators, and most hosts do not log the operator's text.
     pub fn disclosed(mut self: Box<Self>) -> Box<Self> {
         if let Some(text) = self.operator.take() {
             self.detail = text;
@@ -221,7 +220,7 @@ impl Problem {
         self
     }
 
-    /// The response, as `application/problem+json`.
+    /// Returns the response, as `application/problem+json`.
     pub fn into_response(self) -> Response {
         let mut response = respond(
             self.refusal.status(),
@@ -233,8 +232,8 @@ impl Problem {
         response
     }
 
-    /// Makes a response that shows this problem the response to it: with its
-    /// status, its header field and its report.
+    /// Sets the status, the header field and the report of a response whose
+    /// body shows this problem.
     pub(crate) fn complete(self, response: &mut Response) {
         let extra = match self.refusal.status() {
             401 => Some(("www-authenticate", "Bearer")),
@@ -252,7 +251,7 @@ impl Problem {
         response.report.skew_ms = self.skew_ms;
     }
 
-    /// The problem as it is sent: RFC 9457.
+    /// The body of the response (RFC 9457).
     fn details(&self) -> Vec<u8> {
         let title = self.refusal.text();
         Object::text_of(|json| {
@@ -293,7 +292,7 @@ pub(crate) fn respond(status: u16, media_type: &str, body: Vec<u8>, report: Repo
     }
 }
 
-/// A report about no task. The caller, which knows the request, sets the kind.
+/// A report without a task. The caller sets the kind of the request.
 pub(crate) fn report(outcome: &str) -> Report {
     Report {
         kind: Kind::Push,
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_rfc_9457_and_keeps_the_operators_text_back() {
+    fn a_problem_is_rfc_9457_and_does_not_contain_the_operators_text() {
         let problem = Problem::from(Refusal::Unavailable).for_operator("disk on fire");
         let response = problem.into_response();
         let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();

@@ -1,11 +1,11 @@
-//! The pages: what the reads answer, for people.
+//! The pages: the answers to reads as HTML, for people.
 //!
-//! Useful without the script, which only fetches the page again and puts what
-//! changed in its place. Nothing is loaded from elsewhere.
+//! The pages also work without the script. It only fetches the page again and
+//! replaces the parts that changed. Nothing is loaded from elsewhere.
 //!
-//! - `lists`: the tasks, and the quarantine; `task`: one task.
-//! - `problem`: a refusal; `login`: the read token.
-//! - `parts`: what several of them are made of; `html`: text and markup.
+//! - `lists`: the list of tasks, and the quarantine; `task`: one task.
+//! - `problem`: a refusal; `login`: the login with the read token.
+//! - `parts`: elements that several pages use; `html`: writes HTML.
 
 mod html;
 mod lists;

@@ -1,4 +1,4 @@
-//! The answers to GET.
+//! Answers GET requests.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -15,16 +15,17 @@ use crate::routes::{Parameters, TaskName, View};
 use crate::settings::Settings;
 use crate::views;
 
-/// The number of items on a page, unless the request names one.
+/// The number of items on a page if the request has no `limit`.
 const PAGE_DEFAULT: u32 = 50;
-/// The same where people see each item whole, with its body.
+/// The same for HTML pages that show each item with its body.
 const BODIES_DEFAULT: u32 = 20;
 
-/// The longest a reader of the feed may ask to wait, in seconds: well within
-/// the time that a host gives a request.
+/// The greatest `wait` of the feed, in seconds. It is well below the time that a
+/// host allows for a request.
 const WAIT_MAX_S: u64 = 5;
 
-/// `openapi.json` without its spaces, as gzip: 22 kB less in the component.
+/// `openapi.json` without spaces, compressed with gzip: 22 kB less in the
+/// component.
 const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 /// Answers reads.
@@ -36,7 +37,8 @@ pub(crate) struct Reader<'a, J> {
 }
 
 impl<J: Journal> Reader<'_, J> {
-    /// Before when an open task is silent.
+    /// An open task is stale if its last new event arrived before this, in
+    /// milliseconds since 1970.
     fn stale_before_ms(&self) -> u64 {
         self.now_ms.saturating_sub(self.settings.stale_after_ms)
     }
@@ -80,7 +82,7 @@ impl<J: Journal> Reader<'_, J> {
             query: query_text,
             now_ms: self.now_ms,
             stale_before_ms,
-            has_path_secret: self.settings.path_secret.is_some(),
+            has_path_secret: !self.settings.path_secrets.is_empty(),
         };
         Ok(list.page())
     }
@@ -147,7 +149,7 @@ impl<J: Journal> Reader<'_, J> {
                 .journal
                 .list_history(&name.app_id, &name.task_id, cursor.as_deref(), limit)
                 .map_err(Problem::of_journal)?;
-            // A task has an event; a page after its last one may be empty.
+            // Every task has an event. Only a page after the last one may be empty.
             if page.events.is_empty() && cursor.is_none() {
                 return Err(Refusal::NotFound.into());
             }
@@ -217,7 +219,7 @@ pub(crate) fn description(
     fields: &Fields,
 ) -> Result<Response, Box<Problem>> {
     parameters.finish()?;
-    if !takes_gzip(header(fields, "accept-encoding")) {
+    if !accepts_gzip(header(fields, "accept-encoding")) {
         return Err(Refusal::NotAcceptable.into());
     }
     let mut response = read(DESCRIPTION.into());
@@ -226,29 +228,28 @@ pub(crate) fn description(
     Ok(response)
 }
 
-/// Whether a client takes the coding: it names it, or any, and not with a
-/// weight of nothing. One that says nothing takes whatever there is (RFC 9110,
-/// 12.5.3).
-fn takes_gzip(accept_encoding: Option<&str>) -> bool {
+/// Whether a client accepts gzip: `Accept-Encoding` lists `gzip` or `*` without
+/// the weight 0, or is absent (RFC 9110, 12.5.3).
+fn accepts_gzip(accept_encoding: Option<&str>) -> bool {
     let Some(field) = accept_encoding else {
         return true;
     };
-    let mut any = false;
+    let mut accepts_any = false;
     for coding in field.split(',') {
         let mut parts = coding.split(';').map(str::trim_ascii);
         let name = parts.next().unwrap_or_default();
-        let takes = parts
+        let is_accepted = parts
             .next()
             .is_none_or(|weight| weight.bytes().any(|digit| matches!(digit, b'1'..=b'9')));
         if name.eq_ignore_ascii_case("gzip") {
-            return takes;
+            return is_accepted;
         }
-        any |= takes && name == "*";
+        accepts_any |= is_accepted && name == "*";
     }
-    any
+    accepts_any
 }
 
-/// A 200 with JSON.
+/// Returns a 200 with JSON.
 fn read(json: Vec<u8>) -> Response {
     let success = Success::Read;
     respond(
@@ -286,7 +287,7 @@ fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
     let since_ms = instant(parameters, "since")?;
     let until_ms = instant(parameters, "until")?;
     let limit = limit(parameters, PAGE_DEFAULT)?;
-    // What cannot fail comes last: nothing is there to be dropped by a `?`.
+    // The calls that cannot fail come last, so a `?` has no strings to drop.
     Ok(TaskQuery {
         status: parameters.text("status"),
         class,
@@ -301,7 +302,7 @@ fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
     })
 }
 
-/// An instant with the parts that were left out: a day begins at midnight.
+/// Completes an instant whose last parts may be missing, with zeros.
 fn whole_instant(text: &str) -> Option<String> {
     const MIDNIGHT: &str = "yyyy-mm-ddT00:00:00.000Z";
     let text = text.strip_suffix('Z').unwrap_or(text);
@@ -324,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_may_leave_out_its_end() {
+    fn the_end_of_an_instant_may_be_missing() {
         for (text, whole) in [
             ("2026-01-31", "2026-01-31T00:00:00.000Z"),
             ("2026-01-31T12:34", "2026-01-31T12:34:00.000Z"),
@@ -340,8 +341,8 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_for_who_takes_it() {
-        for (accept_encoding, takes) in [
+    fn gzip_is_sent_to_clients_that_accept_it() {
+        for (accept_encoding, accepts) in [
             (None, true),
             (Some("gzip"), true),
             (Some("deflate, GZip;q=0.5"), true),
@@ -353,7 +354,11 @@ mod tests {
             (Some("gzip; q=0.000, *"), false),
             (Some("*;q=0"), false),
         ] {
-            assert_eq!(takes_gzip(accept_encoding), takes, "{accept_encoding:?}");
+            assert_eq!(
+                accepts_gzip(accept_encoding),
+                accepts,
+                "{accept_encoding:?}"
+            );
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The core: decides what to store and what to answer.
 //!
 //! A request is handled in two steps: [`Receiver::head`] checks what can be
-//! checked before the body is read, [`Receiver::decide`] does the rest. A
-//! decision that stores something carries its own response; only the outcome
-//! is filled in once the journal has answered.
+//! checked before the body is read, and [`Receiver::decide`] does the rest. A
+//! decision to store something contains the response to send afterwards. Only
+//! the outcome is missing in it, until the journal has answered.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -19,47 +19,51 @@ use crate::page;
 use crate::reads::{self, Reader};
 use crate::routes::{Parameters, READ_METHODS, Route, TaskName, View, split};
 use crate::settings::{Settings, Unprocessable};
-use crate::signature::{Mode, Proof, difference_ms, same_secret};
+use crate::signature::{Mode, Proof, difference_ms, is_secret};
 use crate::text::shortened;
 use crate::views;
 
-/// Everything that a decision depends on, beside the request.
+/// The core: everything, besides the request, that a decision depends on.
 pub struct Receiver<'a, J> {
-    /// What reads are answered from.
+    /// The journal, from which reads are answered.
     pub journal: &'a J,
-    /// What the operator configured.
+    /// The settings of the receiver.
     pub settings: &'a Settings,
     /// The time of arrival, in milliseconds since 1970 (UTC).
     pub now_ms: u64,
 }
 
-/// The response to a write, which lacks what only the journal knows.
+/// The response to a write, without the outcome: only the journal knows it.
 pub struct Receipt {
     response: Response,
     outcome_at: u32,
     is_reject: bool,
 }
 
-/// What is known of the sender of a notification.
+/// The sender of a notification: the result of checking it.
 #[derive(Default)]
 struct Sender {
-    /// A signature, a path secret or the host has proven it.
+    /// True if the sender is authenticated: by a signature, the path secret or
+    /// the host.
     proven: bool,
     /// The signature to remember.
     proof: Option<Proof>,
     /// The result of the signature check.
     finding: Option<&'static str>,
-    /// How far the signature says that the clock of this host is ahead.
+    /// How far this host's clock is ahead of the platform's, according to the
+    /// timestamp of the signature.
     skew_ms: Option<i64>,
 }
 
 /// A request whose head was accepted.
 enum Admitted {
+    /// A notification.
     Push(Sender),
+    /// A read, with a valid token.
     Read(Route, View),
-    /// The link that carries the read token, which is right.
+    /// The login link, with a valid token.
     Login(String),
-    /// Anybody may ask whether the receiver is up.
+    /// `GET /health`, which needs no token.
     Health,
     /// OPTIONS, with the methods of the path.
     Methods(&'static str),
@@ -68,11 +72,10 @@ enum Admitted {
 const REPLAYED: &str = "the signature was used for another notification";
 
 impl<J: Journal> Receiver<'_, J> {
-    /// Checks the head of a request; its body is ignored. An error is the
-    /// final response.
+    /// Checks the head of a request; its body is ignored.
     ///
     /// # Errors
-    /// The response to a request that is refused.
+    /// The final response, if the request is refused.
     pub fn head(&self, head: &Request) -> Result<Admission, Box<Response>> {
         let admitted = self
             .admit(head)
@@ -89,7 +92,7 @@ impl<J: Journal> Receiver<'_, J> {
         })
     }
 
-    /// Decides about a request with its body.
+    /// Decides what to store and what to answer for a request with its body.
     pub fn decide(&self, mut request: Request) -> Decision {
         let body = core::mem::take(&mut request.body);
         let decided = self
@@ -98,8 +101,8 @@ impl<J: Journal> Receiver<'_, J> {
         decided.unwrap_or_else(|problem| Decision::Respond(self.refuse(&request, *problem)))
     }
 
-    /// Decides about one notification from another channel, whose sender the
-    /// caller has checked.
+    /// Decides about a notification from a channel other than HTTP. The caller
+    /// has authenticated the sender.
     pub fn decide_message(&self, source: Source, body: Vec<u8>) -> Decision {
         let sender = Sender {
             proven: true,
@@ -111,7 +114,7 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
-    /// Answers a request: decides, and then stores.
+    /// Serves a request: decides, stores, and returns the response.
     pub fn exchange(&self, request: Request) -> Response {
         match self.decide(request) {
             Decision::Respond(response) => response,
@@ -121,11 +124,11 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
-    /// Stores one notification from another channel, whose sender the caller
-    /// has checked. Returns how it was stored.
+    /// Stores a notification from a channel other than HTTP, and returns how it
+    /// was stored. The caller has authenticated the sender.
     ///
     /// # Errors
-    /// Why it was not stored.
+    /// Why it was refused. Nothing was stored.
     pub fn accept(&self, source: Source, body: Vec<u8>) -> Result<Success, Box<Problem>> {
         let sender = Sender {
             proven: true,
@@ -151,10 +154,10 @@ impl<J: Journal> Receiver<'_, J> {
         .map_err(Problem::of_journal)
     }
 
-    /// The response to a request that is refused. Where nothing can be read
-    /// there are no pages, not even of problems.
+    /// Returns the response to a request that is refused. Without a read token
+    /// there are no pages, so the response is JSON.
     fn refuse(&self, request: &Request, problem: Problem) -> Response {
-        let is_page = kind(&request.target) == Kind::Page && self.settings.read_token.is_some();
+        let is_page = kind(&request.target) == Kind::Page && !self.settings.read_tokens.is_empty();
         let mut response = if is_page {
             page::problem(problem)
         } else {
@@ -164,7 +167,7 @@ impl<J: Journal> Receiver<'_, J> {
         response
     }
 
-    /// Checks everything that the head of a request tells.
+    /// Checks everything that can be checked with the head of a request.
     fn admit(&self, head: &Request) -> Result<Admitted, Box<Problem>> {
         let (whole_path, query) = split(&head.target);
         let (view, path) = View::of(whole_path);
@@ -172,7 +175,7 @@ impl<J: Journal> Receiver<'_, J> {
         if head.method == "OPTIONS" {
             let allow = match (&route, whole_path) {
                 (Some(route), _) => route.methods(),
-                // What load balancers ask for, also where nothing can be read.
+                // Load balancers send `OPTIONS /`, also if there is no read token.
                 (None, "/" | "*") => READ_METHODS,
                 _ => return Err(Refusal::NotFound.into()),
             };
@@ -201,8 +204,8 @@ impl<J: Journal> Receiver<'_, J> {
 
     fn admit_push(&self, head: &Request) -> Result<Sender, Box<Problem>> {
         let sender = self.check_sender(head)?;
-        // A wrong label must not lose a genuine push: what a proven sender
-        // sends is read as JSON, whatever it is called.
+        // A wrong media type must not lose a genuine push: a body from a proven
+        // sender is always read as JSON.
         if !sender.proven {
             check_media_type(&head.headers)?;
         }
@@ -227,15 +230,16 @@ impl<J: Journal> Receiver<'_, J> {
             problem.skew_ms = skew_ms;
             return Err(problem);
         }
-        // A browser adds its client certificate to requests of any page, but
-        // no page of another site knows a secret.
-        let knows_a_secret = self.settings.path_secret.is_some() || is_valid;
+        // A browser adds its client certificate to the requests of any page, but a
+        // page of another site does not know a secret.
+        let knows_a_secret = !self.settings.path_secrets.is_empty() || is_valid;
         if !knows_a_secret && is_cross_site(&head.headers) {
             return Err(Refusal::CrossSite.into());
         }
         Ok(Sender {
             proven: knows_a_secret || head.sender_proven,
-            // A report refuses nothing, a used signature neither.
+            // In the mode `report` nothing is refused, so a used signature must
+            // not be either: it is not remembered.
             proof: checked
                 .and_then(|checked| checked.proof)
                 .filter(|_| scheme.mode == Mode::Enforce),
@@ -244,15 +248,15 @@ impl<J: Journal> Receiver<'_, J> {
         })
     }
 
-    /// Whether a route exists with these settings. A wrong secret is treated
-    /// like any unknown path, and so is every read when there is no read token.
+    /// Whether a route exists with these settings. A path with a wrong secret
+    /// does not exist; without a read token no path for reading exists.
     fn exists(&self, route: &Route) -> bool {
-        match (route, &self.settings.path_secret) {
-            (Route::Notifications(None), None) => true,
-            (Route::Notifications(Some(given)), Some(secret)) => same_secret(given, secret),
-            (Route::Notifications(_), _) => false,
-            (Route::Health, _) => true,
-            _ => self.settings.read_token.is_some(),
+        let secrets = &self.settings.path_secrets;
+        match route {
+            Route::Notifications(None) => secrets.is_empty(),
+            Route::Notifications(Some(secret)) => is_secret(secret, secrets),
+            Route::Health => true,
+            _ => !self.settings.read_tokens.is_empty(),
         }
     }
 
@@ -266,10 +270,10 @@ impl<J: Journal> Receiver<'_, J> {
     }
 
     fn check_token(&self, given: Option<&str>) -> Result<(), Box<Problem>> {
-        match (given, &self.settings.read_token) {
-            (Some(given), Some(token)) if same_secret(given, token) => Ok(()),
-            (Some(_), _) => Err(Problem::unauthorized("the read token does not match")),
-            (None, _) => Err(Problem::unauthorized("no read token")),
+        match given {
+            Some(token) if is_secret(token, &self.settings.read_tokens) => Ok(()),
+            Some(_) => Err(Problem::unauthorized("the read token is wrong")),
+            None => Err(Problem::unauthorized("the request has no read token")),
         }
     }
 
@@ -291,7 +295,7 @@ impl<J: Journal> Receiver<'_, J> {
                 let mut response = self
                     .read(request, route, view)
                     .map_err(Problem::disclosed)?;
-                // The same part of the feed is not asked for twice.
+                // A reader does not ask for the same part of the feed twice.
                 if !is_feed {
                     add_etag(&mut response, &request.headers);
                 }
@@ -326,7 +330,7 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
-    /// Decides about one notification, whatever channel it came by.
+    /// Decides about a notification from any channel.
     fn take(&self, body: Vec<u8>, source: Source, sender: Sender) -> Result<Write, Box<Problem>> {
         if body.len() > self.settings.max_body_bytes {
             return Err(Refusal::BodyTooLarge.into());
@@ -396,7 +400,8 @@ impl<J: Journal> Receiver<'_, J> {
 }
 
 impl Write {
-    /// What to store, with its signature, and the receipt for it.
+    /// Returns the entry to store, its signature, and the receipt to complete
+    /// afterwards.
     pub fn split(self) -> (Entry, Option<SignatureUse>, Receipt) {
         let receipt = Receipt {
             response: self.response,
@@ -406,7 +411,7 @@ impl Write {
         (self.entry, self.signature, receipt)
     }
 
-    /// The response, once the journal has answered.
+    /// Returns the response, now that the journal has answered.
     ///
     /// # Errors
     /// The refusal of a signature that was used for another notification.
@@ -417,7 +422,7 @@ impl Write {
 }
 
 impl Receipt {
-    /// The row of the table of outcomes for the journal's answer.
+    /// Returns the outcome that corresponds to the journal's answer.
     ///
     /// # Errors
     /// The refusal of a signature that was used for another notification.
@@ -430,7 +435,7 @@ impl Receipt {
         }
     }
 
-    /// The response, once the journal has answered.
+    /// Returns the response, now that the journal has answered.
     ///
     /// # Errors
     /// The refusal of a signature that was used for another notification.
@@ -446,7 +451,7 @@ impl Receipt {
     }
 }
 
-/// The kind of a request, by the path in its target.
+/// Returns the kind of a request, which depends on the path in its target.
 pub fn kind(target: &str) -> Kind {
     let (path, _) = split(target);
     match View::of(path) {
@@ -456,29 +461,30 @@ pub fn kind(target: &str) -> Kind {
     }
 }
 
-/// Whether the answer to a request may need what the journal contains. A host
-/// bounds such requests, because they take longer than others.
+/// Whether a request may read the journal. A host limits these requests, because
+/// they take longer than others.
 pub fn is_read(request: &Request) -> bool {
     let (path, _) = split(&request.target);
     matches!(request.method.as_str(), "GET" | "HEAD")
         && Route::of(View::of(path).1) != Some(Route::Health)
 }
 
-/// How far an event says that the clock of this host is ahead: an event that is
-/// dated after its arrival shows that it is behind. Others show nothing.
+/// Returns how far this host's clock is ahead of the platform's, according to
+/// the date of an event: negative if the event is dated after its arrival.
+/// Otherwise `None`, because an event may arrive late.
 fn skew_of_dates(event: &Event) -> Option<i64> {
     let skew_ms = difference_ms(event.received_at_ms, event.occurred_at_ms);
     (skew_ms < 0).then_some(skew_ms)
 }
 
-/// The read token in the query of a page.
+/// Returns the read token in the query of a page, if there is one.
 fn login_token(query: &str) -> Option<String> {
     let mut parameters = Parameters::of(query);
     parameters.drop_empty();
     parameters.text("token")
 }
 
-/// Completes a response that does not depend on the journal's answer.
+/// Completes a response to a request that stores nothing.
 fn finish(request: &Request, response: &mut Response) {
     response.report.kind = kind(&request.target);
     if request.method == "HEAD" {
@@ -494,7 +500,7 @@ fn signature_use(proof: Proof, digest: &[u8]) -> SignatureUse {
     }
 }
 
-/// The response to what is stored; its outcome is filled in later.
+/// Returns the response to a write. The outcome is filled in later.
 fn receipt_response(
     receipt: Vec<u8>,
     task: Option<TaskName>,
@@ -508,7 +514,7 @@ fn receipt_response(
         report.app_id = Some(name.app_id);
         report.task_id = Some(name.task_id);
     }
-    // The status of every row that a write can end in.
+    // All outcomes of a write have the same status.
     respond(
         Success::Recorded.status(),
         "application/json",
@@ -517,7 +523,7 @@ fn receipt_response(
     )
 }
 
-/// Why a body is no notification, for the sender.
+/// Returns the refusal of a body that is not a notification.
 fn problem_of(error: &ParseError) -> Box<Problem> {
     let refusal = match error {
         ParseError::NotJson { .. } => Refusal::NotJson,
@@ -528,8 +534,8 @@ fn problem_of(error: &ParseError) -> Box<Problem> {
     problem.into()
 }
 
-/// Adds an entity tag, and drops the body if the reader has it already
-/// (RFC 9110, 13.1.2).
+/// Adds an entity tag. If the request shows that the reader already has this
+/// body, the response becomes a 304 (RFC 9110, 13.1.2).
 fn add_etag(response: &mut Response, fields: &Fields) {
     let digest = sha256(&[&response.body]);
     let digest = digest.get(..8).unwrap_or_default();
@@ -552,9 +558,9 @@ fn add_etag(response: &mut Response, fields: &Fields) {
     response.headers.push(("etag".into(), tag));
 }
 
-/// A notification is `application/json`, with any parameters: JSON is UTF-8. A
-/// request without a media type is accepted, because refusing it would lose it.
-/// A field that is empty counts as absent.
+/// Checks that a notification is `application/json`, with any parameters, and
+/// has no content coding. A request without a media type is accepted, because
+/// refusing it would lose it. An empty field counts as absent.
 fn check_media_type(fields: &Fields) -> Result<(), Box<Problem>> {
     let is_right = |name, right: &str| {
         let is_empty = |value: &[u8]| value.trim_ascii().is_empty();
@@ -570,7 +576,7 @@ fn check_media_type(fields: &Fields) -> Result<(), Box<Problem>> {
     if labels.iter().all(|(name, right)| is_right(name, right)) {
         return Ok(());
     }
-    let mut found = String::from("a sender that is not proven sent");
+    let mut found = String::from("an unauthenticated sender sent");
     for (name, _) in labels {
         for value in values(fields, name) {
             for part in [" `", name, ": ", text(value).unwrap_or("not UTF-8"), "`"] {
@@ -585,10 +591,10 @@ fn check_media_type(fields: &Fields) -> Result<(), Box<Problem>> {
 const CONTENT_TYPE: &str = "content-type";
 const CONTENT_ENCODING: &str = "content-encoding";
 
-/// The longest text of these fields in a report, in bytes.
+/// The greatest length of the text about these fields in a report, in bytes.
 const LABELS_BYTES_MAX: usize = 256;
 
-/// An event as the journal stores it: with its body and source.
+/// Returns an event as the journal stores it, with its body and source.
 pub fn stored_event(event: batchtask_notification::Event, body: Vec<u8>, source: Source) -> Event {
     Event {
         app_id: event.app_id,
@@ -610,7 +616,7 @@ pub fn stored_event(event: batchtask_notification::Event, body: Vec<u8>, source:
     }
 }
 
-/// The same flags in the journal's type: the bits are in the same order.
+/// Converts flags to the journal's type. The bits are in the same order.
 fn wire_flags(flags: batchtask_notification::Flags) -> EventFlags {
     EventFlags::from_bits_retain(u8::try_from(flags.bits()).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! From a request's target to one of the things there are.
+//! Parses the target of a request: its path into a route, and its query.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -9,10 +9,10 @@ use crate::outcomes::Problem;
 use crate::percent::decode;
 use crate::text::number;
 
-/// One of the things there are.
+/// The resource that a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Where the platform posts; with the secret segment, if there was one.
+    /// The webhook, with the second segment of the path: the secret.
     Notifications(Option<String>),
     /// The list of tasks.
     Tasks,
@@ -22,27 +22,28 @@ pub enum Route {
     History(TaskName),
     /// All events, in order of arrival.
     Feed,
-    /// What could not be understood.
+    /// The bodies that are not batch-task notifications.
     Quarantine,
-    /// The journal at a glance.
+    /// An overview of the journal.
     Summary,
-    /// The description of all this.
+    /// The description of the API.
     Description,
     /// Whether the receiver is up.
     Health,
 }
 
-/// How what is there is shown.
+/// The form in which a resource is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// To programs.
+    /// JSON, for programs.
     Json,
-    /// To people: `/`, and what is under `/page`.
+    /// HTML, for people: `/`, and everything below `/page`.
     Page,
 }
 
 impl View {
-    /// The view that a path asks for, and the path of what is shown.
+    /// Returns the view that a path names, and the path of its resource without
+    /// the first `/`.
     pub fn of(path: &str) -> (Self, &str) {
         match path.strip_prefix("/page/") {
             _ if path == "/" => (Self::Page, "tasks"),
@@ -52,12 +53,12 @@ impl View {
     }
 }
 
-/// What names a task.
+/// The two ids that identify a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskName {
-    /// The resource space.
+    /// The id of the resource space (application).
     pub app_id: String,
-    /// The task in it.
+    /// The id of the task in it.
     pub task_id: String,
 }
 
@@ -65,15 +66,15 @@ pub struct TaskName {
 const WEBHOOK: &str = "notifications";
 
 impl Route {
-    /// Whether a path without its first `/` is the webhook's, with the right
-    /// secret or not.
+    /// Whether a path without its first `/` is that of the webhook. The secret
+    /// in it may be wrong.
     pub fn is_webhook(path: &str) -> bool {
         let first = filled_segments(path).next().and_then(decode);
         first.as_deref() == Some(WEBHOOK)
     }
 
-    /// The webhook's route. Slashes that are too many do not count: an operator
-    /// types the URL once, and the platform posts to it as it stands.
+    /// The route of the webhook. Extra slashes are ignored, because an operator
+    /// types the URL and a mistake would lose pushes.
     fn webhook(path: &str) -> Option<Self> {
         let mut segments = filled_segments(path);
         let (_, secret, further) = (segments.next(), segments.next(), segments.next());
@@ -84,14 +85,14 @@ impl Route {
         }
     }
 
-    /// The route of a path without its first `/`, percent-decoded segment by
-    /// segment: an id may hold a `/` as `%2F`.
+    /// Returns the route of a path without its first `/`. Each segment is
+    /// percent-decoded, so an id may contain a `/` as `%2F`.
     pub fn of(path: &str) -> Option<Self> {
         if Self::is_webhook(path) {
             return Self::webhook(path);
         }
         let mut segments = path.split('/');
-        // The next segment, if there is one; `None` if it cannot be decoded.
+        // `Some(None)` after the last segment, `None` if one cannot be decoded.
         let mut next = || match segments.next() {
             Some(segment) => decode(segment).map(Some),
             None => Some(None),
@@ -114,12 +115,12 @@ impl Route {
         })
     }
 
-    /// Whether there is such a view of it.
+    /// Whether the resource has this view.
     pub fn has(&self, view: View) -> bool {
         view == View::Json || matches!(self, Self::Tasks | Self::Task(_) | Self::Quarantine)
     }
 
-    /// The methods it takes, as the `Allow` field has them.
+    /// The methods that the route supports, as the value of `Allow`.
     pub fn methods(&self) -> &'static str {
         match self {
             Self::Notifications(_) => "POST, OPTIONS",
@@ -127,7 +128,7 @@ impl Route {
         }
     }
 
-    /// Whether it takes this method.
+    /// Whether the route supports this method. OPTIONS is handled elsewhere.
     pub fn takes(&self, method: &str) -> bool {
         match self {
             Self::Notifications(_) => method == "POST",
@@ -136,25 +137,26 @@ impl Route {
     }
 }
 
-/// The methods of everything that is read, as the `Allow` field has them.
+/// The methods of all routes for reading, as the value of `Allow`.
 pub const READ_METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// The segments of a path that are not empty.
+/// Returns the segments of a path that are not empty.
 fn filled_segments(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|segment| !segment.is_empty())
 }
 
-/// Path and query of a request's target.
+/// Splits the target of a request into path and query.
 pub fn split(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
 }
 
-/// The parameters of a query string, each taken at most once, none left over.
+/// The parameters of a query string. Reading a parameter removes it, so that
+/// [`finish`](Self::finish) finds the unknown and repeated ones.
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Splits a query string; `+` is a space. A text that is not UTF-8 stays
-    /// encoded, and so is like nothing there is.
+    /// Parses a query string; `+` is a space. A text that is not UTF-8 stays
+    /// percent-encoded, so it matches nothing.
     pub fn of(query: &str) -> Self {
         let query = query.replace('+', " ");
         let text = |encoded: &str| decode(encoded).unwrap_or_else(|| encoded.into());
@@ -166,18 +168,20 @@ impl Parameters {
         Self(pairs.collect())
     }
 
-    /// Forgets what has no value: a form sends every field, filled in or not.
+    /// Removes the parameters without a value: a form also sends its empty
+    /// fields.
     pub fn drop_empty(&mut self) {
         self.0.retain(|(_, value)| !value.is_empty());
     }
 
-    /// A parameter as text, and out of the way.
+    /// Removes a parameter, and returns its value.
     pub fn text(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(found, _)| found == name)?;
         Some(self.0.remove(at).1)
     }
 
-    /// A parameter that must have a certain form.
+    /// Removes a parameter, and parses its value. `form` describes a valid
+    /// value, for the error.
     pub fn parsed<T>(
         &mut self,
         name: &str,
@@ -193,7 +197,7 @@ impl Parameters {
             .ok_or_else(|| Problem::bad_parameter(name, form))
     }
 
-    /// A parameter that must be a number within bounds.
+    /// Removes a parameter, and parses its value as a number within bounds.
     pub fn number(
         &mut self,
         name: &str,
@@ -203,11 +207,14 @@ impl Parameters {
         self.parsed(name, form, |text| number(text, bounds))
     }
 
-    /// Refuses what nothing asked for: a misspelt filter must not look like
-    /// one that matched everything.
+    /// Fails if a parameter is left, which is an unknown or repeated one. A
+    /// misspelt filter must not look like one that matches everything.
     pub fn finish(self) -> Result<(), Box<Problem>> {
         match self.0.into_iter().next() {
-            Some((name, _)) => Err(Problem::bad_parameter(&name, "absent, or there once only")),
+            Some((name, _)) => Err(Problem::bad_parameter(
+                &name,
+                "a known parameter and must not be repeated",
+            )),
             None => Ok(()),
         }
     }
@@ -218,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_may_hold_any_text() {
+    fn ids_may_be_any_text() {
         let name = TaskName {
             app_id: "a/b".into(),
             task_id: "c d?ü".into(),
@@ -262,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_no_route() {
+    fn unknown_paths_have_no_route() {
         for path in [
             "",
             "/",
@@ -280,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_taken_once_and_named_when_wrong() {
+    fn a_parameter_is_removed_when_read_and_named_when_wrong() {
         let mut parameters = Parameters::of("limit=x&q=a+b%26");
         assert_eq!(parameters.text("q").as_deref(), Some("a b&"));
         let problem = parameters.number("limit", "a number", 1..=9);

@@ -1,5 +1,5 @@
-//! What an operator can decide about the receiver: one table, read once an
-//! instance.
+//! The settings of the receiver: one table, and the parser of their values. An
+//! instance reads them once.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,17 +8,17 @@ use core::ops::RangeInclusive;
 use crate::signature::{Mode, Scheme};
 use crate::text::number;
 
-/// A setting, as the operator meets it.
+/// The declaration of a setting.
 pub struct Setting {
-    /// The name of the variable.
+    /// The name, such as `BATCHTASK_READ_TOKEN`.
     pub name: &'static str,
-    /// What values look like.
+    /// The form of its values, as a phrase that follows "must be".
     pub form: &'static str,
-    /// What holds when it is not set; empty for nothing.
+    /// The value when it is not set. Empty if there is no default.
     pub default: &'static str,
-    /// What it decides.
+    /// What it does.
     pub text: &'static str,
-    /// Its value must never be shown.
+    /// Whether its value must never be shown.
     pub secret: bool,
 }
 
@@ -31,7 +31,7 @@ macro_rules! settings {
             name: $name,
             form: $form,
             default: $default,
-            // Only the host shows it: 1 kB less in the component.
+            // Only the host shows it. Without it the component is 1 kB smaller.
             text: if cfg!(target_arch = "wasm32") { "" } else { $text },
             secret: $secret,
         };)*
@@ -43,93 +43,119 @@ const SECRET: bool = true;
 
 settings! {
     READ_TOKEN "BATCHTASK_READ_TOKEN",
-        "16 to 256 visible ASCII characters", "", SECRET,
-        "What readers prove themselves with, as `Authorization: Bearer …`. Without it nothing can be read";
+        "16 to 256 visible ASCII characters without a comma, or two such tokens with a comma between them", "", SECRET,
+        "The token that readers send as `Authorization: Bearer …`. Without it nothing can be read";
     PATH_SECRET "BATCHTASK_PATH_SECRET",
-        "16 to 128 of `A-Z a-z 0-9 _ -`", "", SECRET,
-        "Moves the webhook to `/notifications/<secret>`";
+        "16 to 128 characters of `A-Z a-z 0-9 _ -`, or two such secrets with a comma between them", "", SECRET,
+        "The webhook is `/notifications/<secret>` instead of `/notifications`";
     TOKEN "BATCHTASK_TOKEN",
-        "one token of 3 to 32 letters and digits, or two with a comma between", "", SECRET,
-        "The token of the rule action; two while one replaces the other";
+        "3 to 32 letters and digits, or two such tokens with a comma between them", "", SECRET,
+        "The token of the platform's rule action, which signs pushes";
     SIGNATURE "BATCHTASK_SIGNATURE",
         "`off`, `report` or `enforce`", "off", SHOWN,
-        "Whether the signature of a push is checked: `report` says what was found and refuses nothing, `enforce` refuses a push without a valid signature";
+        "Whether the signature of a push is checked: `report` logs the finding and refuses nothing; `enforce` refuses a push without a valid signature";
     TIMESTAMP_WINDOW_S "BATCHTASK_TIMESTAMP_WINDOW_S",
         "a number of seconds from 1 to 86400", "300", SHOWN,
-        "How far the timestamp may be from now, either way";
+        "How far the timestamp of a signature may differ from the clock, in both directions";
     UNPROCESSABLE "BATCHTASK_UNPROCESSABLE",
         "`auto`, `accept` or `reject`", "auto", SHOWN,
-        "What becomes of a body that is no batch-task notification: `accept` quarantines it and answers 200, `reject` answers 400 or 422, `auto` accepts from a proven sender only";
+        "What to do with a body that is not a batch-task notification: `accept` stores it in the quarantine and answers 200; `reject` answers 400 or 422; `auto` accepts it from a proven sender only";
     STALE_AFTER_S "BATCHTASK_STALE_AFTER_S",
         "a number of seconds from 60 to 31536000", "86400", SHOWN,
-        "How long an open task may be silent before it is marked";
+        "An open task without a new event for this time is marked as stale";
     MAX_BODY_BYTES "BATCHTASK_MAX_BODY_BYTES",
         "a number of bytes from 1024 to 16777216", "1572864", SHOWN,
-        "The longest body of a notification: by default 1 MiB as base64 and an envelope";
+        "The greatest length of a notification's body. The default has room for 1 MiB as base64 in an envelope";
 }
 
-/// What becomes of a body that is no batch-task notification.
+/// How a body that is not a batch-task notification is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unprocessable {
-    /// Quarantined when the sender is proven, else refused.
+    /// It is quarantined if the sender is proven, otherwise refused.
     #[default]
     Auto,
-    /// Quarantined.
+    /// It is quarantined.
     Accept,
-    /// Refused.
+    /// It is refused.
     Reject,
 }
 
-/// All settings, checked.
+/// The checked values of all settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The longest body, in bytes.
+    /// The greatest length of a body, in bytes.
     pub max_body_bytes: usize,
-    /// What becomes of a body that is no batch-task notification.
+    /// How a body that is not a batch-task notification is treated.
     pub unprocessable: Unprocessable,
-    /// The last segment of the webhook's path.
-    pub path_secret: Option<String>,
-    /// What readers prove themselves with.
-    pub read_token: Option<String>,
+    /// The secrets that are accepted as the last segment of the webhook's path:
+    /// two during a rotation. Empty: the path has no secret.
+    pub path_secrets: Vec<String>,
+    /// The tokens that readers may send: two during a rotation. Empty: nothing
+    /// can be read.
+    pub read_tokens: Vec<String>,
     /// How senders are checked.
     pub scheme: Scheme,
-    /// How long an open task may be silent, in milliseconds.
+    /// An open task without a new event for this time is stale, in
+    /// milliseconds.
     pub stale_after_ms: u64,
 }
 
+/// Why the value of a setting is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The name of the setting.
+    pub name: &'static str,
+    /// What is wrong, as a phrase that follows the name. Shows no secret.
+    pub problem: String,
+}
+
+impl Fault {
+    /// The whole sentence.
+    pub fn text(&self) -> String {
+        let mut text = String::from("`");
+        text.push_str(self.name);
+        text.push_str("` ");
+        text.push_str(&self.problem);
+        text
+    }
+}
+
 impl Settings {
-    /// Reads every setting by `look_up`. The error has a line for each that
-    /// has no valid value, and shows no secret.
-    pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+    /// Reads every setting with `look_up`. An empty value counts as unset.
+    ///
+    /// # Errors
+    /// A fault for each setting whose value is invalid.
+    pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader {
             look_up,
-            wrong: Vec::new(),
+            faults: Vec::new(),
         };
         let settings = reader.settings();
-        match reader.wrong.is_empty() {
-            true => Ok(settings),
-            false => Err(reader.wrong),
+        if reader.faults.is_empty() {
+            Ok(settings)
+        } else {
+            Err(reader.faults)
         }
     }
 }
 
-/// Reads settings, and gathers what is wrong with them.
+/// Reads settings and collects faults.
 struct Reader<F> {
     look_up: F,
-    wrong: Vec<String>,
+    faults: Vec<Fault>,
 }
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn settings(&mut self) -> Settings {
         Settings {
             scheme: self.scheme(),
-            path_secret: self.value(&PATH_SECRET, |text| {
-                secret(text, 128, |byte| {
+            path_secrets: self.value(&PATH_SECRET, |text| {
+                secrets(text, 16..=128, |byte| {
                     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
                 })
             }),
-            read_token: self.value(&READ_TOKEN, |text| {
-                secret(text, 256, |byte| byte.is_ascii_graphic())
+            read_tokens: self.value(&READ_TOKEN, |text| {
+                secrets(text, 16..=256, |byte| byte.is_ascii_graphic())
             }),
             max_body_bytes: self.value(&MAX_BODY_BYTES, |text| {
                 number(text, 1024..=16 << 20).and_then(|bytes| usize::try_from(bytes).ok())
@@ -152,22 +178,28 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 "enforce" => Some(Mode::Enforce),
                 _ => None,
             }),
-            tokens: self.value(&TOKEN, tokens),
+            tokens: self.value(&TOKEN, |text| {
+                secrets(text, 3..=32, |byte| byte.is_ascii_alphanumeric())
+            }),
             window_ms: self.value(&TIMESTAMP_WINDOW_S, |text| seconds(text, 1..=86_400)),
         };
-        if self.wrong.is_empty() && scheme.mode != Mode::Off && scheme.tokens.is_empty() {
-            let line = "set `BATCHTASK_TOKEN`, or `BATCHTASK_SIGNATURE` to `off`";
-            self.wrong.push(line.into());
+        let needs_token = scheme.mode != Mode::Off && scheme.tokens.is_empty();
+        if needs_token && !self.has_fault(&TOKEN) {
+            let problem = "needs a token: set `token` (`BATCHTASK_TOKEN`), or `off` here";
+            self.faults.push(Fault {
+                name: SIGNATURE.name,
+                problem: problem.into(),
+            });
         }
         scheme
     }
 
-    /// The value of one setting, or a stand-in and a line about what is wrong,
-    /// with which nothing that was read is used.
+    /// The value of one setting. If it is invalid: a default that is never
+    /// used, because there is a fault.
     fn value<T: Default>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Option<T>) -> T {
         let text = self.text(setting);
         parse(&text).unwrap_or_else(|| {
-            self.complain(setting, &text);
+            self.faults.push(fault(setting, &text));
             T::default()
         })
     }
@@ -175,54 +207,52 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     /// The value of one setting or its default, without spaces around it.
     fn text(&self, setting: &Setting) -> String {
         match (self.look_up)(setting.name) {
-            Some(text) => text.trim_ascii().into(),
-            None => setting.default.into(),
+            Some(text) if !text.trim_ascii().is_empty() => text.trim_ascii().into(),
+            _ => setting.default.into(),
         }
     }
 
-    fn complain(&mut self, setting: &Setting, found: &str) {
-        self.wrong.push(complaint(setting, found));
+    fn has_fault(&self, setting: &Setting) -> bool {
+        self.faults.iter().any(|fault| fault.name == setting.name)
     }
 }
 
-/// A secret, or none for the empty text.
-fn secret(text: &str, max_bytes: usize, allowed: impl Fn(u8) -> bool) -> Option<Option<String>> {
-    match text.len() {
-        0 => Some(None),
-        length if length < 16 || length > max_bytes => None,
-        _ => text.bytes().all(allowed).then(|| Some(text.into())),
-    }
-}
-
-/// One token, or two with a comma between; none for the empty text.
-fn tokens(text: &str) -> Option<Vec<String>> {
+/// Parses one secret, or two with a comma between them. Empty for an empty
+/// text.
+fn secrets(
+    text: &str,
+    length: RangeInclusive<usize>,
+    allowed: impl Fn(u8) -> bool,
+) -> Option<Vec<String>> {
     if text.is_empty() {
         return Some(Vec::new());
     }
-    let tokens: Vec<String> = text
-        .split(',')
-        .map(|token| token.trim_ascii().into())
-        .collect();
-    let valid = |token: &String| {
-        (3..=32).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    (tokens.len() <= 2 && tokens.iter().all(valid)).then_some(tokens)
+    let mut secrets = Vec::new();
+    for secret in text.split(',') {
+        let secret = secret.trim_ascii();
+        let is_valid = length.contains(&secret.len()) && secret.bytes().all(&allowed);
+        if !is_valid || secrets.len() == 2 {
+            return None;
+        }
+        secrets.push(secret.into());
+    }
+    Some(secrets)
 }
 
-/// Names the setting, the form its value should have, and what was found.
-fn complaint(setting: &Setting, found: &str) -> String {
-    let mut line = String::from("`");
-    line.push_str(setting.name);
-    line.push_str("` must be ");
-    line.push_str(setting.form);
+fn fault(setting: &Setting, found: &str) -> Fault {
+    let mut problem = String::from("must be ");
+    problem.push_str(setting.form);
     if setting.secret {
-        line.push_str("; its value, which is not shown, is not");
+        problem.push_str(" (its value is not shown)");
     } else {
-        line.push_str(", found `");
-        line.push_str(found);
-        line.push('`');
+        problem.push_str(", found `");
+        problem.push_str(found);
+        problem.push('`');
     }
-    line
+    Fault {
+        name: setting.name,
+        problem,
+    }
 }
 
 /// A number of seconds within bounds, in milliseconds.
@@ -243,38 +273,55 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_named_with_its_form_and_what_was_found() {
-        let wrong = Settings::read(|_| Some("12 kB".into())).unwrap_err();
+        let faults = Settings::read(|_| Some("12 kB".into())).unwrap_err();
         let expected = "`BATCHTASK_MAX_BODY_BYTES` must be a number of bytes from 1024 to \
                         16777216, found `12 kB`";
-        assert!(wrong.iter().any(|line| line == expected), "{wrong:?}");
-        assert_eq!(wrong.len(), SETTINGS.len());
+        assert!(
+            faults.iter().any(|fault| fault.text() == expected),
+            "{faults:?}"
+        );
+        assert_eq!(faults.len(), SETTINGS.len());
     }
 
     #[test]
     fn a_secret_is_never_shown() {
-        let wrong = Settings::read(|_| Some("hush hush".into())).unwrap_err();
+        let faults = Settings::read(|_| Some("hush hush".into())).unwrap_err();
         for setting in SETTINGS.iter().filter(|setting| setting.secret) {
-            let line = wrong
-                .iter()
-                .find(|line| line.contains(setting.name))
-                .unwrap();
-            assert!(!line.contains("hush"), "{line}");
+            let mut of_it = faults.iter().filter(|fault| fault.name == setting.name);
+            let problem = &of_it.next().unwrap().problem;
+            assert!(!problem.contains("hush"), "{problem}");
         }
     }
 
     #[test]
     fn a_signature_needs_a_token() {
-        let wrong = Settings::read(|name| (name == SIGNATURE.name).then(|| "enforce".into()));
-        assert!(wrong.unwrap_err()[0].contains("BATCHTASK_TOKEN"));
+        let faults = Settings::read(|name| (name == SIGNATURE.name).then(|| "enforce".into()));
+        assert!(faults.unwrap_err()[0].text().contains("`BATCHTASK_TOKEN`"));
     }
 
     #[test]
-    fn two_tokens_may_be_valid_at_once() {
-        let read = |value: &'static str| {
-            Settings::read(move |name| (name == TOKEN.name).then(|| value.into()))
+    fn an_empty_value_counts_as_unset() {
+        for empty in ["", " "] {
+            let settings = Settings::read(|_| Some(empty.into())).unwrap();
+            assert_eq!(settings.stale_after_ms, 86_400_000);
+            assert!(settings.read_tokens.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_secret_may_have_two_values() {
+        let read = |name: &'static str, value: &'static str| {
+            Settings::read(move |asked| (asked == name).then(|| value.into()))
         };
-        assert_eq!(read("aaa, b2b").unwrap().scheme.tokens, ["aaa", "b2b"]);
-        assert!(read("aaa,bbb,ccc").is_err());
-        assert!(read("aa").is_err());
+        let token = |value| read(TOKEN.name, value).map(|read| read.scheme.tokens);
+        assert_eq!(token("aaa, b2b").unwrap(), ["aaa", "b2b"]);
+        assert!(token("aaa,bbb,ccc").is_err());
+        assert!(token("aaa,").is_err());
+        assert!(token("aa").is_err());
+        let two = "0123456789abcdef,fedcba9876543210";
+        let path = read(PATH_SECRET.name, two).unwrap().path_secrets;
+        assert_eq!(path, ["0123456789abcdef", "fedcba9876543210"]);
+        let tokens = read(READ_TOKEN.name, two).unwrap().read_tokens;
+        assert_eq!(tokens, path);
     }
 }

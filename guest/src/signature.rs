@@ -1,17 +1,18 @@
-//! The signature of a push: was it sent by the platform?
+//! Checks the signature of a push, which proves that the platform sent it.
 //!
 //! The platform sends three header fields: `timestamp`, `nonce` and
 //! `signature`. The signature is the hexadecimal SHA-256 of token, timestamp
-//! and nonce, sorted as text and joined. Undocumented are the timestamp's
-//! unit, which its length tells, and the case of the digits, which is ignored.
+//! and nonce, sorted as text and joined. The unit of the timestamp is not
+//! documented; its length shows it. The case of the hexadecimal digits is not
+//! documented either, and is ignored.
 //!
-//! The signature does not cover the body. It proves the sender; the window of
-//! the timestamp and the remembered signature keep it from being used for
-//! another notification. The *signature* is remembered and not the nonce,
-//! because one signed text can be split into nonce and timestamp in several
-//! ways. It is remembered until each of these timestamps is outside the window:
-//! seldom for more than two windows, but for years if a nonce of digits can be
-//! read as a date.
+//! The signature does not cover the body. It proves the sender. Two checks
+//! prevent its use for another notification: the timestamp must be within a
+//! window, and the signature is remembered with its notification. The
+//! *signature* is remembered and not the nonce, because one signed text can be
+//! split into nonce and timestamp in several ways. It is remembered until all
+//! these timestamps are outside the window. That is rarely more than two
+//! windows, but can be years if the digits of a nonce can be read as a date.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,12 +22,12 @@ use subtle::ConstantTimeEq;
 use crate::headers::{Fields, header};
 use crate::text::number;
 
-/// The longest nonce, in bytes.
+/// The greatest length of a nonce, in bytes.
 const NONCE_BYTES_MAX: usize = 256;
 
-/// The length of a timestamp that counts seconds: from 2001 to 2286.
+/// The number of digits of a timestamp in seconds, from 2001 to 2286.
 const SECONDS_DIGITS: usize = 10;
-/// The length of a timestamp that counts milliseconds, of the same years.
+/// The number of digits of a timestamp in milliseconds, for the same years.
 const MILLISECONDS_DIGITS: usize = 13;
 
 /// Whether signatures are checked.
@@ -35,21 +36,21 @@ pub enum Mode {
     /// They are ignored.
     #[default]
     Off,
-    /// They are checked and the finding is reported; no request is refused.
+    /// They are checked and the result is reported. No request is refused.
     Report,
-    /// A request without a valid signature is refused.
+    /// Requests without a valid signature are refused.
     Enforce,
 }
 
-/// How signatures are checked.
+/// The configuration of the signature check.
 #[derive(Clone, Debug, Default)]
 pub struct Scheme {
-    /// Whether they are checked.
+    /// Whether signatures are checked.
     pub mode: Mode,
-    /// The tokens that are valid now: none, one, or two during a rotation.
+    /// The valid tokens: none, one, or two while one replaces the other.
     pub tokens: Vec<String>,
-    /// The greatest difference between the timestamp and now, either way, in
-    /// milliseconds.
+    /// The greatest difference between the timestamp and now, in either
+    /// direction, in milliseconds.
     pub window_ms: u64,
 }
 
@@ -63,7 +64,7 @@ macro_rules! findings {
             /// Every finding.
             pub const ALL: &[Self] = &[$(Self::$case),*];
 
-            /// The finding in events, logs and metrics.
+            /// The text of the finding in events, logs and metrics.
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$case => $text),* }
             }
@@ -86,7 +87,7 @@ findings! {
     BadNonce "the nonce has a wrong length"
     /// The timestamp is not 10 or 13 digits.
     BadTimestamp "the timestamp is not 10 or 13 digits"
-    /// No token makes this signature.
+    /// The signature does not match with any token.
     NoMatch "the signature does not match"
     /// The signature matches, but its timestamp is too far from now.
     OutsideWindow "the timestamp is outside the window"
@@ -104,19 +105,19 @@ impl Finding {
 pub struct Proof {
     /// The signature, in lower case.
     pub signature: String,
-    /// From this time on the signature is outside the window, however its text
-    /// is split; in milliseconds since 1970.
+    /// From this time on every timestamp into which the signed text can be split
+    /// is outside the window, in milliseconds since 1970.
     pub expires_at_ms: u64,
 }
 
-/// The result of a check.
+/// The result of a signature check, with details.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// What was found.
+    /// The result.
     pub finding: Finding,
-    /// The signature; absent unless the finding is valid.
+    /// The signature; `None` unless the finding is valid.
     pub proof: Option<Proof>,
-    /// How far now is after the timestamp, in milliseconds; absent unless the
+    /// How far now is after the timestamp, in milliseconds; `None` unless the
     /// signature matches.
     pub skew_ms: Option<i64>,
 }
@@ -142,9 +143,9 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// The text that is signed: the three strings, sorted and joined.
+/// Returns the text that is signed: the three strings, sorted and joined.
 fn signed_text(token: &str, timestamp: &str, nonce: &str) -> String {
-    // By hand: the code of a general sort is 4 kB.
+    // Sorted by three comparisons: the code of a general sort is 4 kB.
     let (least, greater) = ascending(token, timestamp);
     let (middle, greatest) = ascending(greater, nonce);
     let (least, middle) = ascending(least, middle);
@@ -154,7 +155,7 @@ fn signed_text(token: &str, timestamp: &str, nonce: &str) -> String {
     text
 }
 
-/// The lesser text, then the greater.
+/// Returns the two texts in ascending order.
 fn ascending<'a>(one: &'a str, other: &'a str) -> (&'a str, &'a str) {
     if one <= other {
         (one, other)
@@ -163,8 +164,8 @@ fn ascending<'a>(one: &'a str, other: &'a str) -> (&'a str, &'a str) {
     }
 }
 
-/// The instant of a timestamp in milliseconds since 1970, and the finding that
-/// tells its unit.
+/// Parses a timestamp. Returns the time in milliseconds since 1970, and the
+/// valid finding for its unit.
 fn instant(timestamp: &str) -> Result<(u64, Finding), Finding> {
     let digits_only = timestamp.bytes().all(|byte| byte.is_ascii_digit());
     let at = number(timestamp, 0..=u64::MAX).filter(|_| digits_only);
@@ -175,13 +176,14 @@ fn instant(timestamp: &str) -> Result<(u64, Finding), Finding> {
     }
 }
 
-/// The latest timestamp of this many digits that a signed text can be split
-/// into with this token, in milliseconds since 1970; 0 if there is none.
+/// Returns the latest timestamp with this number of digits into which a signed
+/// text can be split with this token, in milliseconds since 1970; 0 if there is
+/// none.
 fn latest_ms(text: &str, token: &str, digits: usize) -> u64 {
     let token_length = token.len();
     let others = token_length.saturating_add(digits);
     let nonce_length = text.len().saturating_sub(others);
-    // Any of the other two strings may stand before one of the three.
+    // Before a string, there may be none, one or both of the other two.
     let parts = |length: usize, other: usize| {
         [0, token_length, other, token_length.saturating_add(other)]
             .into_iter()
@@ -219,7 +221,7 @@ impl Scheme {
         let signed = Signed::of(fields)?;
         let signature = signed.signature.to_ascii_lowercase();
         let mut matching = None;
-        // Every token is tried: the time does not tell which one matched.
+        // Try all tokens, so that the time does not depend on which one matched.
         for token in &self.tokens {
             let text = signed_text(token, signed.timestamp, signed.nonce);
             if same_secret(&signature, &hex(&sha256(&[text.as_bytes()]))) {
@@ -245,8 +247,9 @@ impl Scheme {
         })
     }
 
-    /// When every timestamp that a signed text can be split into is outside
-    /// the window, in milliseconds since 1970. At least two windows from now.
+    /// Returns when every timestamp into which a signed text can be split is
+    /// outside the window, in milliseconds since 1970. It is at least two windows
+    /// from now.
     fn expires_at_ms(&self, text: &str, now_ms: u64) -> u64 {
         let mut latest = now_ms.saturating_add(self.window_ms);
         for token in &self.tokens {
@@ -258,7 +261,7 @@ impl Scheme {
     }
 }
 
-/// How far one instant is after another, in milliseconds.
+/// Returns how far `at_ms` is after `since_ms`, in milliseconds.
 pub(crate) fn difference_ms(at_ms: u64, since_ms: u64) -> i64 {
     let distance = i64::try_from(at_ms.abs_diff(since_ms)).unwrap_or(i64::MAX);
     if at_ms >= since_ms {
@@ -268,9 +271,16 @@ pub(crate) fn difference_ms(at_ms: u64, since_ms: u64) -> i64 {
     }
 }
 
-/// Compares two secrets in a time that depends on their lengths alone.
+/// Compares two secrets. The time it takes depends only on their lengths.
 pub(crate) fn same_secret(given: &str, secret: &str) -> bool {
     given.as_bytes().ct_eq(secret.as_bytes()).into()
+}
+
+/// Whether `given` is one of the secrets. Compares all of them, so that the time
+/// does not show which one matched.
+pub(crate) fn is_secret(given: &str, secrets: &[String]) -> bool {
+    let same = secrets.iter().map(|secret| same_secret(given, secret));
+    same.fold(false, |found, same| found | same)
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
-//! Texts and what is made of them.
+//! Helpers for strings.
 
 use alloc::string::String;
 use core::ops::RangeInclusive;
 
-/// A decimal number within bounds. One kind of number for all, because the
-/// code that reads one is 300 bytes.
+/// Parses a decimal number. Returns `None` if it is not within the bounds. All
+/// numbers are parsed as `u64`, because each type would add 300 bytes of code.
 pub(crate) fn number(text: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
     text.parse().ok().filter(|number| bounds.contains(number))
 }
 
-/// The beginning of a text, at most this many bytes and an ellipsis; or the
-/// whole text if it is not longer.
+/// Returns a text, cut off after at most `bytes_max` bytes. An ellipsis is added
+/// if it was cut off.
 pub(crate) fn shortened(text: &str, bytes_max: usize) -> String {
     let end = text.floor_char_boundary(bytes_max);
     let mut shortened = String::from(text.get(..end).unwrap_or_default());
@@ -20,8 +20,8 @@ pub(crate) fn shortened(text: &str, bytes_max: usize) -> String {
     shortened
 }
 
-/// Texts with a separator between them. The library's `join` would be five
-/// times as long in the component.
+/// Joins texts with a separator between them. The library's `join` would need
+/// five times as much code.
 pub(crate) fn joined<T: AsRef<str>>(texts: &[T], separator: &str) -> String {
     let mut joined = String::new();
     for text in texts {
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_stand_between() {
+    fn texts_are_joined_with_separators() {
         assert_eq!(joined(&["a", "", "b"], "; "), "a; ; b");
         assert_eq!(joined(&["a"], "; "), "a");
         assert_eq!(joined(&[""; 0], "; "), "");

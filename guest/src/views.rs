@@ -1,4 +1,4 @@
-//! The JSON of the answers.
+//! Writes the answers as JSON.
 
 use alloc::vec::Vec;
 use batchtask_notification::{Class, Flags, Status, Step, base64, hex, step, time};
@@ -9,7 +9,8 @@ use crate::journal::{
 };
 use crate::json::Object;
 
-/// The answer to an event, without its outcome, and where that is inserted.
+/// Returns the answer to an event without the outcome, and the offset at which
+/// to insert it, in bytes.
 pub fn receipt(event: &Event) -> (Vec<u8>, u32) {
     receipt_of(|json| {
         json.text("app_id", &event.app_id);
@@ -21,7 +22,7 @@ pub fn receipt(event: &Event) -> (Vec<u8>, u32) {
     })
 }
 
-/// The same for a reject.
+/// Returns the same for a reject.
 pub fn receipt_of_reject(reject: &Reject) -> (Vec<u8>, u32) {
     receipt_of(|json| {
         json.text("reason", &reject.reason);
@@ -39,12 +40,12 @@ fn receipt_of(members: impl FnOnce(&mut Object)) -> (Vec<u8>, u32) {
     (text, OUTCOME_AT)
 }
 
-/// The state of a task; `stale_before_ms` as in [`is_stale`].
+/// Returns the state of a task. `stale_before_ms` is as in [`is_stale`].
 pub fn task(task: &Task, stale_before_ms: u64) -> Vec<u8> {
     Object::text_of(|json| task_members(json, task, stale_before_ms))
 }
 
-/// A page of a list as JSON, and how many of its items that contains.
+/// A page of a list as JSON, and the number of items that it contains.
 pub struct List {
     /// The JSON.
     pub text: Vec<u8>,
@@ -52,23 +53,23 @@ pub struct List {
 }
 
 impl List {
-    /// The list that `members` writes, which returns the number of its items.
+    /// Returns a list. `members` writes it, and returns its number of items.
     fn of(members: impl FnOnce(&mut Object) -> usize) -> Self {
         let mut items = 0;
         let text = Object::text_of(|json| items = members(json));
         Self { text, items }
     }
 
-    /// The limit with which to ask the journal again, because not all items of
-    /// its page fit: then the cursor to the next page is right. A journal counts
-    /// the bytes of items as they are stored, not as they are written.
+    /// Returns the number of items that fit if it is less than `items`. Then ask
+    /// the journal again with this limit, so that its cursor to the next page is
+    /// right. A journal counts the bytes of items as stored, not as JSON.
     pub fn fitting(&self, items: usize) -> Option<u32> {
         let fitting = u32::try_from(self.items).ok();
         fitting.filter(|_| self.items < items)
     }
 }
 
-/// A page of tasks; `stale_before_ms` as in [`is_stale`].
+/// Returns a page of tasks. `stale_before_ms` is as in [`is_stale`].
 pub fn tasks(page: &TaskPage, stale_before_ms: u64) -> List {
     List::of(|json| {
         let items = json.objects("tasks", &page.tasks, |json, task| {
@@ -79,12 +80,13 @@ pub fn tasks(page: &TaskPage, stale_before_ms: u64) -> List {
     })
 }
 
-/// Whether a task is open, and nothing new arrived of it since then.
+/// Whether a task is open and its last new event arrived before
+/// `stale_before_ms`, in milliseconds since 1970.
 pub fn is_stale(task: &Task, stale_before_ms: u64) -> bool {
     Class::of_rank(task.rank) == Class::Open && task.last_received_at_ms < stale_before_ms
 }
 
-/// The journal at a glance.
+/// Returns the overview of the journal.
 pub fn summary(summary: &Summary) -> Vec<u8> {
     Object::text_of(|json| {
         json.objects("statuses", &summary.statuses, |json, count| {
@@ -145,7 +147,7 @@ fn progress_members(json: &mut Object, progress: &Progress) {
     instant(json, "at", progress.at_ms);
 }
 
-/// A page of a task's events, each with what the one before makes of it.
+/// Returns a page of a task's events, each with the step from the previous one.
 pub fn history(page: &HistoryPage) -> List {
     List::of(|json| {
         let items = json.objects("events", steps(page), |json, (stored, step)| {
@@ -156,7 +158,8 @@ pub fn history(page: &HistoryPage) -> List {
     })
 }
 
-/// The events of a page, each with what the one before makes of it.
+/// Returns the events of a page, each with the flag of the step from the
+/// previous event, if the step has one.
 pub fn steps(page: &HistoryPage) -> impl Iterator<Item = (&StoredEvent, Option<&'static str>)> {
     let mut previous = page.previous_status.as_deref().map(Status::of);
     page.events.iter().map(move |stored| {
@@ -165,9 +168,9 @@ pub fn steps(page: &HistoryPage) -> impl Iterator<Item = (&StoredEvent, Option<&
     })
 }
 
-/// Some events in order of arrival, outside the history of their tasks: what
-/// they mean there is not known here. They follow the event with the number
-/// `after`.
+/// Returns the events that follow the sequence number `after`, in order of
+/// arrival. Their steps are unknown, because the previous events of their tasks
+/// are not here.
 pub fn feed(events: &[StoredEvent], after: u64) -> Vec<u8> {
     Object::text_of(|json| {
         let mut last_seq = after;
@@ -200,7 +203,8 @@ fn event_members(json: &mut Object, stored: &StoredEvent, step: Option<&'static 
     body(json, &event.body);
 }
 
-/// The flags of an event: of its arrival, its own, and of its step.
+/// Returns the flags of an event: `late`, its own flags, and the flag of its
+/// step.
 pub fn event_flags(stored: &StoredEvent, step: Option<&'static str>) -> Vec<&'static str> {
     let mut flags = flag_names(stored.event.flags);
     if stored.late {
@@ -210,7 +214,7 @@ pub fn event_flags(stored: &StoredEvent, step: Option<&'static str>) -> Vec<&'st
     flags
 }
 
-/// A page of the quarantine.
+/// Returns a page of the quarantine.
 pub fn quarantine(page: &QuarantinePage) -> List {
     List::of(|json| {
         let items = json.objects("rejects", &page.rejects, reject_members);
@@ -234,9 +238,9 @@ fn reject_members(json: &mut Object, quarantined: &Quarantined) {
     body(json, &reject.body);
 }
 
-/// A body as it arrived: `body`, or `body_base64` if it is no text. That is also
-/// one of which more than a quarter are control characters, because escaped each
-/// of them is six bytes long.
+/// Writes a body as received: as `body`, or as `body_base64` if it is not UTF-8.
+/// A body is also written as base64 if more than a quarter of it are control
+/// characters, because each of them would become six bytes.
 fn body(json: &mut Object, bytes: &[u8]) {
     let is_control = |byte: &&u8| matches!(byte, 0..0x20) && !byte.is_ascii_whitespace();
     let controls = bytes.iter().filter(is_control).count();
@@ -246,17 +250,15 @@ fn body(json: &mut Object, bytes: &[u8]) {
     }
 }
 
-/// The flags of a task: those of its events and of its steps. `late` is not
-/// among them: a task is the same in whatever order its events arrived.
+/// Returns the flags of a task: those of its events and of its steps. `late` is
+/// not one of them, because the state of a task does not depend on the order in
+/// which its events arrived.
 pub fn task_flags(task: &Task) -> Vec<&'static str> {
     let mut flags = flag_names(task.flags);
-    // A trail that was cut off has no beginning to judge.
-    let whole = usize::try_from(task.events).is_ok_and(|events| events == task.trail.len());
+    // If the trail is not complete, its first step is unknown.
+    let is_complete = usize::try_from(task.events).is_ok_and(|events| events == task.trail.len());
     let mut statuses = task.trail.iter().map(|step| Status::of(&step.status));
-    let mut previous = match whole {
-        true => None,
-        false => statuses.next(),
-    };
+    let mut previous = if is_complete { None } else { statuses.next() };
     let steps: Vec<Step> = statuses
         .map(|next| step(previous.replace(next), next))
         .collect();
@@ -268,13 +270,13 @@ pub fn task_flags(task: &Task) -> Vec<&'static str> {
     flags
 }
 
-/// The names of an event's flags: the bits are in the same order.
+/// Returns the names of an event's flags. The bits are in the same order.
 fn flag_names(flags: EventFlags) -> Vec<&'static str> {
     let flags = Flags::from_bits_truncate(flags.bits().into());
     flags.names().collect()
 }
 
-/// A member that is an instant, as RFC 3339.
+/// Writes a member that is an instant (RFC 3339).
 fn instant(json: &mut Object, name: &str, at_ms: u64) {
     json.text(name, &time::rfc3339(at_ms));
 }

@@ -1,4 +1,4 @@
-//! The README's tables are those of the code. `UPDATE=1 cargo test` writes
+//! The README's tables are those of the code. `UPDATE=1 cargo test` updates
 //! them anew.
 
 use batchtask_guest::outcomes::{Refusal, Success};
@@ -28,12 +28,12 @@ fn the_table_of_settings_is_that_of_the_code() {
             default => format!("`{default}`"),
         };
         let (name, text, form) = (setting.name, setting.text, setting.form);
-        format!("| `{name}` | {default} | {text}: {form} |\n")
+        format!("| `{name}` | {default} | {text}. Must be {form} |\n")
     };
     holds("settings", &SETTINGS.iter().map(row).collect::<String>());
 }
 
-/// Whether the README has these rows between the marks of this name.
+/// Asserts that the README has these rows between the marks of this name.
 fn holds(name: &str, rows: &str) {
     let readme = std::fs::read_to_string(README).unwrap();
     let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));

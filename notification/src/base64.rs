@@ -1,15 +1,15 @@
 //! Base64 (RFC 4648, section 4).
 //!
-//! By hand, because the code of a library is 1.5 kB longer in the component:
-//! libraries take constant time or are made for speed. Do not read secrets
-//! with it.
+//! Not from a library: libraries are made for constant time or for speed, and
+//! would add 1.5 kB to the component. Do not decode secrets with it, because it
+//! does not take constant time.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Bytes as base64, with padding.
+/// Encodes bytes as base64, with padding.
 pub fn base64(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
@@ -25,12 +25,12 @@ pub fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes of a base64 text without its padding. Returns `None` if it has
-/// other characters, a length that no bytes have, or bits beyond the last byte
-/// that are not 0.
+/// Decodes a base64 text without padding. Returns `None` if it contains other
+/// characters, has an impossible length, or has bits after the last byte that
+/// are not 0.
 pub(crate) fn from_base64(unpadded: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Bits that do not make a byte yet, and how many.
+    // The bits that do not yet make a byte, and their number.
     let (mut bits, mut count) = (0_u32, 0_u32);
     for letter in unpadded.bytes() {
         bits = bits << 6 | u32::from(value(letter)?);
@@ -44,7 +44,7 @@ pub(crate) fn from_base64(unpadded: &str) -> Option<Vec<u8>> {
     (bits == 0 && count < 6).then_some(bytes)
 }
 
-/// The place of a letter in the alphabet.
+/// Returns the place of a letter in the alphabet.
 fn value(letter: u8) -> Option<u8> {
     let (first, place) = match letter {
         b'A'..=b'Z' => (b'A', 0),

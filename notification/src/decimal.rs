@@ -1,11 +1,10 @@
-//! Numbers as text.
+//! Writes decimal numbers.
 
 use alloc::string::String;
 
 /// Appends a number in decimal digits.
 ///
-/// It does what `write!` would, which brings all of `core::fmt` into a
-/// component.
+/// This replaces `write!`, which would add `core::fmt` to the component.
 pub fn push_decimal(text: &mut String, number: u64) {
     let start = text.len();
     let mut rest = number;
@@ -25,7 +24,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn the_digits_follow_what_was_there() {
+    fn the_digits_are_appended() {
         for number in [0, 9, 10, 1070, u64::MAX] {
             let mut text = String::from("é");
             push_decimal(&mut text, number);

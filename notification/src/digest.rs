@@ -2,9 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of some parts of a text, one after the other.
+/// Returns the SHA-256 of several parts, joined.
 ///
-/// Not generic, and so in the component once.
+/// Not generic, so that the component contains it only once.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for part in parts {

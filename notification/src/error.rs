@@ -1,54 +1,54 @@
-//! Why a body is no notification.
+//! The error of parsing a notification.
 
 use crate::push_decimal;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-/// Why a body is no notification.
+/// Why a body is not a notification.
 ///
-/// A text that is JSON by RFC 8259 is never called [`NotJson`](Self::NotJson),
-/// and one that is not is never accepted.
+/// [`NotJson`](Self::NotJson) is exact: valid JSON (RFC 8259) never results in
+/// it, and invalid JSON is never accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParseError {
-    /// The body is no JSON text. This includes bytes that are not UTF-8 and
-    /// escapes of half a surrogate pair anywhere, for both are no Unicode.
+    /// The body is not a JSON text. This includes bytes that are not UTF-8, and
+    /// escapes of half a surrogate pair, because both are not Unicode.
     NotJson {
         /// The byte of the body at which reading stopped.
         offset: usize,
         /// What is wrong there.
         reason: &'static str,
     },
-    /// The body goes beyond [`MAX_DEPTH`](crate::MAX_DEPTH) or
+    /// The body exceeds [`MAX_DEPTH`](crate::MAX_DEPTH) or
     /// [`MAX_VALUES`](crate::MAX_VALUES). It may be JSON or not.
     TooComplex {
         /// The byte of the body at which reading stopped.
         offset: usize,
-        /// Which limit was passed.
+        /// Which limit was exceeded.
         reason: &'static str,
     },
-    /// The body is JSON, but no notification of a batch task.
+    /// The body is JSON, but not a notification of a batch task.
     Invalid {
-        /// JSON Pointer (RFC 6901) to the member at fault.
+        /// JSON Pointer (RFC 6901) to the member that is wrong.
         pointer: &'static str,
         /// What should be there.
         expected: &'static str,
         /// What is there.
         found: Found,
     },
-    /// The body is a dead letter, but the message inside it is no
-    /// notification. Offsets and pointers of the inner error are those of the
-    /// message inside.
+    /// The body is a dead letter, but the message inside it is not a
+    /// notification. The offsets and pointers of the inner error refer to the
+    /// inner message.
     DeadLetter(Box<ParseError>),
 }
 
-/// What is there in place of what was expected.
+/// What was found instead of the expected value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// The member is missing.
     Nothing,
-    /// The member is there more than once, and readers would differ in which
-    /// of them they believe.
+    /// The member occurs more than once, and different readers would use
+    /// different values.
     Duplicate,
     /// `null`
     Null,
@@ -60,16 +60,15 @@ pub enum Found {
     Array,
     /// Any object.
     Object,
-    /// A string: its text, or the first 64 bytes of it at most and an
-    /// ellipsis.
+    /// A string. If it is longer than 64 bytes, its beginning and an ellipsis.
     Text(String),
 }
 
-/// How much of a text goes into an error, in bytes.
+/// The greatest length of a text in an error, in bytes.
 const EXCERPT_BYTES: usize = 64;
 
 impl Found {
-    /// A string with this text.
+    /// Returns a string, cut off if it is long.
     pub(crate) fn text(mut text: String) -> Self {
         let end = text.floor_char_boundary(EXCERPT_BYTES);
         if end < text.len() {
@@ -80,13 +79,13 @@ impl Found {
     }
 }
 
-/// The pointer that stands for everything inside a dead letter.
+/// The pointer to the member that contains the message of a dead letter.
 pub(crate) const PAYLOAD: &str = "/base64_original_payload";
 
 impl ParseError {
-    /// JSON Pointer (RFC 6901) to the member of the body at fault, where there
-    /// is one. For whatever is wrong inside a dead letter it is the member
-    /// that holds the message.
+    /// Returns the JSON Pointer (RFC 6901) to the member of the body that is
+    /// wrong, if there is one. For an error inside a dead letter, it is the
+    /// member that contains the message.
     pub fn pointer(&self) -> Option<&'static str> {
         match self {
             Self::NotJson { .. } | Self::TooComplex { .. } => None,
@@ -95,8 +94,8 @@ impl ParseError {
         }
     }
 
-    /// What is wrong, for people; the same text as `Display`, made without
-    /// `core::fmt`.
+    /// Returns what is wrong, for people. It is the same text as that of
+    /// `Display`, but is made without `core::fmt`.
     pub fn detail(&self) -> String {
         let mut text = String::new();
         self.describe(&mut text);
@@ -195,7 +194,7 @@ mod tests {
             reason: "more than 64 levels of arrays and objects",
         };
         let letter = ParseError::DeadLetter(Box::new(invalid(Found::Duplicate)));
-        let whole = ParseError::Invalid {
+        let document = ParseError::Invalid {
             pointer: "",
             expected: "an object",
             found: Found::Array,
@@ -209,7 +208,7 @@ mod tests {
                 None,
                 "more than 64 levels of arrays and objects at byte 0",
             ),
-            (whole, Some(""), "expected an object, found an array"),
+            (document, Some(""), "expected an object, found an array"),
             (
                 invalid(Found::Nothing),
                 Some("/event"),

@@ -1,12 +1,12 @@
-//! A notification that has arrived: when its change happened, and its place in
-//! the order of changes.
+//! A change of status that was reported: when it happened, and its place in the
+//! order of changes.
 
 use crate::notification::{Notification, Timestamp};
 use crate::{Flags, Status, sha256};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// How far after its arrival an event may be dated without a flag, in
+/// An event that is dated more than this after its arrival is flagged, in
 /// milliseconds: five minutes.
 pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
 
@@ -14,61 +14,64 @@ pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
 /// `rank`, `digest`.
 pub type Key = (u64, u8, [u8; 32]);
 
-/// A change of a task's status that has arrived. It is made by
+/// A change of a task's status, made from a notification that has arrived by
 /// [`Notification::into_event`].
 ///
 /// The state of a task is its event with the greatest [`key`](Self::key). So
-/// it depends on which events there are, and on nothing else: not on the order
-/// of their arrival, and not on repetitions.
+/// it depends only on the set of events, not on the order of their arrival and
+/// not on repetitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The resource space that the task belongs to. Never empty.
+    /// The id of the resource space (application) that the task belongs to.
+    /// Never empty.
     pub app_id: String,
-    /// The batch task. Never empty; unique only together with `app_id`.
+    /// The id of the batch task. Never empty; unique only together with
+    /// `app_id`.
     pub task_id: String,
-    /// For example `softwareUpgrade`; any text is possible.
+    /// The task type, such as `softwareUpgrade`. Any text is possible.
     pub task_type: String,
-    /// For example `Waitting`; any text is possible.
+    /// The status, such as `Waitting`. Any text is possible.
     pub status: String,
-    /// The platform's free text, perhaps empty, perhaps long.
+    /// The platform's description of the status. It may be empty or long.
     pub status_desc: String,
-    /// `event_time` as it came: `yyyyMMdd'T'HHmmss'Z'`.
+    /// `event_time` as received: `yyyyMMdd'T'HHmmss'Z'` unless flagged.
     pub event_time: Option<String>,
-    /// `event_time_ms` as it came: `yyyy-MM-dd'T'HH:mm:ss.SSS'Z'`.
+    /// `event_time_ms` as received: `yyyy-MM-dd'T'HH:mm:ss.SSS'Z'` unless
+    /// flagged.
     pub event_time_ms: Option<String>,
-    /// The platform's trace id. Not unique, not a key.
+    /// The platform's trace id. It is not unique, so it is not a key.
     pub request_id: Option<String>,
-    /// SHA-256 over the fields above. `request_id` is part of it only if
-    /// neither time can be read: nothing else tells such changes apart. Two
+    /// The SHA-256 of the fields above. `request_id` is included only if neither
+    /// time can be read, because nothing else distinguishes such changes. Two
     /// events with the same digest are the same event.
     ///
-    /// Each field, in the order above, adds its length in bytes as four bytes,
-    /// the highest first, and then its UTF-8. An absent time is of length 0; an
+    /// Each field, in the order above, adds its length in bytes as four bytes in
+    /// big-endian order, and then its UTF-8. An absent time has the length 0. An
     /// absent request id adds nothing.
     pub digest: [u8; 32],
     /// When the change happened, in milliseconds since 1970 (UTC):
-    /// `event_time_ms`, else `event_time`, else the arrival. The clock of this
-    /// host has no other influence, because a wrong one must not change the
-    /// order of what the platform dated.
+    /// `event_time_ms`, or else `event_time`, or else the time of arrival. If
+    /// the platform gave a time, this host's clock has no influence, because a
+    /// wrong clock must not change the order of events.
     pub occurred_at_ms: u64,
-    /// Orders changes of one instant, see [`Status::rank`].
+    /// Orders changes with the same time, see [`Status::rank`].
     pub rank: u8,
     /// When the notification arrived, in milliseconds since 1970 (UTC).
     pub received_at_ms: u64,
-    /// What was odd about it.
+    /// Notable facts about the event.
     pub flags: Flags,
 }
 
 impl Event {
-    /// The place of the event in the order of its task's changes.
+    /// Returns the place of the event in the order of its task's changes.
     pub fn key(&self) -> Key {
         (self.occurred_at_ms, self.rank, self.digest)
     }
 }
 
 impl Notification {
-    /// The event that this notification tells of, having arrived at
-    /// `received_at_ms`, in milliseconds since 1970 (UTC).
+    /// Returns the event that this notification reports. `received_at_ms` is the
+    /// time of its arrival, in milliseconds since 1970 (UTC).
     pub fn into_event(self, received_at_ms: u64) -> Event {
         let digest = self.digest();
         let occurred_at_ms = self.dated_at_ms().unwrap_or(received_at_ms);
@@ -91,7 +94,8 @@ impl Notification {
         }
     }
 
-    /// When the platform says that it happened, if a time can be read.
+    /// Returns when the change happened according to the platform, if one of the
+    /// two times can be read.
     fn dated_at_ms(&self) -> Option<u64> {
         let mut times = [&self.event_time_ms, &self.event_time]
             .into_iter()
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_come_through() {
+    fn fields_are_copied() {
         let event = notification(true, true).into_event(MILLISECONDS.1);
         assert_eq!(event.app_id, "a");
         assert_eq!(event.task_id, "t");
@@ -175,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_time_there_is() {
+    fn the_best_available_time_is_used() {
         let received = MILLISECONDS.1 + 7;
         for (seconds, milliseconds, occurred_at_ms) in [
             (true, true, MILLISECONDS.1),
@@ -206,7 +210,7 @@ mod tests {
     /// The clock of the host is 10 minutes slow: `Success` of now, and then
     /// `Processing` dated 5 seconds before.
     #[test]
-    fn a_slow_clock_does_not_change_the_order_of_what_is_dated() {
+    fn a_slow_clock_does_not_change_the_order_of_dated_events() {
         let at = |status: &str, at_ms| {
             let mut notification = notification(true, true);
             notification.task.status = status.into();
@@ -265,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn request_ids_tell_changes_without_a_time_apart() {
+    fn request_ids_distinguish_changes_without_a_time() {
         let undated = |request_id: Option<&str>| {
             let mut undated = notification(false, false);
             undated.request_id = request_id.map(String::from);
@@ -301,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_of_the_change_alone() {
+    fn the_digest_depends_only_on_the_change() {
         let digest = notification(true, true).into_event(0).digest;
         let mut again = notification(true, true);
         again.request_id = None;
         again.flags = Flags::empty();
         assert_eq!(again.clone().into_event(1).digest, digest);
 
-        // The same text, divided otherwise.
+        // The same joined text, but split differently into fields.
         again.task.app_id = "at".into();
         again.task.task_id = "".into();
         assert_ne!(again.into_event(0).digest, digest);

@@ -2,14 +2,15 @@
 
 use core::ops::{BitOr, BitOrAssign};
 
-/// Notable facts about a notification. None is a reason to refuse it.
+/// A set of notable facts about a notification. They are not reasons to refuse
+/// it.
 ///
-/// The bits stand in the order of `event-flags` in the WIT package, so that
-/// both sides can pass [`Flags::bits`] through.
+/// The bits are in the order of `event-flags` in the WIT package, so
+/// [`Flags::bits`] converts between the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags(u16);
 
-/// The names, by bit.
+/// The names of the flags, in the order of their bits.
 const NAMES: [&str; 8] = [
     "time_mismatch",
     "clock_skew",
@@ -21,63 +22,64 @@ const NAMES: [&str; 8] = [
     "irregular_fields",
 ];
 
-/// A bit for each of the names.
+/// The set of all flags, as bits.
 const KNOWN_BITS: u16 = 0b1111_1111;
 
 impl Flags {
-    /// `event_time` and `event_time_ms` differ in more than milliseconds;
-    /// `event_time_ms` was believed.
+    /// `event_time` and `event_time_ms` name different seconds.
+    /// `event_time_ms` is used.
     pub const TIME_MISMATCH: Self = Self(1 << 0);
     /// The event is dated more than [`MAX_AHEAD_MS`](crate::MAX_AHEAD_MS)
-    /// after its arrival: the clock of the platform or of this host is wrong.
-    /// It keeps its date, also in the order.
+    /// after its arrival, so the clock of the platform or of this host is wrong.
+    /// The event keeps its date, and is ordered by it.
     pub const CLOCK_SKEW: Self = Self(1 << 1);
-    /// The status is none that the platform documents.
+    /// The platform does not document this status.
     pub const UNKNOWN_STATUS: Self = Self(1 << 2);
-    /// The task type is none that the platform documents.
+    /// The platform does not document this task type.
     pub const UNKNOWN_TYPE: Self = Self(1 << 3);
-    /// The notification had the form of 2020, `batchtask.status`.
+    /// The notification has the form of 2020, `batchtask.status`.
     pub const LEGACY_FORM: Self = Self(1 << 4);
-    /// There was no `event_time` that can be read. Without such an
-    /// `event_time_ms` too, the event is ordered by its arrival.
+    /// `event_time` is missing or cannot be read. If `event_time_ms` cannot be
+    /// read either, the event is ordered by its arrival.
     pub const NO_EVENT_TIME: Self = Self(1 << 5);
-    /// The notification had members beyond the documented ones.
+    /// The notification has members that the platform does not document.
     pub const EXTRA_FIELDS: Self = Self(1 << 6);
-    /// A member that a state can do without was missing, repeated or not of
-    /// its documented form. It is kept as it came.
+    /// A member that is not essential is missing, repeated, or not of its
+    /// documented form. It is kept as received.
     pub const IRREGULAR_FIELDS: Self = Self(1 << 7);
 
-    /// The empty set.
+    /// Returns the empty set.
     pub const fn empty() -> Self {
         Self(0)
     }
 
-    /// The set with these bits; those without a meaning are dropped.
+    /// Returns the set with these bits. Unknown bits are dropped.
     pub const fn from_bits_truncate(bits: u16) -> Self {
         Self(bits & KNOWN_BITS)
     }
 
-    /// The set as bits, `TIME_MISMATCH` being the lowest.
+    /// Returns the set as bits. `TIME_MISMATCH` is the lowest.
     pub const fn bits(self) -> u16 {
         self.0
     }
 
-    /// Whether nothing was odd.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether all of `other` are in this set.
+    /// Whether this set contains all flags of `other`.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// These flags when `condition` holds, else none.
+    /// Returns these flags if `condition` is true, else the empty set.
     pub(crate) fn when(self, condition: bool) -> Self {
         if condition { self } else { Self::empty() }
     }
 
-    /// The names of the flags in the set, such as `time_mismatch`, by bit.
+    /// Returns the names of the flags in the set, such as `time_mismatch`, in
+    /// the order of their bits.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         (0u32..)
             .zip(NAMES.iter().copied())
@@ -132,7 +134,7 @@ mod tests {
         flags |= Flags::LEGACY_FORM | Flags::CLOCK_SKEW;
         assert_eq!(flags.bits(), 0b1_0010);
         assert!(!flags.is_empty());
-        // Not exclusive: what is in both stays.
+        // A flag that is in both sets stays.
         assert_eq!(flags | Flags::CLOCK_SKEW, flags);
         flags |= Flags::CLOCK_SKEW;
         assert_eq!(flags.bits(), 0b1_0010);

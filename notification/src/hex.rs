@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Bytes as lower-case hexadecimal digits.
+/// Encodes bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
     bytes
@@ -12,8 +12,8 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The bytes of hexadecimal digits in either case, or `None` if the text is
-/// anything else.
+/// Decodes hexadecimal digits in upper or lower case. Returns `None` if the text
+/// is anything else.
 pub fn from_hex(digits: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
     let nibble = |digit: u8| char::from(digit).to_digit(16);
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_come_back() {
+    fn decoding_reverses_encoding() {
         assert_eq!(hex(&[0, 0x0f, 0xa5, 0xff]), "000fa5ff");
         assert_eq!(from_hex("000FA5ff"), Some([0, 0x0f, 0xa5, 0xff].into()));
         assert_eq!(from_hex(""), Some(Vec::new()));

@@ -1,12 +1,11 @@
-//! The members of a JSON object, without reading what nobody asked for.
+//! Finds the members of a JSON object, without reading other values.
 //!
-//! `serde_json` says whether a text is JSON. After that there is nothing left
-//! to refuse, so values are found by walking over the text: what is read is
-//! only names and the strings that were asked for. Numbers, deep values and
-//! whatever else stands where a string should be are told by their first byte,
-//! so no value can make valid JSON look broken. (Reading values through serde
-//! too costs a component nearly 30 kB, most of it the wording of errors that cannot
-//! happen here.)
+//! `serde_json` checks that a text is JSON. After that no error is possible, so
+//! members are found by walking over the text. Only names and the requested
+//! strings are decoded. The kind of any other value follows from its first byte,
+//! so no value can make valid JSON look invalid. Reading values with serde too
+//! would add nearly 30 kB to the component, most of it texts of errors that
+//! cannot happen here.
 
 mod scan;
 #[cfg(test)]
@@ -20,16 +19,15 @@ use scan::{Refusal, scan};
 use serde::de::IgnoredAny;
 use walk::{Members, behind_value, is_blank, split_string, unescape};
 
-/// How deep arrays and objects may be nested in a body. A body is kept and
-/// handed on as it came, and those who read it may recurse.
+/// The greatest depth of nested arrays and objects in a body. A body is stored
+/// and returned as received, and programs that read it may recurse.
 pub const MAX_DEPTH: usize = 64;
 
-/// How many values a body may have, counted by commas and opening brackets.
-/// For the same reason: a reader may build a tree of them.
+/// The greatest number of values in a body, counted by commas and opening
+/// brackets. Programs that read the body may build a tree of its values.
 pub const MAX_VALUES: usize = 100_000;
 
-/// An error on its way out: it is large and rare, and boxed it is cheap to
-/// hand on.
+/// A boxed error: the error is large and rare, so results stay small.
 pub(crate) type Error = Box<ParseError>;
 
 fn invalid(pointer: &'static str, expected: &'static str, found: Found) -> Error {
@@ -40,8 +38,8 @@ fn invalid(pointer: &'static str, expected: &'static str, found: Found) -> Error
     })
 }
 
-/// The value that a body consists of: one JSON text in UTF-8, which may begin
-/// with one byte order mark.
+/// Checks a body, and returns its value. A body is one JSON text in UTF-8, which
+/// may begin with one byte order mark.
 ///
 /// # Errors
 /// [`ParseError::NotJson`] and [`ParseError::TooComplex`].
@@ -83,7 +81,7 @@ pub(crate) fn document(body: &[u8]) -> Result<Value<'_>, Error> {
     Ok(Value(text.trim_start_matches(is_blank)))
 }
 
-/// Where an error is, from its line and column.
+/// Returns the offset of an error, from its line and column.
 fn offset(text: &str, error: &serde_json::Error) -> usize {
     let lines_before = error.line().saturating_sub(1);
     let line_start: usize = text
@@ -91,7 +89,8 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
         .take(lines_before)
         .map(str::len)
         .sum();
-    // Columns count from 1, and at the end name the last byte there is.
+    // Columns count from 1. At the end of the text, the column is that of the
+    // last byte.
     let column = if error.is_eof() {
         error.column()
     } else {
@@ -100,13 +99,13 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
     line_start.saturating_add(column).min(text.len())
 }
 
-/// A JSON value: a text that begins with one. It is known to be well-formed,
-/// and what follows it does not matter.
+/// A JSON value: a text that begins with the value, which is well-formed. The
+/// text after the value is ignored.
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
-    /// What kind of value this is; a string with its text.
+    /// Returns the kind of the value; for a string, also its text.
     fn found(self) -> Found {
         match self.0.bytes().next() {
             Some(b'"') => Found::text(self.text().unwrap_or_default()),
@@ -122,82 +121,83 @@ impl<'a> Value<'a> {
         self.0.starts_with('n')
     }
 
-    /// The value as it stands in the text.
+    /// Returns the JSON text of the value, unchanged.
     fn json(self) -> &'a str {
         let rest = behind_value(self.0);
         self.0.strip_suffix(rest).unwrap_or_default()
     }
 
-    /// The text of a string.
+    /// Returns the text of a string. `None` for other values.
     fn text(self) -> Option<String> {
         let (escaped, _) = split_string(self.0.strip_prefix('"')?);
         Some(unescape(escaped).into_owned())
     }
 
-    /// The members of an object that `pointers` end in, in that order, and
-    /// whether it has others. Names compare after unescaping.
+    /// Returns the members of an object whose names are the last parts of
+    /// `pointers`, in that order, and whether the object has other members.
+    /// Names are compared after unescaping.
     ///
     /// # Errors
-    /// [`ParseError::Invalid`] when this is no object, at `pointer`.
+    /// [`ParseError::Invalid`] at `pointer` if this is not an object.
     pub(crate) fn members<const N: usize>(
         self,
         pointer: &'static str,
         pointers: [&'static str; N],
     ) -> Result<([Member<'a>; N], bool), Error> {
-        let mut wanted = pointers.map(|pointer| Member {
+        let mut members = pointers.map(|pointer| Member {
             pointer,
             value: None,
             is_repeated: false,
         });
-        let others = self.find(pointer, &mut wanted)?;
-        Ok((wanted, others))
+        let has_others = self.find(pointer, &mut members)?;
+        Ok((members, has_others))
     }
 
-    /// [`members`](Self::members) for any number of them: code that is there
-    /// once only.
-    fn find(self, pointer: &'static str, wanted: &mut [Member<'a>]) -> Result<bool, Error> {
+    /// Does the work of [`members`](Self::members). Not generic, so that the
+    /// component contains it only once.
+    fn find(self, pointer: &'static str, members: &mut [Member<'a>]) -> Result<bool, Error> {
         let Some(inside) = self.0.strip_prefix('{') else {
             return Err(invalid(pointer, "an object", self.found()));
         };
-        let mut others = false;
+        let mut has_others = false;
         for (name, value) in Members(inside) {
-            let Some(member) = wanted.iter_mut().find(|member| member.is_named(&name)) else {
-                others = true;
+            let Some(member) = members.iter_mut().find(|member| member.is_named(&name)) else {
+                has_others = true;
                 continue;
             };
             member.is_repeated |= member.value.replace(value).is_some();
         }
-        Ok(others)
+        Ok(has_others)
     }
 }
 
-/// A member of an object that was asked for, there or not.
+/// A requested member of an object, present or not.
 #[derive(Clone, Copy)]
 pub(crate) struct Member<'a> {
     pointer: &'static str,
-    /// The last value, if there are several.
+    /// The last value, if the member occurs several times.
     value: Option<Value<'a>>,
     is_repeated: bool,
 }
 
 impl<'a> Member<'a> {
-    /// Whether the pointer to it ends in this name.
+    /// Whether the pointer to the member ends in this name.
     fn is_named(&self, name: &str) -> bool {
         let parent = self.pointer.strip_suffix(name);
         parent.is_some_and(|parent| parent.ends_with('/')) && !name.contains('/')
     }
 
-    /// Whether the member is there and not null.
+    /// Whether the member is present and not null.
     pub(crate) fn is_some(self) -> bool {
         self.is_repeated || self.value.is_some_and(|value| !value.is_null())
     }
 
-    /// Whether the member is there, be it null.
+    /// Whether the member is present. It may be null.
     pub(crate) fn is_present(self) -> bool {
         self.value.is_some()
     }
 
-    /// The error that something else was expected here.
+    /// Returns the error that another value was expected here.
     pub(crate) fn expected(self, expected: &'static str) -> Error {
         if self.is_repeated {
             return invalid(self.pointer, "one member of this name", Found::Duplicate);
@@ -206,20 +206,20 @@ impl<'a> Member<'a> {
         invalid(self.pointer, expected, found)
     }
 
-    /// The value, unless there are several: readers would differ in which of
-    /// them they believe.
+    /// Returns the value, unless the member occurs several times: different
+    /// readers would use different values.
     fn only(self) -> Option<Value<'a>> {
         self.value.filter(|_| !self.is_repeated)
     }
 
-    /// The text of a string.
+    /// Returns the text of a string.
     pub(crate) fn string(self) -> Result<String, Error> {
         self.only()
             .and_then(Value::text)
             .ok_or_else(|| self.expected("a string"))
     }
 
-    /// The text of a string that is not empty.
+    /// Returns the text of a string that is not empty.
     pub(crate) fn non_empty_string(self) -> Result<String, Error> {
         const EXPECTED: &str = "a string that is not empty";
         self.only()
@@ -228,9 +228,9 @@ impl<'a> Member<'a> {
             .ok_or_else(|| self.expected(EXPECTED))
     }
 
-    /// The value word for word: the text of a string, or the JSON of anything
-    /// else. `None` if the member is missing or null. And whether that is
-    /// irregular: no string, or one of several values.
+    /// Returns the text of a string, or the JSON text of any other value. It is
+    /// `None` if the member is missing or null. Also returns whether the member
+    /// is irregular: not a string, or repeated.
     pub(crate) fn verbatim(self) -> (Option<String>, bool) {
         let Some(value) = self.value.filter(|value| !value.is_null()) else {
             return (None, self.is_repeated);
@@ -241,7 +241,7 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// The members of an object, see [`Value::members`].
+    /// Returns members of an object, see [`Value::members`].
     pub(crate) fn members<const N: usize>(
         self,
         pointers: [&'static str; N],

@@ -1,29 +1,28 @@
-//! What a batch-task notification says, and where it stands in the order of
-//! changes.
+//! Parses batch-task notifications, and orders the changes that they report.
 //!
 //! Huawei Cloud IoTDA pushes every status change of a batch task as a small
-//! JSON text. This crate turns those bytes into a [`Notification`], which
-//! cannot exist unless it is valid, and a notification that has arrived into
-//! an [`Event`], which can be ordered and told from a repetition.
+//! JSON text. This crate parses it into a [`Notification`], which is always
+//! valid. On arrival a notification becomes an [`Event`], which can be ordered,
+//! and whose digest shows whether it is a repetition.
 //!
-//! It is pure: no I/O, no clock. It never panics, and it does not recurse over
-//! its input, so a small stack is enough; its memory is bounded by the length
-//! of the body.
+//! The crate has no I/O and no clock. It never panics, and it does not recurse
+//! over its input, so a small stack is enough. Its memory is bounded by the
+//! length of the body.
 //!
-//! | module | what is in it |
+//! | module | content |
 //! |---|---|
-//! | `notification` | [`Notification`]: the forms that are understood, dead letters among them |
-//! | `event` | [`Event`]: when it happened, its digest, and its place in the order |
-//! | `status` | [`Status`] and [`Class`]: what a status word means, and its rank |
-//! | `step` | [`step`]: whether a status may follow another |
+//! | `notification` | [`Notification`]: parses all known forms, including dead letters |
+//! | `event` | [`Event`]: when a change happened, its digest, and its place in the order |
+//! | `status` | [`Status`] and [`Class`]: the meaning of a status word, and its rank |
+//! | `step` | [`step`]: whether one status may follow another |
 //! | `flags` | [`Flags`]: notable facts about a notification |
 //! | [`time`] | the platform's two forms of time, and the form of RFC 3339 |
-//! | `decimal` | [`push_decimal`]: numbers as text |
-//! | `base64` | [`base64()`]: bytes as text, and back |
-//! | `digest` | [`sha256`]: the SHA-256 of a text in parts |
-//! | `hex` | [`hex`] and [`from_hex`]: bytes as hexadecimal digits |
-//! | `error` | [`ParseError`]: why a body is no notification |
-//! | `json` | the members of an object, without reading what nobody asked for |
+//! | `decimal` | [`push_decimal`]: writes numbers |
+//! | `base64` | [`base64()`]: encodes and decodes base64 |
+//! | `digest` | [`sha256`]: the SHA-256 of several parts |
+//! | `hex` | [`hex`] and [`from_hex`]: encode and decode hexadecimal digits |
+//! | `error` | [`ParseError`]: why a body is not a notification |
+//! | `json` | finds the members of an object, without reading other values |
 //!
 //! ```
 //! use batchtask_notification::{Class, Notification};

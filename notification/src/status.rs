@@ -1,35 +1,37 @@
-//! What a status word means.
+//! The meaning of a status word.
 
 use core::ops::RangeInclusive;
 
-/// The status of a task, as far as the platform documents it.
+/// A status that the platform documents, or [`Unknown`](Self::Unknown).
 ///
-/// The text of a status is always kept beside this: a word that is not known
-/// must survive.
+/// The text of a status is always stored beside this, because an unknown word
+/// must not be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Being set up. Documented for the batch-task API, not for the push.
+    /// The task is being set up. Documented for the batch-task API, not for
+    /// pushes.
     Initializing,
-    /// Waiting to be executed. The spelling is the platform's.
+    /// The task waits to be executed. The spelling is the platform's.
     Waitting,
-    /// Being executed.
+    /// The task is being executed.
     Processing,
-    /// Being stopped. Documented for the batch-task API, not for the push.
+    /// The task is being stopped. Documented for the batch-task API, not for
+    /// pushes.
     Stopping,
-    /// Only some of its subtasks were executed.
+    /// Only some subtasks were executed.
     PartialSuccess,
-    /// It failed.
+    /// The task failed.
     Fail,
-    /// It was executed.
+    /// The task was executed.
     Success,
-    /// It was stopped.
+    /// The task was stopped.
     Stopped,
     /// Any other word.
     Unknown,
 }
 
 impl Status {
-    /// The status that a word stands for; case counts.
+    /// Parses a status word. Upper and lower case matter.
     pub fn of(word: &str) -> Self {
         match word {
             "Initializing" => Self::Initializing,
@@ -44,9 +46,10 @@ impl Status {
         }
     }
 
-    /// Orders changes of one instant, from 0 to 5: what comes later in the
-    /// life of a task is greater. An unknown status counts as
-    /// [`Processing`](Self::Processing): it neither opens nor closes a task.
+    /// Returns the rank, from 0 to 5, which orders changes with the same time: a
+    /// status that is later in the life of a task has a greater rank. An unknown
+    /// status has the rank of [`Processing`](Self::Processing), so that it does
+    /// not end a task.
     pub const fn rank(self) -> u8 {
         match self {
             Self::Initializing => 0,
@@ -58,27 +61,27 @@ impl Status {
         }
     }
 
-    /// Whether more is to be expected of a task with this status.
+    /// Returns the class of the status.
     pub const fn class(self) -> Class {
         Class::of_rank(self.rank())
     }
 }
 
-/// Whether more is to be expected of a task.
+/// Whether more changes of a task are expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// It is not done.
+    /// The task has not ended.
     Open,
-    /// It is done, not entirely with success, and may be retried: the platform
-    /// takes a retry from `Fail` and `PartialSuccess` only.
+    /// The task failed, at least in part, and may be retried: the platform
+    /// accepts a retry only from `Fail` and `PartialSuccess`.
     Retryable,
-    /// It is done for good.
+    /// The task has ended, and will not change again.
     Final,
 }
 
 impl Class {
-    /// The class of statuses with this rank, see [`Status::rank`]; a rank
-    /// above 5 counts as 5.
+    /// Returns the class of the statuses with this rank, see [`Status::rank`]. A
+    /// rank above 5 counts as 5.
     pub const fn of_rank(rank: u8) -> Self {
         match rank {
             0..=3 => Self::Open,
@@ -87,7 +90,7 @@ impl Class {
         }
     }
 
-    /// The ranks that belong to the class.
+    /// Returns the ranks that belong to the class.
     pub const fn ranks(self) -> RangeInclusive<u8> {
         match self {
             Self::Open => 0..=3,
@@ -96,7 +99,7 @@ impl Class {
         }
     }
 
-    /// `open`, `retryable` or `final`.
+    /// Returns `open`, `retryable` or `final`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -121,7 +124,7 @@ mod tests {
             ("Fail", 4, "retryable"),
             ("Success", 5, "final"),
             ("Stopped", 5, "final"),
-            // Neither the right spelling nor another case is the word.
+            // The usual spelling and another case are different words.
             ("Waiting", 2, "open"),
             ("success", 2, "open"),
             ("", 2, "open"),

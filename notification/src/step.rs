@@ -1,24 +1,24 @@
-//! Whether a status may follow another.
+//! Whether one status may follow another.
 
 use crate::Status::{self, *};
 
-/// What one status after another tells about the life of a task.
+/// A step from one status of a task to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// The life of a task goes this way, or nothing can be said.
+    /// The step is documented, or one of the statuses is unknown.
     Usual,
-    /// The life of a task goes this way, but not in one step: a change in
-    /// between was not seen.
+    /// The step is possible only through another status: a change in between was
+    /// not seen.
     Gap,
-    /// The task was done, though not entirely with success, and runs again:
-    /// a retry.
+    /// The task had failed, at least in part, and runs again: a retry.
     Reopened,
-    /// No documented way leads from the one status to the other.
+    /// The step is not possible according to the documentation.
     Unexpected,
 }
 
 impl Step {
-    /// `gap`, `reopened` or `unexpected_step`; none for a usual step.
+    /// Returns `gap`, `reopened` or `unexpected_step`, or `None` for a usual
+    /// step.
     pub const fn name(self) -> Option<&'static str> {
         match self {
             Self::Usual => None,
@@ -29,8 +29,8 @@ impl Step {
     }
 }
 
-/// Judges the step from one status of a task to the next in order of
-/// occurrence; `previous` is none when `next` is the first that is known.
+/// Returns the kind of the step from one status of a task to the next in order
+/// of occurrence. `previous` is `None` if `next` is the first known status.
 ///
 /// ```text
 /// [Initializing] -> [Waitting] -> Processing -> Success | PartialSuccess | Fail
@@ -38,11 +38,11 @@ impl Step {
 /// PartialSuccess | Fail -> [Initializing] -> [Waitting] -> Processing     (a retry)
 /// ```
 ///
-/// What stands in brackets may be missing: the platform does not document that
-/// it pushes `Initializing` and `Stopping`, and `Waitting` may be too short to
-/// be seen. The ways themselves follow from what the platform's batch-task API
-/// refuses: it takes no stop once a task is done or `Stopping`, and a retry
-/// only from `PartialSuccess` and `Fail`.
+/// A status in brackets may be missing: the platform does not document that it
+/// pushes `Initializing` and `Stopping`, and `Waitting` may be too short to be
+/// pushed. These steps follow from the platform's batch-task API: it refuses to
+/// stop a task that has ended or is `Stopping`, and it accepts a retry only from
+/// `PartialSuccess` and `Fail`.
 pub fn step(previous: Option<Status>, next: Status) -> Step {
     let Some(previous) = previous else {
         return match next {
@@ -51,7 +51,7 @@ pub fn step(previous: Option<Status>, next: Status) -> Step {
         };
     };
     match (previous, next) {
-        // The same status with another text or time; a word nobody knows.
+        // An unknown word; or the same status with another text or time.
         (Unknown, _) | (_, Unknown) => Step::Usual,
         (before, after) if before == after => Step::Usual,
 
@@ -65,7 +65,7 @@ pub fn step(previous: Option<Status>, next: Status) -> Step {
         (PartialSuccess | Fail, Initializing | Waitting | Processing) => Step::Reopened,
         (PartialSuccess | Fail, _) => Step::Gap,
 
-        // Backwards, out of a stop, or out of an end.
+        // Backwards, or after a stop or an end.
         (Initializing | Waitting | Processing | Stopping | Success | Stopped, _) => {
             Step::Unexpected
         }

@@ -1,48 +1,48 @@
-//! The platform's two forms of time, and the form of RFC 3339.
+//! Reads the platform's two forms of time, and writes the form of RFC 3339.
 //!
-//! All are UTC, of a fixed width, and cover the years 1970 to 9999 of the
-//! Gregorian calendar. There are no leap seconds: `:60` is refused.
+//! All forms are UTC, have a fixed width, and cover the years 1970 to 9999 of
+//! the Gregorian calendar. There are no leap seconds: `:60` is refused.
 
 use ::time::{Date, Month, Time, UtcDateTime};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// `event_time`, for example `20151212T121212Z`. As in the platform's pages,
-/// `y` to `S` stand for a digit each; all else stands for itself.
+/// The form of `event_time`, such as `20151212T121212Z`. As in the platform's
+/// documentation, each of the letters `yMdHmsS` is a digit of a part.
 const SECONDS: &[u8] = b"yyyyMMddTHHmmssZ";
 
-/// `event_time_ms`, for example `2015-12-12T12:12:12.000Z`, which is also the
-/// form of RFC 3339 with milliseconds.
+/// The form of `event_time_ms`, such as `2015-12-12T12:12:12.000Z`. It is also
+/// the form of RFC 3339 with milliseconds.
 const MILLISECONDS: &[u8] = b"yyyy-MM-ddTHH:mm:ss.SSSZ";
 
 /// [`MILLISECONDS`] without a fraction. The platform does not document it.
 const WHOLE_SECONDS: &[u8] = b"yyyy-MM-ddTHH:mm:ssZ";
 
-/// Reads any of the forms that a time of the platform may have, whichever
-/// member it is in: those of `event_time` and `event_time_ms`, and the latter
-/// without milliseconds. Returns milliseconds since 1970.
+/// Parses a time in any of the forms that the platform may use, in either
+/// member: that of `event_time`, and that of `event_time_ms` with or without
+/// milliseconds. Returns milliseconds since 1970.
 pub fn parse(text: &str) -> Option<u64> {
     let mut forms = [SECONDS, MILLISECONDS, WHOLE_SECONDS].into_iter();
     forms.find_map(|form| Digits::read(text, form)?.instant())
 }
 
-/// Reads the form of `event_time`, `yyyyMMdd'T'HHmmss'Z'`, as milliseconds
-/// since 1970. None when the text is not exactly of that form or no such
-/// instant exists.
+/// Parses the form of `event_time`, `yyyyMMdd'T'HHmmss'Z'`. Returns milliseconds
+/// since 1970, or `None` if the text is not exactly of that form or the instant
+/// does not exist.
 pub fn parse_seconds(text: &str) -> Option<u64> {
     Digits::read(text, SECONDS)?.instant()
 }
 
-/// Reads the form of `event_time_ms`, `yyyy-MM-dd'T'HH:mm:ss.SSS'Z'`, as
-/// milliseconds since 1970. None when the text is not exactly of that form or
-/// no such instant exists.
+/// Parses the form of `event_time_ms`, `yyyy-MM-dd'T'HH:mm:ss.SSS'Z'`. Returns
+/// milliseconds since 1970, or `None` if the text is not exactly of that form or
+/// the instant does not exist.
 pub fn parse_milliseconds(text: &str) -> Option<u64> {
     Digits::read(text, MILLISECONDS)?.instant()
 }
 
-/// Prints milliseconds since 1970 in the form of RFC 3339 with milliseconds,
-/// for example `2015-12-12T12:12:12.000Z`. That form ends with the year 9999:
-/// every later instant is printed as its last one.
+/// Formats milliseconds since 1970 as RFC 3339 with milliseconds, such as
+/// `2015-12-12T12:12:12.000Z`. The form ends with the year 9999: a later instant
+/// is formatted as the last one of that year.
 pub fn rfc3339(at_ms: u64) -> String {
     let digits = Digits::of(at_ms.min(LAST_MS));
     digits.unwrap_or_default().print(MILLISECONDS)
@@ -51,7 +51,7 @@ pub fn rfc3339(at_ms: u64) -> String {
 /// The last instant of the year 9999, in milliseconds since 1970.
 const LAST_MS: u64 = 253_402_300_799_999;
 
-/// The parts of a time as numbers, not yet known to be a real time.
+/// The parts of a time, as numbers. The time may not exist.
 #[derive(Default)]
 struct Digits {
     year: u16,
@@ -64,7 +64,7 @@ struct Digits {
 }
 
 impl Digits {
-    /// The part that a letter of a form stands for.
+    /// Returns the part for a letter of a form, if it is a part.
     fn part(&mut self, letter: u8) -> Option<&mut u16> {
         match letter {
             b'y' => Some(&mut self.year),
@@ -109,7 +109,7 @@ impl Digits {
         String::from_utf8(text).unwrap_or_default()
     }
 
-    /// The instant in milliseconds since 1970, if there is such a one.
+    /// Returns the instant in milliseconds since 1970, if it exists.
     fn instant(&self) -> Option<u64> {
         let part = |part: u16| u8::try_from(part).ok();
         let month = Month::try_from(part(self.month)?).ok()?;

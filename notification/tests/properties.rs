@@ -1,4 +1,4 @@
-//! What holds for every notification, every time and every body.
+//! Properties of all notifications, times and bodies.
 
 use batchtask_notification::{Event, Flags, Notification, ParseError, Status, TASK_TYPES, time};
 use proptest::collection::vec;
@@ -34,7 +34,7 @@ const STATUSES: [&str; 8] = [
     "Stopped",
 ];
 
-/// Any text, control characters and all planes of Unicode among it.
+/// Any text, including control characters and all planes of Unicode.
 fn text() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..12).prop_map(String::from_iter)
 }
@@ -62,10 +62,10 @@ prop_compose! {
     }
 }
 
-/// Members of which at least one time is there.
+/// Members with at least one time.
 fn timed() -> impl Strategy<Value = Members> {
-    let some_time = |members: &Members| members.event_time.or(members.event_time_ms).is_some();
-    members().prop_filter("no time", some_time)
+    let has_time = |members: &Members| members.event_time.or(members.event_time_ms).is_some();
+    members().prop_filter("no time", has_time)
 }
 
 /// Any JSON value.
@@ -172,7 +172,7 @@ fn escape(json: &str) -> String {
     out
 }
 
-/// Texts made of the pieces of JSON: often nearly JSON, sometimes JSON.
+/// Texts made of pieces of JSON. Some of them are JSON.
 fn nearly_json() -> impl Strategy<Value = String> {
     const PIECES: [&str; 28] = [
         "{",
@@ -207,7 +207,7 @@ fn nearly_json() -> impl Strategy<Value = String> {
     vec(select(&PIECES[..]), 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// A printed notification with one byte replaced, taken away or put in.
+/// A printed notification with one byte replaced, removed or inserted.
 fn nearly_a_notification() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![any::<u8>(), select(&b"{}[],:\"\\u0e- "[..])];
     (
@@ -229,7 +229,7 @@ fn nearly_a_notification() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// Compares with another reader of JSON, which reads values fully.
+/// Compares with another parser of JSON, which reads all values.
 fn agrees_with_serde_json(body: &[u8]) -> Result<(), TestCaseError> {
     let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     let parsed = Notification::parse(body);
@@ -238,7 +238,7 @@ fn agrees_with_serde_json(body: &[u8]) -> Result<(), TestCaseError> {
             !matches!(parsed, Err(ParseError::NotJson { .. })),
             "{parsed:?}"
         ),
-        // Such a number is JSON all the same.
+        // Such a number is valid JSON, although the other parser refuses it.
         Err(error) if error.to_string().starts_with("number out of range") => {}
         Err(error) => prop_assert!(
             matches!(
@@ -257,7 +257,7 @@ fn agrees_with_serde_json(body: &[u8]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn a_printed_notification_is_itself(members in timed(), legacy: bool, escaped: bool) {
+    fn a_printed_notification_is_parsed_unchanged(members in timed(), legacy: bool, escaped: bool) {
         let mut body = members.print(legacy);
         if escaped {
             body = escape(&body);
@@ -275,7 +275,7 @@ proptest! {
     }
 
     #[test]
-    fn the_request_id_is_no_part_of_the_event(members in timed(), other in option::of(text()), at: u64) {
+    fn the_request_id_does_not_change_the_event(members in timed(), other in option::of(text()), at: u64) {
         let event = members.event(at);
         let again = Members { request_id: other, ..members }.event(at);
         prop_assert_eq!(event.key(), again.key());
@@ -290,13 +290,13 @@ proptest! {
     }
 
     #[test]
-    fn without_a_time_the_arrival_counts(members in members(), at: u64) {
+    fn an_event_without_a_time_is_dated_by_its_arrival(members in members(), at: u64) {
         let undated = Members { event_time: None, event_time_ms: None, ..members };
         prop_assert_eq!(undated.event(at).occurred_at_ms, at);
     }
 
     #[test]
-    fn nothing_that_a_state_can_do_without_leads_to_a_refusal(
+    fn no_value_of_an_optional_member_leads_to_a_refusal(
         members in members(),
         legacy: bool,
         values in vec(option::of(json_value()), 4),
@@ -362,7 +362,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_get_an_answer(body in vec(any::<u8>(), 0..64)) {
+    fn any_bytes_can_be_parsed(body in vec(any::<u8>(), 0..64)) {
         agrees_with_serde_json(&body)?;
     }
 

@@ -1,13 +1,13 @@
-//! What a component without the standard library needs, which would import
-//! `wasi:cli` and add 50 kB: an allocator, a panic handler, and the canonical
-//! ABI's `cabi_realloc`.
+//! The runtime of a component without the standard library: an allocator, a
+//! panic handler, and `cabi_realloc` of the canonical ABI. The standard library
+//! would import `wasi:cli` and add 50 kB.
 //!
-//! A component links it with `extern crate batchtask_runtime as _;` and gets
-//! all three. Natively it is empty.
+//! A component links it with `extern crate batchtask_runtime as _;`. On native
+//! targets the crate is empty.
 
 #![no_std]
 #![cfg(target_arch = "wasm32")]
-#![allow(unsafe_code, reason = "an allocator cannot be written without")]
+#![allow(unsafe_code, reason = "an allocator needs it")]
 
 extern crate alloc;
 
@@ -21,11 +21,12 @@ use rlsf::{FlexSource, FlexTlsf};
 /// The length of a page of memory, in bytes.
 const PAGE_BYTES: usize = 1 << 16;
 
-/// Blocks of up to 1 GiB by powers of two, each divided into 8: a table of
-/// less than 1 kB.
+/// Size classes for blocks of up to 1 GiB: powers of two, each divided into 8.
+/// The table takes less than 1 kB.
 type Tlsf = FlexTlsf<Pages, usize, usize, 26, 8>;
 
-/// Frees memory for reuse: an instance may serve any number of requests.
+/// The allocator. It reuses freed memory, because an instance may serve any
+/// number of requests.
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator(UnsafeCell::new(Tlsf::new(Pages::UNUSED)));
 
@@ -34,8 +35,8 @@ struct Allocator(UnsafeCell<Tlsf>);
 // SAFETY: a component has one thread.
 unsafe impl Sync for Allocator {}
 
-// SAFETY: the blocks are those of `FlexTlsf`, which upholds the contract. No
-// reference to it outlives a call, and no call happens during another.
+// SAFETY: `FlexTlsf` returns the blocks and upholds the contract. A reference to
+// it exists only during a call, and there is only one call at a time.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: see above.
@@ -46,37 +47,38 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: see above.
         let tlsf = unsafe { &mut *self.0.get() };
-        // SAFETY: the caller passes a block of this allocator, which is not
-        // null, and its layout.
+        // SAFETY: the caller passes a block of this allocator, so it is not null,
+        // and the layout of the block.
         unsafe { tlsf.deallocate(NonNull::new_unchecked(block), layout.align()) };
     }
 }
 
-/// The memory of the instance. What the stack and the data leave of its first
-/// page comes first: a small request needs no more, and each further page costs
-/// a call into the host and is cleared for the next instance.
+/// The source of memory. It first returns the end of the first page, after the
+/// stack and the data. That is enough for a small request. Each additional page
+/// costs a call into the host, and must be cleared for the next instance.
 struct Pages {
-    /// Whether the end of the first page was handed out, or is too small.
+    /// Whether the end of the first page was returned, or was too small.
     first_is_used: bool,
 }
 
 impl Pages {
-    /// All zeros, as is the rest of the allocator: the binary need not hold it.
+    /// The initial state. Like the rest of the allocator it is all zeros, so the
+    /// binary does not contain it.
     const UNUSED: Self = Self {
         first_is_used: false,
     };
 }
 
 unsafe extern "C" {
-    /// Where the linker's data ends.
+    /// The linker puts this symbol at the end of the data.
     static __heap_base: u8;
 }
 
-// SAFETY: each block is handed out once: the end of the first page, or pages
-// that the host has just added.
+// SAFETY: each block is returned once: the end of the first page, or pages that
+// the host has just added.
 unsafe impl FlexSource for Pages {
     unsafe fn alloc(&mut self, min_size: usize) -> Option<NonNull<[u8]>> {
-        // No product wraps: a memory has less than 4 GiB.
+        // No product wraps, because a memory has less than 4 GiB.
         if !core::mem::replace(&mut self.first_is_used, true) {
             let start = (&raw const __heap_base).addr();
             let length = memory_size::<0>()
@@ -104,7 +106,8 @@ fn block(start: usize, length: usize) -> Option<NonNull<[u8]>> {
     ))
 }
 
-// `memcmp` and similar functions, which compiler_builtins lacks on this target.
+// Links `memcmp` and similar functions, which compiler_builtins lacks on this
+// target.
 #[link(name = "c")]
 unsafe extern "C" {}
 
@@ -113,10 +116,10 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     unreachable()
 }
 
-/// Allocates what a host passes in.
+/// Allocates memory for values that the host passes in.
 ///
 /// # Safety
-/// Called by the canonical ABI alone, with a block of this allocator or none.
+/// Only the canonical ABI may call it, with a block of this allocator or none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cabi_realloc(
     old: *mut u8,
@@ -127,8 +130,8 @@ pub unsafe extern "C" fn cabi_realloc(
     if new_len == 0 {
         return core::ptr::without_provenance_mut(align);
     }
-    // SAFETY: the ABI passes a valid alignment, a size below 2 GiB, and
-    // either nothing or a block that it got from here.
+    // SAFETY: the ABI passes a valid alignment, a size below 2 GiB, and either no
+    // block or one that this function returned.
     let new = unsafe {
         if old_len == 0 {
             alloc(Layout::from_size_align_unchecked(new_len, align))

@@ -1,4 +1,5 @@
-//! What `wit/world.wit` says, as Rust: generated. What the guest has too is its.
+//! The Rust bindings of `wit/world.wit`: generated. Interfaces that the guest
+//! also uses are taken from the guest's bindings.
 #![allow(
     missing_docs,
     unreachable_pub,

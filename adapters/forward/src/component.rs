@@ -1,4 +1,4 @@
-//! The component: the guest, whose journal is on the other side.
+//! The component: the guest with a journal that posts its entries on.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,7 +31,7 @@ impl Adapter for Forward {
     }
 }
 
-/// The value of a variable. An empty variable counts as unset.
+/// Returns the value of a variable. An empty variable counts as unset.
 fn value(variables: &[(String, String)], name: &str) -> Option<String> {
     let (_, value) = variables.iter().find(|(found, _)| found == name)?;
     (!value.is_empty()).then(|| value.clone())
@@ -48,7 +48,7 @@ fn forward(message: &Message) -> Result<Appended, Error> {
 }
 
 fn unsupported<T>() -> Result<T, Error> {
-    let text = "events are forwarded; nothing is kept here to be read";
+    let text = "this receiver forwards events and does not store them, so it cannot be read";
     Err(Error::Unsupported(text.into()))
 }
 

@@ -1,35 +1,37 @@
-//! Where to, and signed with what.
+//! The settings of the adapter: the URL to post to, and the keys to sign with.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::signature::Key;
 
-/// The setting that names the URL.
+/// The name of the setting for the URL.
 pub const URL: &str = "BATCHTASK_FORWARD_URL";
-/// The setting that holds the secret.
+/// The name of the setting for the secret.
 pub const SECRET: &str = "BATCHTASK_FORWARD_SECRET";
 
-/// The other side.
+/// The endpoint to which messages are posted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `https`, not `http`.
+    /// True for `https`, false for `http`.
     pub is_tls: bool,
     /// Host and port.
     pub authority: String,
     /// Path and query.
     pub target: String,
-    /// What messages are signed with: nothing, a key, or two while one replaces
-    /// the other.
+    /// The keys with which messages are signed: none, one, or two while one
+    /// replaces the other.
     pub keys: Vec<Key>,
 }
 
 impl Endpoint {
-    /// Reads the settings. The error says what is wrong, and shows no secret.
+    /// Reads the settings. The error names the invalid setting, and shows no
+    /// secret.
     pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, &'static str> {
         let url = look_up(URL).unwrap_or_default();
-        let wrong_url = "`BATCHTASK_FORWARD_URL` must be an `http` or `https` URL without a user";
-        let (is_tls, authority, target) = split(url.trim_ascii()).ok_or(wrong_url)?;
+        let invalid_url =
+            "`BATCHTASK_FORWARD_URL` must be an `http` or `https` URL without a user name";
+        let (is_tls, authority, target) = split(url.trim_ascii()).ok_or(invalid_url)?;
         let secrets = look_up(SECRET).unwrap_or_default();
         Ok(Self {
             is_tls,
@@ -37,20 +39,20 @@ impl Endpoint {
             target,
             keys: keys(secrets.trim_ascii()).ok_or(
                 "`BATCHTASK_FORWARD_SECRET` must be `whsec_` and 24 to 64 bytes as base64, \
-                 or two of them with a comma between",
+                 or two of these separated by a comma",
             )?,
         })
     }
 }
 
-/// Scheme, authority, and path with query.
+/// Splits a URL into scheme, authority, and path with query.
 fn split(url: &str) -> Option<(bool, &str, String)> {
     let (is_tls, rest) = match url.split_once("://")? {
         ("https", rest) => (true, rest),
         ("http", rest) => (false, rest),
         _ => return None,
     };
-    // A fragment is for the reader of a page.
+    // A fragment is not sent.
     let rest = rest.split('#').next()?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at_checked(end)?;
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused() {
+    fn an_invalid_url_is_refused() {
         for url in [
             "",
             "example.com",

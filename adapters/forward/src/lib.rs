@@ -1,17 +1,16 @@
-//! The receiver whose journal is a webhook: what is appended is posted on, as a
-//! CloudEvents message that is signed by the Standard Webhooks scheme, and is
-//! durable when the other side answers 2xx in time.
+//! The receiver with a webhook as its journal. It posts each event to an
+//! endpoint, as a CloudEvents message that is signed by the Standard Webhooks
+//! scheme. The event counts as durable if the endpoint answers 2xx in time.
 //!
-//! - [`endpoint`]: where to, and signed with what: the settings.
-//! - [`message`]: an event, or a reject, as a CloudEvents message.
+//! - [`endpoint`]: the settings: the URL to post to, and the keys to sign with.
+//! - [`message`]: an event or a reject as a CloudEvents message.
 //! - [`signature`]: the Standard Webhooks scheme.
-//! - `send`: one request, within a time limit.
-//! - `component`: the guest over it, and so the component.
+//! - `send`: posts one message, within a time limit.
+//! - `component`: the component: the guest with this journal.
 //!
-//! It remembers nothing: every read is `unsupported`, an event that arrives
-//! again is posted again under the same id, and a used signature is not
-//! remembered. Its receiver tells repetitions by `webhook-id`, which is the
-//! event's digest.
+//! It stores nothing. Every read is `unsupported`, and used signatures are not
+//! remembered. An event that arrives again is posted again with the same id. The
+//! endpoint recognizes repetitions by `webhook-id`, which is the event's digest.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 

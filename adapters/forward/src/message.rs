@@ -1,4 +1,4 @@
-//! What is posted: CloudEvents 1.0, JSON, in structured mode.
+//! The messages to post: CloudEvents 1.0, JSON, in structured mode.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,21 +13,23 @@ use sha2::{Digest, Sha256};
 /// The media type of a message.
 pub const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
-/// The types of messages.
+/// The CloudEvents types of the messages.
 const EVENT_TYPE: &str = "batchtask.update";
 const REJECT_TYPE: &str = "batchtask.reject";
 
-/// A message, and what the fields of the request say about it.
+/// A message to post.
 pub struct Message {
-    /// The same for the same event, however often it arrives.
+    /// The value of `webhook-id`. If the same event arrives again, it has the
+    /// same id.
     pub id: String,
-    /// When it arrived, in seconds since 1970.
+    /// The value of `webhook-timestamp`: when the notification arrived, in
+    /// seconds since 1970.
     pub timestamp_s: u64,
-    /// The message.
+    /// The body.
     pub body: Vec<u8>,
 }
 
-/// An event as a message.
+/// Returns the message for an event.
 pub fn of_event(event: &Event) -> Message {
     let id = hex(&event.digest);
     let mut source = String::from("/apps/");
@@ -61,7 +63,7 @@ pub fn of_event(event: &Event) -> Message {
     }
 }
 
-/// A reject as a message.
+/// Returns the message for a reject.
 pub fn of_reject(reject: &Reject) -> Message {
     let id = hex(&Sha256::digest(&reject.body));
     let body = Object::text_of(|json| {

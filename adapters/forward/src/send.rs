@@ -1,4 +1,4 @@
-//! One request, within a time limit.
+//! Posts one message, within a time limit.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,27 +15,27 @@ use batchtask_guest::bindings::handler::wasi::http::types::{
 use batchtask_guest::bindings::handler::wasi::io::poll::{Pollable, poll};
 use batchtask_guest::bindings::handler::wasi::io::streams::OutputStream;
 
-/// How long a whole request may take, in nanoseconds: 8 s, because the
-/// platform gives up after 15 s and must have a 503 by then.
+/// The time limit of a whole request, in nanoseconds: 8 s. The platform waits
+/// 15 s, and must receive the 503 before that.
 const LIMIT_NS: u64 = 8_000_000_000;
 
-/// The most that is written at once, in bytes.
+/// The greatest length of one write, in bytes.
 const WRITE_BYTES: usize = 4096;
 
-const TOO_LONG: &str = "it took too long";
+const TOO_SLOW: &str = "the endpoint did not answer within 8 s";
 
-/// Posts a message. Success is an answer of 2xx; the error says what came
-/// instead.
+/// Posts a message. Returns `Ok` if the endpoint answers 2xx. Otherwise the
+/// error says what happened.
 pub(crate) fn post(endpoint: &Endpoint, message: &Message) -> Result<(), String> {
     let deadline = subscribe_duration(LIMIT_NS);
-    let request = request(endpoint, message).ok_or("the request could not be made")?;
-    let body = request.body().map_err(|()| "the request takes no body")?;
-    let response = handle(request, Some(options())).map_err(|error| name(&error))?;
+    let request = request(endpoint, message).ok_or("the request could not be created")?;
+    let body = request.body().map_err(|()| "the request has no body")?;
+    let response = handle(request, Some(options())).map_err(|error| text_of(&error))?;
     write(&body, &message.body, &deadline)?;
     let _ = OutgoingBody::finish(body, None);
     match status(&response, &deadline)? {
         200..=299 => Ok(()),
-        status => Err(["the answer was ", &status.to_string()].concat()),
+        status => Err(["the endpoint answered ", &status.to_string()].concat()),
     }
 }
 
@@ -45,7 +45,7 @@ fn request(endpoint: &Endpoint, message: &Message) -> Option<OutgoingRequest> {
     let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
     let mut field = |name: &str, value: &str| fields.push((name.into(), value.into()));
     field("content-type", MEDIA_TYPE);
-    // Exact, or hosts send chunks.
+    // Without a length hosts send chunks.
     field("content-length", &message.body.len().to_string());
     field("webhook-id", &message.id);
     field("webhook-timestamp", &timestamp);
@@ -65,11 +65,12 @@ fn request(endpoint: &Endpoint, message: &Message) -> Option<OutgoingRequest> {
     Some(request)
 }
 
-/// The host's own limits: without them a request that was given up here would
-/// go on for ten minutes there. A host that has none is no failure.
+/// Returns the options that set the host's own time limits. Without them the
+/// host would continue an abandoned request for ten minutes. A host that does
+/// not support them is no error.
 ///
-/// There is no shorter limit for connecting, because jco takes
-/// `connect-timeout` as the time until the head of the response.
+/// There is no shorter limit for connecting, because jco uses `connect-timeout`
+/// as the time until the head of the response.
 fn options() -> RequestOptions {
     let options = RequestOptions::new();
     let _ = options.set_connect_timeout(Some(LIMIT_NS));
@@ -79,7 +80,7 @@ fn options() -> RequestOptions {
 }
 
 fn write(body: &OutgoingBody, bytes: &[u8], deadline: &Pollable) -> Result<(), String> {
-    const CLOSED: &str = "the connection closed before the message was sent";
+    const CLOSED: &str = "the endpoint closed the connection before the message was sent";
     let stream: OutputStream = body.write().map_err(|()| CLOSED)?;
     let writable = stream.subscribe();
     let mut rest = bytes;
@@ -98,9 +99,9 @@ fn write(body: &OutgoingBody, bytes: &[u8], deadline: &Pollable) -> Result<(), S
             rest = after;
         }
     }
-    // From here on the answer decides. Whoever has read the whole may have
-    // answered already; then a host calls the stream closed, and its end an
-    // error.
+    // From here on only the answer matters. An endpoint that has read the whole
+    // message may already have answered. Then the host reports that the stream is
+    // closed, and flushing it is an error.
     let _ = stream.flush();
     Ok(())
 }
@@ -110,41 +111,42 @@ fn status(response: &FutureIncomingResponse, deadline: &Pollable) -> Result<u16,
     loop {
         match response.get() {
             Some(Ok(Ok(response))) => return Ok(response.status()),
-            Some(Ok(Err(error))) => return Err(name(&error)),
-            Some(Err(())) => return Err("the answer was taken twice".into()),
+            Some(Ok(Err(error))) => return Err(text_of(&error)),
+            Some(Err(())) => return Err("the answer was read twice".into()),
             None => wait(&ready, deadline)?,
         }
     }
 }
 
-/// Waits for one thing, until the time is up.
+/// Waits until `ready` is ready. Fails if the deadline passes before that.
 fn wait(ready: &Pollable, deadline: &Pollable) -> Result<(), String> {
     poll(&[ready, deadline]);
-    match deadline.ready() && !ready.ready() {
-        true => Err(TOO_LONG.into()),
-        false => Ok(()),
+    if deadline.ready() && !ready.ready() {
+        Err(TOO_SLOW.into())
+    } else {
+        Ok(())
     }
 }
 
-/// What went wrong, for the operator.
-fn name(error: &ErrorCode) -> String {
+/// Returns the text of an error, for the operator.
+fn text_of(error: &ErrorCode) -> String {
     match error {
         ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
-            "the host's name was not found"
+            "the endpoint's host name was not found"
         }
-        ErrorCode::ConnectionRefused => "the connection was refused",
+        ErrorCode::ConnectionRefused => "the endpoint refused the connection",
         ErrorCode::ConnectionTimeout
         | ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::HttpResponseTimeout => TOO_LONG,
+        | ErrorCode::HttpResponseTimeout => TOO_SLOW,
         ErrorCode::TlsProtocolError
         | ErrorCode::TlsCertificateError
-        | ErrorCode::TlsAlertReceived(_) => "TLS failed",
+        | ErrorCode::TlsAlertReceived(_) => "TLS with the endpoint failed",
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
-            "this host does not let the component send there"
+            "this host does not allow requests to the endpoint (Spin: `allowed_outbound_hosts`)"
         }
         ErrorCode::InternalError(Some(text)) => text,
-        _ => "the request failed",
+        _ => "the request to the endpoint failed",
     }
     .into()
 }

@@ -6,14 +6,14 @@ use base64ct::{Base64, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// What a secret begins with.
+/// The beginning of every secret.
 const PREFIX: &str = "whsec_";
-/// What a signature of the symmetric scheme begins with.
+/// The beginning of a signature of the symmetric scheme.
 const VERSION: &str = "v1,";
-/// How long a key may be, in bytes.
+/// The allowed lengths of a key, in bytes.
 const KEY_BYTES: core::ops::RangeInclusive<usize> = 24..=64;
 
-/// What messages are signed with. It is never shown.
+/// A key to sign messages with. `Debug` does not show it.
 #[derive(PartialEq, Eq)]
 pub struct Key(Vec<u8>);
 
@@ -24,19 +24,19 @@ impl core::fmt::Debug for Key {
 }
 
 impl Key {
-    /// Of a secret; none when it is none.
+    /// Parses a `whsec_…` secret. Returns `None` if it is malformed.
     pub fn of(secret: &str) -> Option<Self> {
         let key = Base64::decode_vec(secret.strip_prefix(PREFIX)?).ok()?;
         KEY_BYTES.contains(&key.len()).then_some(Self(key))
     }
 }
 
-/// The field `webhook-signature`: a signature by each key, with blanks between;
-/// none without a key.
+/// Returns the value of `webhook-signature`: a signature for each key, separated
+/// by spaces. Returns `None` if there are no keys.
 pub fn signatures(keys: &[Key], id: &str, timestamp: &str, body: &[u8]) -> Option<String> {
     let mut field = String::new();
     for key in keys {
-        // An HMAC takes a key of any length.
+        // This cannot fail: an HMAC accepts keys of any length.
         let mut hmac = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             hmac.update(part);

@@ -1,5 +1,5 @@
-//! The receiver alone: `journal` and `settings` are imports of the component,
-//! for a host that provides them, or for an adapter that is plugged in.
+//! The receiver that imports `journal` and `settings`. A host provides them, or
+//! an adapter that is composed with it.
 
 #![cfg(target_arch = "wasm32")]
 #![no_std]

@@ -1,4 +1,4 @@
-//! Writing events, and the signatures that came with them.
+//! Writes events and their signatures.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,33 +13,35 @@ use crate::key::{self, SIGNATURE};
 use crate::limits::{MAX_VALUE_BYTES, SIGNATURES_PRUNED_AT_ONCE, SIGNATURES_PRUNED_EVERY};
 use crate::value::{decode_use, encode_event, encode_use};
 
-/// What the bucket says about a signature.
+/// The earlier use of a signature, according to the bucket.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// It has not been used, or its use has expired.
-    Unused,
+pub(crate) enum EarlierUse {
+    /// The signature has not been used, or its use has expired.
+    None,
     /// It was used for the same notification.
     Same,
-    /// The same, but it expires later than the bucket says.
+    /// It was used for the same notification, but now expires later than the
+    /// bucket says.
     Renewed,
     /// It was used for another notification.
     Other,
 }
 
 impl<B: Bucket> Journal<B> {
-    /// Makes an event durable. The signature is written after it, so a failure
-    /// in between costs a repetition, not an event.
+    /// Stores an event, and returns when it is durable. The signature is written
+    /// after the event: a failure in between causes a repetition, but loses no
+    /// event.
     pub fn append(
         &self,
         event: &Event,
         signature: Option<&SignatureUse>,
     ) -> Result<Appended, Error> {
-        let known = self.known(signature, event.received_at_ms)?;
-        if known == Known::Other {
+        let earlier = self.earlier_use(signature, event.received_at_ms)?;
+        if earlier == EarlierUse::Other {
             return Ok(Appended::Replayed);
         }
         let appended = self.record(event)?;
-        if known != Known::Same {
+        if earlier != EarlierUse::Same {
             self.remember(signature, event.received_at_ms)?;
         }
         Ok(appended)
@@ -59,7 +61,8 @@ impl<B: Bucket> Journal<B> {
             &event.status,
             by_arrival,
         );
-        // The content of such an event does not tell its key.
+        // The key of such an event depends on its arrival, so a key of its digest
+        // shows whether it was seen.
         let seen = by_arrival.then(|| key::seen(&event.digest));
         if self.bucket.exists(seen.as_ref().unwrap_or(&key))? {
             self.count(&task, event)?;
@@ -72,7 +75,7 @@ impl<B: Bucket> Journal<B> {
         Ok(Appended::Recorded)
     }
 
-    /// Counts a repetition, once for each request id.
+    /// Counts a repetition. It is counted once for each request id.
     fn count(&self, task: &str, event: &Event) -> Result<(), Error> {
         let request_id = event.request_id.as_deref();
         let key = key::repeat(task, &event.digest, request_id);
@@ -83,14 +86,14 @@ impl<B: Bucket> Journal<B> {
         self.bucket.set(&key, &value)
     }
 
-    /// What the bucket says about a signature at `now_ms`.
-    pub(crate) fn known(
+    /// Returns the earlier use of a signature that is still valid at `now_ms`.
+    pub(crate) fn earlier_use(
         &self,
         signature: Option<&SignatureUse>,
         now_ms: u64,
-    ) -> Result<Known, Error> {
+    ) -> Result<EarlierUse, Error> {
         let Some(signature) = signature else {
-            return Ok(Known::Unused);
+            return Ok(EarlierUse::None);
         };
         if signature.signature.len() != SIGNATURE_BYTES {
             return Err(Error::Unsupported("a signature must have 64 digits".into()));
@@ -99,18 +102,18 @@ impl<B: Bucket> Journal<B> {
         Ok(match value.as_deref().and_then(decode_use) {
             Some((expires_at_ms, digest)) if expires_at_ms > now_ms => {
                 if digest != signature.digest {
-                    Known::Other
+                    EarlierUse::Other
                 } else if expires_at_ms < signature.expires_at_ms {
-                    Known::Renewed
+                    EarlierUse::Renewed
                 } else {
-                    Known::Same
+                    EarlierUse::Same
                 }
             }
-            _ => Known::Unused,
+            _ => EarlierUse::None,
         })
     }
 
-    /// Makes the use of a signature durable.
+    /// Stores the use of a signature, if there is one.
     pub(crate) fn remember(
         &self,
         signature: Option<&SignatureUse>,
@@ -122,15 +125,15 @@ impl<B: Bucket> Journal<B> {
         let key = key::signature(&signature.signature);
         self.bucket.set(&key, &encode_use(signature))?;
         if is_chosen(&key, SIGNATURES_PRUNED_EVERY) {
-            // What remains is removed another time.
+            // If it fails, a later call removes the rest.
             let _ = self.prune_signatures(&key, now_ms);
         }
         Ok(())
     }
 
-    /// Removes some signatures that have expired, from among those after
-    /// `key`: anywhere, because it is a hash. Nonces that version 0.1 left
-    /// here expire in the same way.
+    /// Removes some expired signatures whose keys are after `key`. Keys are
+    /// hashes, so this is a random selection. The nonces of version 0.1 expire in
+    /// the same way.
     pub(crate) fn prune_signatures(&self, key: &String, now_ms: u64) -> Result<(), Error> {
         let mut keys = self.scan(&[SIGNATURE])?.0;
         keys.retain(|other| other > key);
@@ -145,17 +148,18 @@ impl<B: Bucket> Journal<B> {
     }
 }
 
-/// A value that every backend takes.
+/// Returns a value that every backend accepts, or an error if it is too long.
 pub(crate) fn fitting(value: Vec<u8>) -> Result<Vec<u8>, Error> {
     match value.len() {
         0..=MAX_VALUE_BYTES => Ok(value),
         _ => Err(Error::Full(
-            "it is longer than the 400 kB that a key-value store takes".into(),
+            "the notification is longer than 400 kB, the limit of key-value stores".into(),
         )),
     }
 }
 
-/// Whether this key is the one in `every` that some work is left to.
+/// Whether a write of this key has to do the periodic work. It is about one in
+/// `every` keys.
 pub(crate) fn is_chosen(key: &str, every: u8) -> bool {
     let mix = |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(byte);
     key.bytes().fold(0, mix).is_multiple_of(every)

@@ -1,4 +1,4 @@
-//! What `wit/world.wit` says, as Rust: generated.
+//! The Rust bindings of `wit/world.wit`: generated.
 #![allow(
     missing_docs,
     unreachable_pub,

@@ -1,26 +1,26 @@
-//! The key-value store as a trait, so that the journal runs over Spin's in the
-//! component and over one in memory in tests.
+//! The key-value store as a trait, so that the journal can use Spin's store in
+//! the component, and one in memory in tests.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use batchtask_guest::journal::Error;
 
-/// What the journal needs of a key-value store. A success of `set` is a
-/// promise that the value is durable.
+/// The functions of a key-value store that the journal needs. If `set` returns
+/// `Ok`, the value is durable.
 ///
-/// Each call is about one key: of Spin's stores, Redis cannot read several at
-/// once, and DynamoDB takes no more than 25 to remove.
+/// Each call is about one key, because of Spin's stores: Redis cannot read
+/// several keys at once, and DynamoDB cannot remove more than 25.
 pub trait Bucket {
-    /// The value of a key.
+    /// Returns the value of a key, if the key exists.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error>;
-    /// Whether a key is there.
+    /// Whether a key exists.
     fn exists(&self, key: &str) -> Result<bool, Error>;
-    /// Makes a value durable.
+    /// Sets the value of a key, and returns when it is durable.
     fn set(&self, key: &str, value: &[u8]) -> Result<(), Error>;
-    /// Removes a key, whether it is there or not.
+    /// Removes a key if it exists.
     fn delete(&self, key: &str) -> Result<(), Error>;
-    /// Every key there is, in no particular order.
+    /// Returns all keys, in no particular order.
     fn keys(&self) -> Result<Vec<String>, Error>;
 }
 
@@ -32,7 +32,7 @@ mod imported {
     use super::*;
     use crate::bindings::wasi::keyvalue::store::{self, Error as StoreError};
 
-    /// The bucket of that name.
+    /// Opens the bucket with this name.
     pub(crate) fn open(name: &str) -> Result<store::Bucket, Error> {
         store::open(name).map_err(|error| {
             let mut text = String::from("the bucket `");
@@ -61,8 +61,8 @@ mod imported {
         }
 
         fn keys(&self) -> Result<Vec<String>, Error> {
-            // Spin answers with all of them and has no cursor; another host
-            // with this interface may have one.
+            // Spin returns all keys at once, without a cursor. Other hosts may
+            // return pages.
             let mut page = self.list_keys(None).map_err(unavailable)?;
             let mut keys = page.keys;
             while page.cursor.is_some() {
@@ -81,9 +81,9 @@ mod imported {
 
     fn error_text(error: StoreError) -> String {
         match error {
-            StoreError::NoSuchStore => "there is no such store".into(),
+            StoreError::NoSuchStore => "the store does not exist".into(),
             StoreError::AccessDenied => {
-                "access denied; is it in the component's `key_value_stores`?".into()
+                "access denied: add the store to the component's `key_value_stores`".into()
             }
             StoreError::Other(text) => text,
         }

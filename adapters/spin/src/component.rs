@@ -1,4 +1,4 @@
-//! The component: the guest over the journal in the bucket.
+//! The component: the guest with the journal in a bucket.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,7 +25,7 @@ impl Adapter for Spin {
     }
 }
 
-/// The value of a setting. Spin has no way to ask for all of them at once.
+/// Returns the value of a setting. Spin cannot return all settings at once.
 fn variable(name: &str) -> Option<String> {
     let found = config::get(&settings::variable(name));
     settings::value(found.map_err(|error| match error {
@@ -33,7 +33,8 @@ fn variable(name: &str) -> Option<String> {
     }))
 }
 
-/// Each call opens the bucket: one request makes one or two.
+/// Opens the journal. Each call of the journal does this; a request makes one or
+/// two calls.
 fn open() -> Result<Journal<Bucket>, Error> {
     let name = variable(settings::BUCKET);
     let name = name.as_deref().unwrap_or(settings::DEFAULT_BUCKET);
@@ -42,8 +43,7 @@ fn open() -> Result<Journal<Bucket>, Error> {
     })
 }
 
-// What is not inlined would make its caller in the guest longer than both are
-// apart.
+// `inline(never)` where inlining into the guest would make the component larger.
 impl batchtask_guest::journal::Journal for Spin {
     #[inline(never)]
     fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error> {

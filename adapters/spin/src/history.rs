@@ -1,4 +1,4 @@
-//! Reading the events of a task.
+//! Reads the events of a task.
 
 use alloc::string::String;
 use alloc::vec;
@@ -15,7 +15,7 @@ use crate::tasks::{listed, repeated_ids};
 use crate::timeline::{Entry, Keys};
 
 impl<B: Bucket> Journal<B> {
-    /// A page of a task's events, in order of occurrence.
+    /// Returns a page of a task's events, in order of occurrence.
     pub fn list_history(
         &self,
         app_id: &str,
@@ -49,7 +49,7 @@ impl<B: Bucket> Journal<B> {
         })
     }
 
-    /// As many of these as a page holds.
+    /// Reads as many of these events as fit on a page.
     fn read(
         &self,
         keys: &Keys,
@@ -64,9 +64,9 @@ impl<B: Bucket> Journal<B> {
             let mut prefix = key::task_prefix(REPEAT, entry.event.task);
             prefix.push_str(entry.event.digest);
             let repeats = keys.with_prefix(&prefix);
-            let mut wanted = vec![entry.key];
-            wanted.extend(repeats.iter().take(REQUEST_IDS_MAX));
-            let values = self.values(wanted)?;
+            let mut keys_to_read = vec![entry.key];
+            keys_to_read.extend(repeats.iter().take(REQUEST_IDS_MAX));
+            let values = self.values(keys_to_read)?;
             let event = values.expect_event(entry.key)?;
             let mut request_ids = repeated_ids(repeats, &values);
             request_ids.extend(event.request_id.clone());
@@ -82,8 +82,8 @@ impl<B: Bucket> Journal<B> {
         Ok(events)
     }
 
-    /// Marks events that arrived after one that sorts after them; `next` is
-    /// the one that follows the page.
+    /// Marks the events that arrived after an event that follows them in order of
+    /// occurrence. `next` is the event after the page.
     fn mark_late(&self, events: &mut [StoredEvent], next: Option<&Entry<'_>>) -> Result<(), Error> {
         let mut earliest_ms = match next {
             Some(entry) => self.event(entry)?.received_at_ms,
@@ -108,13 +108,14 @@ impl<B: Bucket> Journal<B> {
     }
 }
 
-/// The cursor of a page that ends with this event: its key without the task.
+/// Returns the cursor of a page that ends with this event: its key without the
+/// task.
 fn cursor_at(key: &str, task: &str) -> String {
     let rest = key.strip_prefix(&key::task_prefix(EVENT, task));
     rest.unwrap_or_default().into()
 }
 
-/// The reverse of [`cursor_at`].
+/// Returns the key of the event in a cursor that [`cursor_at`] made.
 fn key_of(cursor: &str, task: &str) -> Result<String, Error> {
     let mut key = key::task_prefix(EVENT, task);
     key.push_str(cursor);

@@ -1,4 +1,4 @@
-//! The interface `journal` over a bucket.
+//! The interface `journal`, stored in a bucket.
 
 use alloc::collections::BinaryHeap;
 use alloc::string::String;
@@ -16,23 +16,23 @@ use crate::value::decode_event;
 
 /// The journal in a bucket.
 pub struct Journal<B> {
-    /// Where everything is kept.
+    /// The bucket that stores everything.
     pub bucket: B,
 }
 
 impl<B: Bucket> Journal<B> {
-    /// Every key that begins with one of these, in order.
+    /// Returns all keys that begin with one of the prefixes, in order.
     pub(crate) fn scan(&self, prefixes: &[&str]) -> Result<Keys, Error> {
         let mut keys = self.bucket.keys()?;
         keys.retain(|key| prefixes.iter().any(|prefix| key.starts_with(prefix)));
         if keys.len() > MAX_KEYS {
-            let text = "the bucket holds more keys than a read can go through";
+            let text = "the bucket contains too many keys to read";
             return Err(Error::Unsupported(text.into()));
         }
         Ok(Keys(sorted(keys)))
     }
 
-    /// The values of those of some keys that are there.
+    /// Reads the values of these keys. Keys that do not exist are skipped.
     pub(crate) fn values<'a>(&self, keys: Vec<&'a String>) -> Result<Values<'a>, Error> {
         let mut found = Vec::new();
         for key in keys {
@@ -88,42 +88,42 @@ impl<B: Bucket> GuestJournal for Journal<B> {
     }
 }
 
-/// The error of a read of the feed.
+/// Returns the error of a read of the feed.
 pub(crate) fn no_feed() -> Error {
     Error::Unsupported("a key-value store does not know the order of arrival".into())
 }
 
-/// Texts in order. By a heap: 3 kB less code than the sort of slices.
+/// Sorts texts. It uses a heap, which needs 3 kB less code than sorting a slice.
 #[inline(never)]
 pub(crate) fn sorted(texts: Vec<String>) -> Vec<String> {
     BinaryHeap::from(texts).into_sorted_vec()
 }
 
-/// Values that were read.
+/// Keys and the values that were read for them.
 pub(crate) struct Values<'a>(Vec<(&'a str, Vec<u8>)>);
 
 impl Values<'_> {
-    /// The bytes of a key.
+    /// Returns the value of a key, if it was read.
     pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
         let found = self.0.iter().find(|(found, _)| *found == key);
         found.map(|(_, value)| value.as_slice())
     }
 
-    /// The event of a key, when it was read.
+    /// Returns the event of a key, if it was read and is valid.
     pub(crate) fn event(&self, key: &str) -> Option<Event> {
         decode_event(self.get(key)?)
     }
 
-    /// The event of a key that was read.
+    /// Returns the event of a key, or an error if it was not read or is invalid.
     pub(crate) fn expect_event(&self, key: &str) -> Result<Event, Error> {
         self.event(key).ok_or_else(|| damaged(key))
     }
 }
 
-/// A key without its value.
+/// Returns the error of a key without a valid value.
 pub(crate) fn damaged(key: &str) -> Error {
     let mut text = String::from("the value of the key `");
     text.push_str(key);
-    text.push_str("` is gone, or none of this journal");
+    text.push_str("` was removed, or was not written by this journal");
     Error::Unavailable(text)
 }

@@ -1,37 +1,37 @@
-//! The names of things in the bucket.
+//! The keys in the bucket.
 //!
-//! | key | what it says | value |
+//! | key | meaning | value |
 //! |---|---|---|
 //! | `e.TASK.TIME.RANK.DIGEST.S` | an event of a task; `S` is a letter for its status | the event |
 //! | `s.DIGEST` | an event that is ordered by its arrival was seen | empty |
 //! | `r.TASK.DIGEST.REQUEST` | an event arrived again, with this request id | the request id |
-//! | `n.SIGNATURE` | a signature was used | until when it counts, and for which notification |
+//! | `n.SIGNATURE` | a signature was used | when the use expires, and for which notification |
 //! | `q.TIME.BYTES.BODY` | a reject in the quarantine | the reject |
 //! | `d.COUNT` | how many rejects were dropped | empty |
 //!
-//! The keys of events sort as the events of a task do: by time, rank and
-//! digest. All numbers are hexadecimal and of a fixed width; a task is the hash
-//! of its two ids. Nothing but lower-case letters, digits and dots occurs, and
-//! no key is longer than 200 bytes, so that every backend takes them, and they
-//! stay apart where case does not count.
+//! The keys of a task's events have the order of the events: by time, rank and
+//! digest. All numbers are hexadecimal and have a fixed width. `TASK` is the hash
+//! of the two ids of a task. Keys contain only lower-case letters, digits and
+//! dots, and are at most 200 bytes long. So every backend accepts them, and they
+//! are distinct even if a backend ignores case.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use batchtask_notification::hex;
 use sha2::{Digest as _, Sha256};
 
-/// What the keys of events begin with.
+/// The prefix of the keys of events.
 pub(crate) const EVENT: &str = "e.";
-/// What the keys of repetitions begin with.
+/// The prefix of the keys of repetitions.
 pub(crate) const REPEAT: &str = "r.";
-/// What the keys of signatures begin with, and of the nonces that version 0.1
-/// kept instead: the hash of a nonce is shorter than a signature.
+/// The prefix of the keys of signatures, and of the nonces that version 0.1
+/// stored instead. The hash of a nonce is shorter than a signature.
 pub(crate) const SIGNATURE: &str = "n.";
-/// What the keys of rejects begin with.
+/// The prefix of the keys of rejects.
 pub(crate) const REJECT: &str = "q.";
-/// What the keys of the count of dropped rejects begin with.
+/// The prefix of the keys that count dropped rejects.
 pub(crate) const DROPPED: &str = "d.";
-/// What the keys of digests begin with.
+/// The prefix of the keys of digests.
 const SEEN: &str = "s.";
 
 const TASK_DIGITS: usize = 32;
@@ -41,7 +41,7 @@ const BYTES_DIGITS: usize = 8;
 const DIGEST_DIGITS: usize = 64;
 const BODY_DIGITS: usize = 32;
 
-/// The letter of each documented status, and of all others.
+/// The letter of each documented status.
 const STATUS_LETTERS: [(&str, &str); 8] = [
     ("Initializing", "i"),
     ("Waitting", "w"),
@@ -52,31 +52,33 @@ const STATUS_LETTERS: [(&str, &str); 8] = [
     ("Success", "s"),
     ("Stopped", "x"),
 ];
+/// The letter of all other statuses.
 const OTHER_STATUS: &str = "o";
 
-/// Added to the letter of an event that is ordered by its arrival.
+/// Appended to the letter of an event that is ordered by its arrival.
 const BY_ARRIVAL: &str = "t";
 
-/// What the key of an event says.
+/// The parsed key of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventKey<'a> {
     /// The hash of the task.
     pub task: &'a str,
-    /// When it happened, in milliseconds since 1970.
+    /// When the event happened, in milliseconds since 1970.
     pub occurred_at_ms: u64,
-    /// Its rank.
+    /// The rank of the event.
     pub rank: u8,
-    /// Its digest, in hexadecimal.
+    /// The digest of the event, in hexadecimal.
     pub digest: &'a str,
-    /// Its status; none when that is not documented, and in the value only.
+    /// The status, or `None` if it is undocumented and therefore only in the
+    /// value.
     pub status: Option<&'static str>,
-    /// It is ordered by its arrival: the same event may be there once more,
-    /// with another time.
+    /// True if the event is ordered by its arrival. The bucket may contain the
+    /// same event again, with another time.
     pub by_arrival: bool,
 }
 
 impl<'a> EventKey<'a> {
-    /// Reads a key; none when it is no event's.
+    /// Parses the key of an event. Returns `None` for other keys.
     pub fn parse(key: &'a str) -> Option<Self> {
         let mut rest = key.strip_prefix(EVENT)?;
         let task = next(&mut rest, TASK_DIGITS)?;
@@ -95,7 +97,7 @@ impl<'a> EventKey<'a> {
     }
 }
 
-/// The key of an event.
+/// Returns the key of an event.
 pub fn event(
     task: &str,
     occurred_at_ms: u64,
@@ -118,15 +120,15 @@ pub fn event(
     key
 }
 
-/// The key that tells that an event was seen whose place its content does not
-/// tell.
+/// Returns the key that shows that an event was seen. It is used for events that
+/// are ordered by their arrival.
 pub(crate) fn seen(digest: &[u8]) -> String {
     let mut key = String::from(SEEN);
     push_hex(&mut key, digest);
     key
 }
 
-/// The key of a repetition.
+/// Returns the key of a repetition.
 pub(crate) fn repeat(task: &str, digest: &[u8], request_id: Option<&str>) -> String {
     let mut key = task_prefix(REPEAT, task);
     push_hex(&mut key, digest);
@@ -135,7 +137,7 @@ pub(crate) fn repeat(task: &str, digest: &[u8], request_id: Option<&str>) -> Str
     key
 }
 
-/// What the keys of one task's events or repetitions begin with.
+/// Returns the prefix of the keys of one task's events or repetitions.
 pub(crate) fn task_prefix(kind: &str, task: &str) -> String {
     let mut key = String::from(kind);
     key.push_str(task);
@@ -143,20 +145,20 @@ pub(crate) fn task_prefix(kind: &str, task: &str) -> String {
     key
 }
 
-/// The task in the key of an event or a repetition.
+/// Returns the task in the key of an event or a repetition.
 pub(crate) fn task_in(key: &str) -> Option<&str> {
     let (_, mut rest) = key.split_at_checked(EVENT.len())?;
     next(&mut rest, TASK_DIGITS)
 }
 
-/// The key of a signature.
+/// Returns the key of a signature.
 pub(crate) fn signature(signature: &str) -> String {
     let mut key = String::from(SIGNATURE);
     key.push_str(signature);
     key
 }
 
-/// The key of a reject, which is kept in `bytes` bytes.
+/// Returns the key of a reject whose value has `bytes` bytes.
 pub(crate) fn reject(received_at_ms: u64, bytes: usize, body: &[u8]) -> String {
     let mut key = String::from(REJECT);
     push_hex(&mut key, &received_at_ms.to_be_bytes());
@@ -169,12 +171,13 @@ pub(crate) fn reject(received_at_ms: u64, bytes: usize, body: &[u8]) -> String {
     key
 }
 
-/// How many bytes a reject is kept in. Returns 0 if the key belongs to no reject.
+/// Returns the length of the value of a reject, in bytes; 0 if the key is not
+/// that of a reject.
 pub(crate) fn reject_bytes(key: &str) -> u64 {
     stored_bytes(key).unwrap_or(0)
 }
 
-/// Whether a key is a [`reject`]'s.
+/// Whether a key is that of a [`reject`].
 pub(crate) fn is_reject(key: &str) -> bool {
     stored_bytes(key).is_some()
 }
@@ -186,14 +189,14 @@ fn stored_bytes(key: &str) -> Option<u64> {
     digits(rest, BODY_DIGITS).map(|_| bytes)
 }
 
-/// The key that counts rejects that were dropped.
+/// Returns the key that says how many rejects were dropped.
 pub(crate) fn dropped(count: u64) -> String {
     let mut key = String::from(DROPPED);
     push_hex(&mut key, &count.to_be_bytes());
     key
 }
 
-/// What [`dropped`] counts.
+/// Returns the count in a key of [`dropped`].
 pub(crate) fn dropped_count(key: &str) -> u64 {
     let count = key.strip_prefix(DROPPED);
     count
@@ -201,7 +204,7 @@ pub(crate) fn dropped_count(key: &str) -> u64 {
         .map_or(0, number)
 }
 
-/// Where a task stands in a list: by time, then by hash.
+/// Returns the place of a task in a list, which sorts by time and then by hash.
 pub(crate) fn place(occurred_at_ms: u64, task: &str) -> String {
     let mut place = hex(&occurred_at_ms.to_be_bytes());
     place.push('.');
@@ -209,19 +212,20 @@ pub(crate) fn place(occurred_at_ms: u64, task: &str) -> String {
     place
 }
 
-/// The task of a [`place`]; none when it is none.
+/// Returns the task hash in a [`place`], or `None` if it is not a place.
 pub(crate) fn task_at(place: &str) -> Option<&str> {
     let mut task = place;
     next(&mut task, TIME_DIGITS)?;
     digits(task, TASK_DIGITS)
 }
 
-/// The hash of a task's two ids.
+/// Returns the hash of the two ids of a task.
 pub fn task(app_id: &str, task_id: &str) -> String {
     hex(&hash(&[app_id, task_id], TASK_DIGITS / 2))
 }
 
-/// The first bytes of the SHA-256 over texts, each with its length before it.
+/// Returns the first bytes of the SHA-256 over texts, each preceded by its
+/// length.
 fn hash(texts: &[&str], bytes: usize) -> Vec<u8> {
     let mut hash = Sha256::new();
     for text in texts {
@@ -245,20 +249,21 @@ fn status_of(letter: &str) -> Option<&'static str> {
     found.map(|(name, _)| *name)
 }
 
-/// Takes so many hexadecimal digits and the dot after them.
+/// Removes `count` hexadecimal digits and the dot after them from the beginning
+/// of `rest`, and returns the digits.
 fn next<'a>(rest: &mut &'a str, count: usize) -> Option<&'a str> {
     let (part, after) = rest.split_at_checked(count)?;
     *rest = after.strip_prefix('.')?;
     digits(part, count)
 }
 
-/// So many hexadecimal digits, or none.
+/// Returns the text if it consists of `count` hexadecimal digits.
 fn digits(text: &str, count: usize) -> Option<&str> {
     let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     (text.len() == count && text.bytes().all(is_digit)).then_some(text)
 }
 
-/// The number that at most sixteen [`digits`] are.
+/// Parses at most sixteen hexadecimal [`digits`].
 fn number(digits: &str) -> u64 {
     let value = |digit: char| digit.to_digit(16).unwrap_or(0);
     digits

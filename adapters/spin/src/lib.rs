@@ -1,39 +1,39 @@
-//! The receiver over what Spin offers: its journal is a key-value store, its
-//! settings are variables.
+//! The receiver for Spin: its journal is in a key-value store, and its settings
+//! are variables.
 //!
-//! An event is one key, written once. A set of keys needs no transaction and
-//! no compare-and-swap, and a task's state is the greatest of its events, so
-//! concurrent writers cannot disturb one another; a store that can keep a set
-//! can keep the journal.
+//! An event is one key, which is written once. The state of a task is the
+//! greatest of its events. So the journal needs no transaction and no
+//! compare-and-swap, and concurrent writers do not affect each other. Any store
+//! that can keep a set of keys can keep the journal.
 //!
-//! - [`key`]: the names of things in the bucket, and their order.
-//! - [`value`]: what they lead to.
-//! - [`journal`]: the interface of that name; `append`, `tasks`, `history`,
-//!   `summary` and `quarantine` are its parts, [`timeline`] what they read.
+//! - [`key`]: the keys in the bucket, and their order.
+//! - [`value`]: the values of the keys.
+//! - [`journal`]: the interface `journal`. `append`, `tasks`, `history`,
+//!   `summary` and `quarantine` are its parts; [`timeline`] reads the keys.
 //! - [`bucket`]: the key-value store, as a trait.
-//! - [`settings`]: the interface of that name.
-//! - `component`: the guest over both, and so the component.
-//! - [`limits`]: every limit.
+//! - [`settings`]: the settings in Spin's variables.
+//! - `component`: the component: the guest with this journal and these settings.
+//! - [`limits`]: all limits.
 //!
-//! What a key-value store cannot do: the feed in order of arrival is
-//! `unsupported`, and so are reads over more than [`limits::MAX_KEYS`] keys,
-//! for a bucket can only be listed whole. Writes never list it, except that
-//! one signature or reject in many removes old ones.
+//! A key-value store has no order of arrival, so the feed is `unsupported`. A
+//! bucket can only be listed completely, so reads over more than
+//! [`limits::MAX_KEYS`] keys are `unsupported` too. Writes do not list it, except
+//! that one signature or reject in many removes old ones.
 //!
-//! The tests run the suite of every journal; `tests/conformance.rs` lists what
-//! the store cannot do and why. In short:
+//! The tests run the conformance suite of all journals. `tests/conformance.rs`
+//! lists what the store cannot do, and why. In short:
 //!
 //! - An event and its signature are two writes. If the second one fails, the
-//!   sender repeats the event. Two requests with one signature that arrive in
-//!   the same moment both pass.
+//!   sender repeats the event. If two requests with one signature arrive at the
+//!   same moment, both are accepted.
 //! - An event that arrives again is counted once for each request id.
 //! - Tasks that changed at the same instant are listed by their hash.
 //! - Flags, request ids and the last arrival of a task are those of its newest
-//!   [`TRAIL_STEPS_MAX`] events; in a list, those of the newest event, and of
-//!   undocumented statuses.
+//!   [`TRAIL_STEPS_MAX`] events. In a list, they are those of the newest event
+//!   and of events with undocumented statuses.
 //! - The last arrival in the summary is that of the newest event, and stale
 //!   tasks are not counted.
-//! - `late` covers a page and the event after it.
+//! - `late` considers the events of a page and the event after it.
 //! - A `seq` is the instant of arrival.
 //! - The bounds are those in [`limits`].
 //!

@@ -1,4 +1,4 @@
-//! The quarantine: a bounded number of rejects, the oldest go first.
+//! The quarantine: a bounded number of rejects. The oldest are dropped first.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use batchtask_guest::journal::{
     Appended, Error, PAGE_BYTES_MAX, QuarantinePage, Quarantined, Reject, SignatureUse,
 };
 
-use crate::append::{Known, fitting, is_chosen};
+use crate::append::{EarlierUse, fitting, is_chosen};
 use crate::bucket::Bucket;
 use crate::journal::Journal;
 use crate::key::{self, DROPPED, REJECT};
@@ -16,35 +16,36 @@ use crate::timeline::Keys;
 use crate::value::{decode_reject, encode_reject};
 
 impl<B: Bucket> Journal<B> {
-    /// Keeps what could not be understood. The same reject with the same
-    /// signature is there already.
+    /// Stores a reject, and returns when it is durable. The same reject with the
+    /// same signature is a duplicate.
     pub fn quarantine(
         &self,
         reject: &Reject,
         signature: Option<&SignatureUse>,
     ) -> Result<Appended, Error> {
-        match self.known(signature, reject.received_at_ms)? {
-            Known::Unused => {}
-            Known::Same => return Ok(Appended::Duplicate),
-            Known::Renewed => {
+        match self.earlier_use(signature, reject.received_at_ms)? {
+            EarlierUse::None => {}
+            EarlierUse::Same => return Ok(Appended::Duplicate),
+            EarlierUse::Renewed => {
                 self.remember(signature, reject.received_at_ms)?;
                 return Ok(Appended::Duplicate);
             }
-            Known::Other => return Ok(Appended::Replayed),
+            EarlierUse::Other => return Ok(Appended::Replayed),
         }
         let value = fitting(encode_reject(reject))?;
         let key = key::reject(reject.received_at_ms, value.len(), &reject.body);
         self.bucket.set(&key, &value)?;
         self.remember(signature, reject.received_at_ms)?;
         if is_chosen(&key, QUARANTINE_PRUNED_EVERY) {
-            // What remains is removed another time.
+            // If it fails, a later call removes the rest.
             let _ = self.prune_quarantine();
         }
         Ok(Appended::Recorded)
     }
 
-    /// Removes the oldest rejects beyond the bounds. Two that do this at once
-    /// count the same: the count is a key, the greatest counts.
+    /// Removes the oldest rejects that exceed the bounds. The total is a key, and
+    /// the greatest such key is valid, so two instances that do this at the same
+    /// time write the same total.
     pub fn prune_quarantine(&self) -> Result<(), Error> {
         let keys = self.scan(&[REJECT, DROPPED])?;
         let rejects = keys.with_prefix(REJECT);
@@ -53,15 +54,18 @@ impl<B: Bucket> Journal<B> {
             bytes = bytes.saturating_add(key::reject_bytes(key));
             *count < MAX_REJECTS && bytes <= MAX_QUARANTINE_BYTES
         };
-        let kept = rejects.iter().rev().enumerate().take_while(fits).count();
-        let excess = rejects.len().saturating_sub(kept);
-        let Some((surplus, _)) = rejects.split_at_checked(excess).filter(|_| excess > 0) else {
+        let kept_count = rejects.iter().rev().enumerate().take_while(fits).count();
+        let excess_count = rejects.len().saturating_sub(kept_count);
+        let Some((excess, _)) = rejects
+            .split_at_checked(excess_count)
+            .filter(|_| excess_count > 0)
+        else {
             return Ok(());
         };
-        let more = u64::try_from(surplus.len()).unwrap_or(0);
-        let total = key::dropped(dropped(&keys).saturating_add(more));
+        let newly_dropped = u64::try_from(excess.len()).unwrap_or(0);
+        let total = key::dropped(dropped(&keys).saturating_add(newly_dropped));
         self.bucket.set(&total, &[])?;
-        for key in surplus.iter().chain(keys.with_prefix(DROPPED)) {
+        for key in excess.iter().chain(keys.with_prefix(DROPPED)) {
             if *key != total {
                 self.bucket.delete(key)?;
             }
@@ -69,7 +73,7 @@ impl<B: Bucket> Journal<B> {
         Ok(())
     }
 
-    /// A page of the quarantine, newest first.
+    /// Returns a page of the quarantine, newest first.
     pub fn list_quarantine(
         &self,
         cursor: Option<&str>,
@@ -92,7 +96,7 @@ impl<B: Bucket> Journal<B> {
             }
             last = Some(key);
             let value = self.bucket.get(key)?;
-            // One that went in the meantime, or is somebody else's.
+            // It was removed in the meantime, or is not from this journal.
             let Some(reject) = value.and_then(|value| decode_reject(&value)) else {
                 continue;
             };
@@ -114,13 +118,14 @@ impl<B: Bucket> Journal<B> {
     }
 }
 
-/// How many rejects were dropped so far.
+/// Returns how many rejects have been dropped.
 fn dropped(keys: &Keys) -> u64 {
     let greatest = keys.with_prefix(DROPPED).last();
     greatest.map_or(0, |key| key::dropped_count(key))
 }
 
-/// The key of the reject at a cursor. The cursor is the key without its prefix.
+/// Returns the key of the reject in a cursor. The cursor is the key without its
+/// prefix.
 fn key_of(cursor: &str) -> Result<String, Error> {
     let mut key = String::from(REJECT);
     key.push_str(cursor);

@@ -1,4 +1,4 @@
-//! The journal at a glance, mostly from keys.
+//! The overview of the journal, mostly from keys.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,8 +12,8 @@ use crate::limits::MAX_TASKS_READ;
 use crate::timeline::Entry;
 
 impl<B: Bucket> Journal<B> {
-    /// Counts tasks. Arrivals are in values only, so that the last one told is
-    /// that of the newest event, and silent tasks are not counted.
+    /// Counts tasks by status. Only values contain arrivals, so the last arrival
+    /// is that of the newest event, and stale tasks are not counted.
     pub fn summarize(&self) -> Result<Summary, Error> {
         let keys = self.scan(&[EVENT])?;
         let mut counts = StatusCounts::default();
@@ -29,7 +29,7 @@ impl<B: Bucket> Journal<B> {
                     reads = reads.saturating_add(1);
                     self.values([*key].into())?.expect_event(key)?.status
                 }
-                // More than can be read: they are counted together.
+                // Too many values to read: these are counted together.
                 None => String::new(),
             };
             counts.add(event.rank, &status, 1);

@@ -1,4 +1,4 @@
-//! Reading tasks.
+//! Reads tasks.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use crate::limits::MAX_TASKS_READ;
 use crate::timeline::{Keys, Timeline};
 
 impl<B: Bucket> Journal<B> {
-    /// One task.
+    /// Returns one task, or `None` if the bucket has no event of it.
     pub fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
         let task = key::task(app_id, task_id);
         let keys = self.scan_task(&task)?;
@@ -24,13 +24,13 @@ impl<B: Bucket> Journal<B> {
         };
         let repeats = keys.repeats(&task);
         let trail = timeline.tail(TRAIL_STEPS_MAX).iter();
-        let mut wanted: Vec<&String> = trail.map(|entry| entry.key).collect();
-        wanted.extend(repeats.iter().take(REQUEST_IDS_MAX));
-        let values = self.values(wanted)?;
+        let mut keys_to_read: Vec<&String> = trail.map(|entry| entry.key).collect();
+        keys_to_read.extend(repeats.iter().take(REQUEST_IDS_MAX));
+        let values = self.values(keys_to_read)?;
         task_of(&timeline, repeats, &values).map(Some)
     }
 
-    /// Everything about one task.
+    /// Returns all keys of one task.
     pub(crate) fn scan_task(&self, task: &str) -> Result<Keys, Error> {
         self.scan(&[
             &key::task_prefix(EVENT, task),
@@ -38,7 +38,7 @@ impl<B: Bucket> Journal<B> {
         ])
     }
 
-    /// A page of tasks.
+    /// Returns a page of tasks.
     pub fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
         let after = query.cursor.as_deref();
         let after = after
@@ -65,7 +65,7 @@ impl<B: Bucket> Journal<B> {
         self.page(query, &keys, &places)
     }
 
-    /// The tasks at these places, as many as a page holds.
+    /// Reads the tasks at these places, as many as fit on a page.
     fn page(&self, query: &TaskQuery, keys: &Keys, places: &[String]) -> Result<TaskPage, Error> {
         let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
         let (mut tasks, mut bytes) = (Vec::new(), 0_usize);
@@ -94,8 +94,8 @@ impl<B: Bucket> Journal<B> {
     }
 }
 
-/// The keys whose values a task in a list needs: its greatest event, and steps
-/// whose status is not in the key.
+/// Returns the keys whose values are needed for a task in a list: its greatest
+/// event, and the events whose status is not in the key.
 fn needed<'a>(timeline: &Timeline<'a>) -> Vec<&'a String> {
     let mut keys = Vec::new();
     for (place, entry) in timeline.tail(TRAIL_STEPS_MAX).iter().rev().enumerate() {
@@ -106,7 +106,7 @@ fn needed<'a>(timeline: &Timeline<'a>) -> Vec<&'a String> {
     keys
 }
 
-/// A task, as far as its keys and the values that were read tell.
+/// Returns a task, made from its keys and the values that were read.
 fn task_of(
     timeline: &Timeline<'_>,
     repeats: &[String],
@@ -159,7 +159,7 @@ fn task_of(
     })
 }
 
-/// The request ids of repetitions, as far as they were read.
+/// Returns the request ids of those repetitions that were read.
 pub(crate) fn repeated_ids(repeats: &[String], values: &Values<'_>) -> Vec<String> {
     let mut ids = Vec::new();
     for key in repeats {
@@ -170,7 +170,8 @@ pub(crate) fn repeated_ids(repeats: &[String], values: &Values<'_>) -> Vec<Strin
     ids
 }
 
-/// The request ids that are told: in order, each once, not too many.
+/// Returns the request ids to list: sorted, without repetitions, and at most
+/// [`REQUEST_IDS_MAX`].
 pub(crate) fn listed(mut request_ids: Vec<String>) -> Vec<String> {
     request_ids.retain(|id| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()));
     request_ids = sorted(request_ids);
@@ -179,14 +180,14 @@ pub(crate) fn listed(mut request_ids: Vec<String>) -> Vec<String> {
     request_ids
 }
 
-/// Whether a task may be on the list, by its keys.
+/// Whether a task may match a query, according to its keys.
 fn keys_match(timeline: &Timeline<'_>, query: &TaskQuery) -> bool {
     let last = &timeline.last;
-    let status = match (&query.status, last.status) {
+    let status_matches = match (&query.status, last.status) {
         (Some(wanted), Some(status)) => wanted == status,
         _ => true,
     };
-    status
+    status_matches
         && query
             .class
             .is_none_or(|class| ranks(class).contains(&last.rank))
@@ -198,13 +199,13 @@ fn keys_match(timeline: &Timeline<'_>, query: &TaskQuery) -> bool {
             .is_none_or(|until| last.occurred_at_ms < until)
 }
 
-/// Whether a task is on the list, by what only its value tells.
+/// Whether a task matches a query, according to its values.
 fn values_match(task: &Task, query: &TaskQuery) -> bool {
-    let is =
+    let matches =
         |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
-    is(&query.status, &task.status)
-        && is(&query.task_type, &task.task_type)
-        && is(&query.app_id, &task.app_id)
+    matches(&query.status, &task.status)
+        && matches(&query.task_type, &task.task_type)
+        && matches(&query.app_id, &task.app_id)
         && query.text.as_ref().is_none_or(|text| {
             [
                 &task.task_id,
@@ -213,20 +214,20 @@ fn values_match(task: &Task, query: &TaskQuery) -> bool {
                 &task.status_desc,
             ]
             .into_iter()
-            .any(|field| holds(field, text))
+            .any(|field| contains(field, text))
         })
 }
 
-/// Whether a text is a part of a field; ASCII letters match in either case.
-fn holds(field: &str, text: &str) -> bool {
+/// Whether a field contains a text. Upper and lower case of ASCII letters match.
+fn contains(field: &str, text: &str) -> bool {
     let length = text.len();
     length == 0
         || (field.as_bytes().windows(length)).any(|part| part.eq_ignore_ascii_case(text.as_bytes()))
 }
 
-/// About how many bytes a task takes on a page.
+/// Returns about how many bytes a task takes on a page.
 fn task_bytes(task: &Task) -> usize {
-    /// Names, numbers and the trail.
+    /// The length of member names, numbers and the trail.
     const OVERHEAD_BYTES: usize = 512;
     let texts = [
         &task.app_id,
@@ -244,7 +245,7 @@ fn task_bytes(task: &Task) -> usize {
 const NEWEST: char = 'n';
 const OLDEST: char = 'o';
 
-/// The cursor of a page that ends at a place.
+/// Returns the cursor of a page that ends at a place.
 fn cursor_at(place: &str, order: TaskOrder) -> String {
     let mut cursor = String::from(match order {
         TaskOrder::Newest => NEWEST,
@@ -254,7 +255,8 @@ fn cursor_at(place: &str, order: TaskOrder) -> String {
     cursor
 }
 
-/// The reverse of [`cursor_at`]: a cursor of the other order is none of this.
+/// Returns the place in a cursor that [`cursor_at`] made for this order. A cursor
+/// for the other order is an error.
 fn place_of(cursor: &str, order: TaskOrder) -> Result<&str, Error> {
     let place = match order {
         TaskOrder::Newest => cursor.strip_prefix(NEWEST),

@@ -1,5 +1,5 @@
-//! The journal over a bucket in memory: what the conformance suite does not
-//! know of, such as keys and values.
+//! Tests of the journal with a bucket in memory, for what the conformance suite
+//! does not cover, such as keys and values.
 
 mod conformance;
 mod memory;
@@ -109,12 +109,12 @@ fn place(event: &Event) -> (u64, u8, &[u8]) {
 
 proptest! {
     #[test]
-    fn keys_sort_as_events_do(one in any_event(), other in any_event()) {
+    fn keys_have_the_order_of_events(one in any_event(), other in any_event()) {
         prop_assert_eq!(key_of(&one).cmp(&key_of(&other)), place(&one).cmp(&place(&other)));
     }
 
     #[test]
-    fn keys_come_back_and_are_portable(event in any_event()) {
+    fn keys_can_be_parsed_and_are_portable(event in any_event()) {
         let key = key_of(&event);
         let is_portable = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.';
         prop_assert!(key.len() <= 200 && key.bytes().all(is_portable));
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_key_or_none(text in "(e\\.)?[0-9a-f.é+]{0,140}") {
+    fn any_text_can_be_parsed_as_a_key(text in "(e\\.)?[0-9a-f.é+]{0,140}") {
         let _ = EventKey::parse(&text);
         let _ = journal().list_history("a", "t", Some(&text), 1);
         let _ = journal().list_quarantine(Some(&text), 1);
@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn values_come_back(event in any_event(), bytes: Vec<u8>) {
+    fn values_can_be_decoded(event in any_event(), bytes: Vec<u8>) {
         let value = encode_event(&event);
         let read = decode_event(&value).unwrap();
         prop_assert_eq!(encode_event(&read), value);
@@ -143,7 +143,7 @@ proptest! {
 }
 
 #[test]
-fn rejects_come_back() {
+fn rejects_can_be_decoded() {
     let reject = Reject {
         pointer: Some("/a".into()),
         ..reject(7, 3)
@@ -206,7 +206,7 @@ fn an_event_without_a_time_of_its_own_is_one_event() {
         journal.append(&arrived(6), None).unwrap(),
         Appended::Duplicate
     );
-    // As when two writers met, or its clock was believed later.
+    // This happens if two writers store the event at the same time.
     journal.bucket.values().remove(&key::seen(&[1; 32]));
     assert_eq!(
         journal.append(&arrived(7), None).unwrap(),
@@ -233,7 +233,7 @@ fn the_event_after_a_page_makes_the_last_one_late() {
 }
 
 #[test]
-fn a_value_that_is_too_long_is_not_taken() {
+fn a_value_that_is_too_long_is_refused() {
     let journal = journal();
     let event = Event {
         body: vec![0; MAX_VALUE_BYTES],
@@ -248,7 +248,7 @@ fn a_value_that_is_too_long_is_not_taken() {
     assert!(journal.bucket.values().is_empty());
 }
 
-/// The use of a signature that differs by `serial`.
+/// The use of a signature, which depends on `serial`.
 fn signature(serial: u64, digest: &[u8], expires_at_ms: u64) -> SignatureUse {
     SignatureUse {
         signature: format!("{serial:064x}"),
@@ -260,7 +260,7 @@ fn signature(serial: u64, digest: &[u8], expires_at_ms: u64) -> SignatureUse {
 #[test]
 fn expired_signatures_and_the_nonces_of_version_0_1_are_removed() {
     let journal = journal();
-    // As version 0.1 wrote them: a hash of the nonce, and when it expires.
+    // In the form of version 0.1: a hash of the nonce, and when it expires.
     for serial in 0..500_u64 {
         let key = format!("{}{serial:032x}", key::SIGNATURE);
         journal.bucket.set(&key, &100_u64.to_be_bytes()).unwrap();
@@ -302,7 +302,7 @@ fn an_event_of_version_0_1_is_a_push() {
 }
 
 #[test]
-fn the_quarantine_is_bounded_and_the_oldest_go_first() {
+fn the_quarantine_is_bounded_and_the_oldest_rejects_are_dropped_first() {
     let journal = journal();
     for at_ms in 0..1000 {
         journal.quarantine(&reject(at_ms, 10), None).unwrap();
@@ -349,7 +349,7 @@ fn a_status_that_is_not_in_the_key_is_found() {
 }
 
 #[test]
-fn keys_of_others_are_left_alone() {
+fn keys_of_other_programs_are_ignored() {
     let journal = journal();
     for key in [
         "e.",

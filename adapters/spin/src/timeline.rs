@@ -1,4 +1,4 @@
-//! What keys alone tell: which tasks there are, and the course of each.
+//! Reads the tasks and their events from keys, without values.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use crate::key::{self, EVENT, EventKey, REPEAT};
 pub struct Keys(pub(crate) Vec<String>);
 
 impl Keys {
-    /// Those that begin so.
+    /// Returns the keys with this prefix.
     pub(crate) fn with_prefix(&self, prefix: &str) -> &[String] {
         let start = self.0.partition_point(|key| key.as_str() < prefix);
         let rest = self.0.get(start..).unwrap_or_default();
@@ -17,19 +17,19 @@ impl Keys {
         rest.get(..length).unwrap_or_default()
     }
 
-    /// Every task that has an event.
+    /// Returns the timeline of every task that has an event.
     pub fn timelines(&self) -> impl Iterator<Item = Timeline<'_>> {
         self.with_prefix(EVENT)
             .chunk_by(|one, next| key::task_in(one) == key::task_in(next))
             .filter_map(Timeline::of)
     }
 
-    /// One task; none when it has no event.
+    /// Returns the timeline of one task, or `None` if it has no event.
     pub(crate) fn timeline(&self, task: &str) -> Option<Timeline<'_>> {
         Timeline::of(self.with_prefix(&key::task_prefix(EVENT, task)))
     }
 
-    /// The keys of a task's repetitions.
+    /// Returns the keys of a task's repetitions.
     pub(crate) fn repeats(&self, task: &str) -> &[String] {
         self.with_prefix(&key::task_prefix(REPEAT, task))
     }
@@ -37,22 +37,23 @@ impl Keys {
 
 /// The events of one task, in order.
 pub struct Timeline<'a> {
-    /// The greatest of them.
+    /// The greatest event.
     pub last: EventKey<'a>,
-    /// All of them.
+    /// All events.
     pub events: Vec<Entry<'a>>,
 }
 
-/// An event as its key tells it.
+/// The key of an event.
 pub struct Entry<'a> {
     /// The key.
     pub key: &'a String,
-    /// What it says.
+    /// The parsed key.
     pub event: EventKey<'a>,
 }
 
 impl<'a> Timeline<'a> {
-    /// Of the keys of one task, which are in order; none when there are none.
+    /// Returns the timeline of a task from its sorted keys, or `None` if there
+    /// are no events.
     fn of(keys: &'a [String]) -> Option<Self> {
         let mut events: Vec<Entry<'a>> = Vec::new();
         for key in keys {
@@ -67,22 +68,22 @@ impl<'a> Timeline<'a> {
         Some(Self { last, events })
     }
 
-    /// The newest events, at most so many.
-    pub(crate) fn tail(&self, most: usize) -> &[Entry<'a>] {
-        let start = self.events.len().saturating_sub(most);
+    /// Returns the newest events, at most `count_max`.
+    pub(crate) fn tail(&self, count_max: usize) -> &[Entry<'a>] {
+        let start = self.events.len().saturating_sub(count_max);
         self.events.get(start..).unwrap_or_default()
     }
 }
 
-/// One event has several places only when it is ordered by its arrival: then
-/// the first of them counts.
+/// Removes repeated events. Only an event that is ordered by its arrival can be
+/// there several times; the first one is kept.
 fn without_repetitions(events: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
-    let mut kept: Vec<Entry<'_>> = Vec::new();
+    let mut unique: Vec<Entry<'_>> = Vec::new();
     for entry in events {
-        let is_known = |known: &Entry<'_>| known.event.digest == entry.event.digest;
-        if !kept.iter().any(is_known) {
-            kept.push(entry);
+        let is_same = |other: &Entry<'_>| other.event.digest == entry.event.digest;
+        if !unique.iter().any(is_same) {
+            unique.push(entry);
         }
     }
-    kept
+    unique
 }

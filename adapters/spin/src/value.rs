@@ -1,21 +1,22 @@
-//! The values of events, rejects and signatures as bytes.
+//! Encodes and decodes the values of events, rejects and signatures.
 //!
 //! Events and rejects start with the version of their form. Numbers are eight
-//! bytes, the highest first. A text or body is a number, its length plus one,
-//! and its bytes; if it is absent, the number is 0. The value of a signature
-//! is the instant when its use expires, and the digest of its notification.
+//! bytes in big-endian order. A text or body is a number, which is its length
+//! plus one, and then its bytes. If it is absent, the number is 0. The value of
+//! a signature is the time when its use expires, and the digest of its
+//! notification.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use batchtask_guest::journal::{Event, EventFlags, Reject, SignatureUse, Source};
 
-/// An event of version 0.1: a push.
+/// The form of an event in version 0.1, which is always a push.
 const PUSHED_EVENT: u64 = 0x6501;
 const EVENT: u64 = 0x6502;
 const REJECT: u64 = 0x7101;
 
-/// An event as bytes.
+/// Encodes an event.
 pub fn encode_event(event: &Event) -> Vec<u8> {
     let mut writer = Writer::new(EVENT);
     writer.number(event.received_at_ms);
@@ -45,8 +46,8 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
     writer.0
 }
 
-/// Reads an event in the form of [`encode_event`], or in that of version 0.1.
-/// Returns `None` if the bytes are no event.
+/// Decodes an event in the form of [`encode_event`] or of version 0.1. Returns
+/// `None` if the bytes are not an event.
 pub fn decode_event(bytes: &[u8]) -> Option<Event> {
     let (form, mut reader) = Reader::new(bytes)?;
     let received_at_ms = reader.number()?;
@@ -69,7 +70,7 @@ pub fn decode_event(bytes: &[u8]) -> Option<Event> {
         PUSHED_EVENT => Source::Push,
         _ => return None,
     };
-    // Copied last: no copy is there to be dropped by a `?`, which is much code.
+    // Copied last, so a `?` has no copies to drop: that would need more code.
     Some(Event {
         received_at_ms,
         occurred_at_ms,
@@ -98,7 +99,7 @@ fn source_number(source: Source) -> u64 {
     }
 }
 
-/// The reverse of [`source_number`].
+/// Returns the source with this [`source_number`].
 fn source_of(number: u64) -> Option<Source> {
     match number {
         0 => Some(Source::Push),
@@ -108,7 +109,7 @@ fn source_of(number: u64) -> Option<Source> {
     }
 }
 
-/// A reject as bytes.
+/// Encodes a reject.
 pub fn encode_reject(reject: &Reject) -> Vec<u8> {
     let mut writer = Writer::new(REJECT);
     writer.number(reject.received_at_ms);
@@ -119,8 +120,8 @@ pub fn encode_reject(reject: &Reject) -> Vec<u8> {
     writer.0
 }
 
-/// Reads a reject in the form of [`encode_reject`]. Returns `None` if the bytes
-/// are no reject.
+/// Decodes a reject in the form of [`encode_reject`]. Returns `None` if the
+/// bytes are not a reject.
 pub fn decode_reject(bytes: &[u8]) -> Option<Reject> {
     let (form, mut reader) = Reader::new(bytes)?;
     if form != REJECT {
@@ -140,14 +141,15 @@ pub fn decode_reject(bytes: &[u8]) -> Option<Reject> {
     })
 }
 
-/// The use of a signature as bytes.
+/// Encodes the use of a signature.
 pub(crate) fn encode_use(signature: &SignatureUse) -> Vec<u8> {
     let mut value = Vec::from(signature.expires_at_ms.to_be_bytes());
     value.extend_from_slice(&signature.digest);
     value
 }
 
-/// When the use of a signature expires, and the digest of its notification.
+/// Decodes the use of a signature: when it expires, and the digest of its
+/// notification.
 pub(crate) fn decode_use(value: &[u8]) -> Option<(u64, &[u8])> {
     let (expires_at_ms, digest) = value.split_first_chunk()?;
     Some((u64::from_be_bytes(*expires_at_ms), digest))
@@ -178,7 +180,7 @@ impl Writer {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// The version of the form, and a reader of the rest.
+    /// Reads the version of the form. Returns it, and a reader of the rest.
     fn new(bytes: &'a [u8]) -> Option<(u64, Self)> {
         let mut reader = Self(bytes);
         Some((reader.number()?, reader))

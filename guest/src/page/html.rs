@@ -1,4 +1,4 @@
-//! HTML text, written piece by piece; every value is escaped.
+//! Writes HTML text. Every value is escaped.
 
 use alloc::string::String;
 
@@ -9,18 +9,18 @@ pub(super) struct Html {
 }
 
 impl Html {
-    /// What was written.
+    /// Returns the text of the document.
     pub(super) fn into_text(self) -> String {
         self.text
     }
 
-    /// Adds markup as it is.
+    /// Adds markup, unchanged.
     pub(super) fn markup(&mut self, markup: &str) {
         self.text.push_str(markup);
     }
 
-    /// Adds markup with each `$` replaced by the next value, escaped: it may
-    /// stand for text, or for the whole of an attribute in single quotes.
+    /// Adds markup in which each `$` is replaced by the next value, escaped. A
+    /// `$` may be in text, or in an attribute in single quotes.
     pub(super) fn fill(&mut self, markup: &str, values: &[&str]) {
         debug_assert_eq!(markup.matches('$').count(), values.len(), "{markup}");
         let mut values = values.iter();
@@ -34,8 +34,8 @@ impl Html {
         }
     }
 
-    /// Adds text. What HTML cannot hold is replaced by something to see: a
-    /// control character by its picture, others by U+FFFD.
+    /// Adds text, escaped. Characters that HTML does not allow are replaced by
+    /// visible ones: C0 control characters by their pictures, others by U+FFFD.
     fn text(&mut self, value: &str) {
         for character in value.chars() {
             match character {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn values_take_their_places_in_order() {
+    fn values_are_inserted_in_order() {
         assert_eq!(filled("<b id='$'>$</b>", &["1", "2"]), "<b id='1'>2</b>");
         assert_eq!(filled("$", &["$"]), "$");
         assert_eq!(filled("none", &[]), "none");

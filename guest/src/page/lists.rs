@@ -1,39 +1,40 @@
-//! The page of tasks, and that of the quarantine.
+//! The list of tasks, and the quarantine.
 
 use super::html::Html;
 use super::parts::{
-    body, decimal, duration, encoded, instant, next, page, short, silence, span, status, task_link,
-    words,
+    body, decimal, duration, encoded, instant, next, page, short, span, stale_mark, status,
+    task_link, words,
 };
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{Notice, QuarantinePage, Summary, Task, TaskPage};
 use crate::routes::Parameters;
 use crate::views::task_flags;
 
-/// What the page of tasks shows.
+/// The content of the page of tasks.
 pub struct TaskList<'a> {
-    /// The journal at a glance, where the journal can tell.
+    /// The overview of the journal, if the journal supports it.
     pub summary: Option<Summary>,
     /// The tasks.
     pub tasks: TaskPage,
-    /// The query that asked for them.
+    /// The query string of the request.
     pub query: &'a str,
-    /// When that was, in milliseconds since 1970.
+    /// The time of the request, in milliseconds since 1970.
     pub now_ms: u64,
-    /// Before when an open task is silent, in milliseconds since 1970.
+    /// An open task is stale if its last new event arrived before this, in
+    /// milliseconds since 1970.
     pub stale_before_ms: u64,
     /// Whether the path of the webhook ends in a secret.
     pub has_path_secret: bool,
 }
 
 impl TaskList<'_> {
-    /// The page.
+    /// Returns the page.
     pub fn page(&self) -> Response {
         page("Batch tasks", &mut |html| {
             html.markup("<div data-live>");
             if let Some(summary) = &self.summary {
                 notices(html, &summary.notices);
-                self.strip(html, summary);
+                self.counts(html, summary);
             }
             html.markup("</div>");
             self.form(html);
@@ -44,7 +45,7 @@ impl TaskList<'_> {
         })
     }
 
-    fn strip(&self, html: &mut Html, summary: &Summary) {
+    fn counts(&self, html: &mut Html, summary: &Summary) {
         html.markup("<ul>");
         for count in &summary.statuses {
             html.markup("<li>");
@@ -59,7 +60,7 @@ impl TaskList<'_> {
         }
         if let Some(stale @ 1..) = summary.stale {
             html.fill(
-                "<li><a class='warn' href='/?class=open&amp;order=oldest'>⚠ silent</a> <b>$</b></li>",
+                "<li><a class='warn' href='/?class=open&amp;order=oldest'>⚠ stale</a> <b>$</b></li>",
                 &[&decimal(stale)],
             );
         }
@@ -75,7 +76,7 @@ impl TaskList<'_> {
     }
 
     fn form(&self, html: &mut Html) {
-        let mut given = Parameters::of(self.query);
+        let mut parameters = Parameters::of(self.query);
         html.markup(match self.query {
             "" => "<details><summary>Filter</summary><form action='/'>",
             _ => "<details open><summary>Filter</summary><form action='/'>",
@@ -86,9 +87,9 @@ impl TaskList<'_> {
             ("task_type", "Type", "text"),
             ("app_id", "Application", "text"),
             ("since", "Changed since (UTC)", "datetime-local"),
-            ("until", "and before (UTC)", "datetime-local"),
+            ("until", "Changed before (UTC)", "datetime-local"),
         ] {
-            let value = given.text(name).unwrap_or_default();
+            let value = parameters.text(name).unwrap_or_default();
             html.fill(
                 "<label>$<input type='$' name='$' value='$'></label>",
                 &[label, kind, name, &value],
@@ -102,7 +103,7 @@ impl TaskList<'_> {
             ),
             ("order", "Order", &["newest", "oldest"]),
         ] {
-            let value = given.text(name).unwrap_or_default();
+            let value = parameters.text(name).unwrap_or_default();
             html.fill("<label>$<select name='$'>", &[label, name]);
             for option in options {
                 let selected = if *option == value { " selected" } else { "" };
@@ -123,7 +124,7 @@ impl TaskList<'_> {
             let secret = if self.has_path_secret { SECRET } else { "" };
             match self.query {
                 "" => html.fill(FIRST, &[secret]),
-                _ => html.markup("<p>No task here matches. <a href='/'>Show all</a></p>"),
+                _ => html.markup("<p>No task matches. <a href='/'>Show all</a></p>"),
             }
             return;
         }
@@ -140,7 +141,7 @@ impl TaskList<'_> {
     fn row(&self, html: &mut Html, task: &Task) {
         html.markup("<tr><td>");
         status(html, &task.status, task.rank);
-        silence(html, task, self.stale_before_ms);
+        stale_mark(html, task, self.stale_before_ms);
         html.markup("<td>");
         task_link(html, task);
         html.fill(
@@ -159,7 +160,7 @@ impl TaskList<'_> {
     }
 }
 
-/// What the host wants its operators to know.
+/// Writes the notices of the host.
 fn notices(html: &mut Html, notices: &[Notice]) {
     for notice in notices {
         html.fill("<p class='warn'>⚠ $ (since ", &[&notice.text]);
@@ -168,19 +169,19 @@ fn notices(html: &mut Html, notices: &[Notice]) {
     }
 }
 
-/// What a receiver shows that has no task yet.
-const FIRST: &str = "<p>No notification has arrived yet. Let a rule action of the platform push to \
-<code>/notifications$</code> here, or send its example from here:</p>\
+/// Shown while there is no task.
+const FIRST: &str = "<p>No notification has arrived yet. Make a rule action of the platform push to \
+<code>/notifications$</code> of this receiver, or send the platform's example:</p>\
 <pre>batchtask send</pre>";
 
-/// What stands for the secret in a path: the secret itself is not shown.
+/// Shown instead of the secret in the path.
 const SECRET: &str = "/<path secret>";
 
-/// The page of the quarantine.
+/// Returns the page of the quarantine.
 pub fn quarantine(rejects: &QuarantinePage, query: &str) -> Response {
     page("Quarantine", &mut |html| {
         html.fill(
-            "<div data-live><p>What arrived and was no batch-task notification; $ dropped to make room.</p><ol>",
+            "<div data-live><p>Bodies that are not batch-task notifications. Dropped to make room: $.</p><ol>",
             &[&decimal(rejects.dropped)],
         );
         for quarantined in &rejects.rejects {
@@ -200,7 +201,7 @@ pub fn quarantine(rejects: &QuarantinePage, query: &str) -> Response {
         }
         html.markup("</ol>");
         if rejects.rejects.is_empty() {
-            html.markup("<p>Nothing is here.</p>");
+            html.markup("<p>The quarantine is empty.</p>");
         }
         next(html, "/page/quarantine", query, rejects.next.as_deref());
         html.markup("</div>");

@@ -1,4 +1,4 @@
-//! The way in: the read token as a link, then as a cookie.
+//! The login: a link carries the read token, and a cookie keeps it.
 
 use alloc::string::String;
 
@@ -6,15 +6,16 @@ use super::parts::{encoded, page};
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::percent::decode;
 
-/// The cookie that a reader's browser keeps.
+/// The name of the cookie with the read token.
 const COOKIE: &str = "batchtask_read_token";
 
-/// The answer to the link that carries the token: the browser keeps it as a
-/// cookie, and goes on to the page without it. Not by a redirect: one that
-/// began on another site would not send a cookie of `SameSite=Strict`.
+/// Returns the answer to the link that carries the token. It sets the cookie,
+/// and then the browser loads the page without the token. This is not a
+/// redirect: if the link was opened from another site, the browser would not
+/// send a `SameSite=Strict` cookie after a redirect.
 pub fn entered(token: &str) -> Response {
     let mut response = page("Batch tasks", &mut |html| {
-        html.markup("<p><a href='/'>Go on</a></p>");
+        html.markup("<p><a href='/'>Continue</a></p>");
     });
     let mut cookie = String::from(COOKIE);
     cookie.push('=');
@@ -25,7 +26,7 @@ pub fn entered(token: &str) -> Response {
     response
 }
 
-/// The token in a `Cookie` field.
+/// Returns the token in a `Cookie` field, if there is one.
 pub fn token_of(cookies: &str) -> Option<String> {
     let mut pairs = cookies
         .split(';')

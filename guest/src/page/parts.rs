@@ -1,4 +1,4 @@
-//! What several pages are made of.
+//! Elements that several pages use.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -12,13 +12,13 @@ use crate::percent::encode;
 use crate::text::{joined, shortened};
 use crate::views::is_stale;
 
-// Made by `build.rs`: `page/style.css` and `page/script.js` as one line each, and
-// the policy that has their digests.
+// `build.rs` makes these: `page/style.css` and `page/script.js` as one line each,
+// and the content security policy, which contains their digests.
 const STYLE: &str = include_str!(concat!(env!("OUT_DIR"), "/style.css"));
 const SCRIPT: &str = include_str!(concat!(env!("OUT_DIR"), "/script.js"));
 const POLICY: &str = include_str!(concat!(env!("OUT_DIR"), "/policy.txt"));
 
-/// A whole page around its main part.
+/// Returns a whole page. `main` writes its main part.
 pub(super) fn page(title: &str, main: &mut dyn FnMut(&mut Html)) -> Response {
     let mut html = Html::default();
     html.fill(
@@ -53,8 +53,8 @@ pub(super) fn page(title: &str, main: &mut dyn FnMut(&mut Html)) -> Response {
     response
 }
 
-/// The link to a task's page. There is none if it would be longer than the
-/// header that a host takes.
+/// Writes the link to a task's page. If the path would be longer than hosts
+/// accept, only the task's id.
 pub(super) fn task_link(html: &mut Html, task: &Task) {
     const LENGTH: usize = 8 << 10;
     let path = path_of(&task.app_id, &task.task_id);
@@ -65,7 +65,7 @@ pub(super) fn task_link(html: &mut Html, task: &Task) {
     html.fill(">$</a>", &[&short(&task.task_id)]);
 }
 
-/// The path of a task's page.
+/// Returns the path of a task's page.
 pub(super) fn path_of(app_id: &str, task_id: &str) -> String {
     let mut path = String::from("/page/tasks");
     for id in [app_id, task_id] {
@@ -75,13 +75,13 @@ pub(super) fn path_of(app_id: &str, task_id: &str) -> String {
     path
 }
 
-/// A text as a segment of a path, or as part of a query string or a cookie. A
-/// segment `.` or `..` would be resolved, so nothing is kept.
+/// Encodes a text for a segment of a path, a query string or a cookie. Dots are
+/// encoded too, because a browser resolves the segments `.` and `..`.
 pub(super) fn encoded(text: &str) -> String {
     encode(text, b"")
 }
 
-/// A status as icon and word.
+/// Writes a status as icon and word.
 pub(super) fn status(html: &mut Html, status: &str, rank: u8) {
     let (style, icon) = match (Class::of_rank(rank), Status::of(status)) {
         (_, Status::Stopped | Status::Stopping) => ("dim", "■"),
@@ -96,14 +96,14 @@ pub(super) fn status(html: &mut Html, status: &str, rank: u8) {
     );
 }
 
-/// That a task is silent, if it is.
-pub(super) fn silence(html: &mut Html, task: &Task, stale_before_ms: u64) {
+/// Writes a mark if a task is stale.
+pub(super) fn stale_mark(html: &mut Html, task: &Task, stale_before_ms: u64) {
     if is_stale(task, stale_before_ms) {
-        html.markup(" <span class='warn'>⚠ silent</span>");
+        html.markup(" <span class='warn'>⚠ stale</span>");
     }
 }
 
-/// An instant, to the second.
+/// Writes an instant, to the second.
 pub(super) fn instant(html: &mut Html, at_ms: u64) {
     let exact = time::rfc3339(at_ms);
     let (day, rest) = exact.split_once('T').unwrap_or_default();
@@ -111,7 +111,7 @@ pub(super) fn instant(html: &mut Html, at_ms: u64) {
     html.fill("<time datetime='$'>$ $</time>", &[&exact, day, second]);
 }
 
-/// How long something took, in its two greatest units.
+/// Returns a length of time as text, in its two greatest units.
 pub(super) fn span(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -137,33 +137,34 @@ pub(super) fn decimal(value: u64) -> String {
     text
 }
 
-/// A text of the platform, cut off where it gets long: a name may be as long as
-/// a body.
+/// Returns a text of the platform, cut off if it is long: an id may be as long
+/// as a body.
 pub(super) fn short(text: &str) -> String {
     const LENGTH: usize = 1024;
     shortened(text, LENGTH)
 }
 
-/// Bytes as text, cut off where it gets long; and what was done to them.
+/// Returns bytes as text, cut off if they are long, and a note that says what
+/// was changed.
 pub(super) fn excerpt(bytes: &[u8]) -> (String, &'static str) {
     const LENGTH: usize = 2048;
     match core::str::from_utf8(bytes) {
         Ok(text) if text.len() <= LENGTH => (text.to_owned(), ""),
         Ok(text) => {
             let cut = text.get(..text.floor_char_boundary(LENGTH));
-            (cut.unwrap_or_default().to_owned(), ", cut off here")
+            (cut.unwrap_or_default().to_owned(), " (truncated)")
         }
         Err(_) => {
             let (cut, note) = match bytes.get(..LENGTH) {
-                Some(cut) => (cut, ", as base64, cut off here"),
-                None => (bytes, ", as base64"),
+                Some(cut) => (cut, " (base64, truncated)"),
+                None => (bytes, " (base64)"),
             };
             (base64(cut), note)
         }
     }
 }
 
-/// A body behind a summary.
+/// Writes a body, folded until it is clicked.
 pub(super) fn body(html: &mut Html, seq: u64, bytes: &[u8]) {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let (text, note) = excerpt(bytes);
@@ -173,12 +174,12 @@ pub(super) fn body(html: &mut Html, seq: u64, bytes: &[u8]) {
     );
 }
 
-/// Words with spaces between.
+/// Joins words with spaces.
 pub(super) fn words<T: AsRef<str>>(words: &[T]) -> String {
     joined(words, " ")
 }
 
-/// The link to the next page: the same query with another cursor.
+/// Writes the link to the next page: the same query with another cursor.
 pub(super) fn next(html: &mut Html, path: &str, query: &str, cursor: Option<&str>) {
     let Some(cursor) = cursor else { return };
     let mut target = String::from(path);
@@ -195,7 +196,8 @@ pub(super) fn next(html: &mut Html, path: &str, query: &str, cursor: Option<&str
     html.fill("<p><a href='$' rel='next'>Next page</a></p>", &[&target]);
 }
 
-/// From the first change to the last, or to now while the task is open.
+/// Returns the time from the first change to the last, or to now if the task is
+/// open.
 pub(super) fn duration(task: &Task, now_ms: u64) -> String {
     let end_ms = match Class::of_rank(task.rank) {
         Class::Open => now_ms,

@@ -1,10 +1,11 @@
-//! A problem, for people.
+//! The page of a refusal.
 
 use super::parts::page;
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::outcomes::Problem;
 
-/// A problem, for people. A reader who is not proven is asked for the token.
+/// Returns the page of a refusal. A reader who is not authenticated is asked for
+/// the read token.
 pub fn problem(problem: Problem) -> Response {
     let refusal = problem.refusal;
     let mut response = page(refusal.text(), &mut |html| {
@@ -14,7 +15,7 @@ pub fn problem(problem: Problem) -> Response {
         if refusal.status() == 401 {
             html.markup(
                 "<form action='/'><label>Read token<input type='password' name='token' required>\
-                 </label><button>Enter</button></form>",
+                 </label><button>Log in</button></form>",
             );
         }
     });

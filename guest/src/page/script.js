@@ -1,15 +1,15 @@
 (() => {
     const live = from => from.querySelectorAll('[data-live]');
     const state = document.getElementById('state');
-    const say = text => {
+    const report = text => {
         if (state.textContent !== text) state.textContent = text;
     };
     const refresh = async () => {
         const answer = await fetch(location.href);
         if (!answer.ok) throw answer;
-        const news = live(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+        const fresh = live(new DOMParser().parseFromString(await answer.text(), 'text/html'));
         live(document).forEach((old, at) => {
-            const next = news[at];
+            const next = fresh[at];
             if (!next || old.innerHTML === next.innerHTML) return;
             const focus = document.activeElement;
             const link = old.contains(focus) && focus.getAttribute('href');
@@ -24,6 +24,6 @@
         });
     };
     if (live(document).length) setInterval(() => {
-        if (!document.hidden) refresh().then(() => say(''), () => say('Not up to date: no answer.'));
+        if (!document.hidden) refresh().then(() => report(''), () => report('Not up to date: refreshing failed.'));
     }, 3000);
 })();

@@ -2,15 +2,16 @@
 
 use super::html::Html;
 use super::parts::{
-    body, decimal, duration, excerpt, instant, next, page, path_of, short, silence, span, status,
-    words,
+    body, decimal, duration, excerpt, instant, next, page, path_of, short, span, stale_mark,
+    status, words,
 };
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{HistoryPage, StoredEvent, Task};
 use crate::views::{event_flags, steps, task_flags};
 use alloc::string::String;
 
-/// The page: its state, and when each change happened and arrived.
+/// Returns the page of a task: its state, and when each change happened and
+/// arrived.
 pub fn task(
     task: &Task,
     history: &HistoryPage,
@@ -21,7 +22,7 @@ pub fn task(
     page(&short(&task.task_id), &mut |html| {
         html.markup("<div data-live><p>");
         status(html, &task.status, task.rank);
-        silence(html, task, stale_before_ms);
+        stale_mark(html, task, stale_before_ms);
         html.markup("</p><dl>");
         for (name, value) in [
             ("Application", short(&task.app_id).as_str()),
@@ -61,7 +62,7 @@ fn event(html: &mut Html, stored: &StoredEvent, step: Option<&'static str>) {
         duplicates => decimal(duplicates),
     };
     for (name, value) in [
-        ("times again", duplicates),
+        ("duplicates", duplicates),
         ("request", short(&words(&stored.request_ids))),
         ("signature", event.signature.clone().unwrap_or_default()),
         ("flags", words(&event_flags(stored, step))),

@@ -1,4 +1,4 @@
-//! Wrong clocks, and changes without a time: they spoil no state.
+//! Wrong clocks, and changes without a time, do not change the state of a task.
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::Response;
 use batchtask_guest::journal::{EventFlags, Journal, Task};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{request, settings};
 
-/// What the clock of the platform says, in milliseconds since 1970.
+/// The time of the platform's clock, in milliseconds since 1970.
 const PLATFORM_MS: u64 = 1_604_458_421_000;
 const MINUTE_MS: u64 = 60_000;
 
@@ -97,9 +97,9 @@ fn a_clock_that_jumps_between_pushes_does_not_change_the_order() {
 }
 
 #[test]
-fn of_changes_without_a_time_the_last_to_arrive_is_the_state() {
+fn the_last_change_to_arrive_is_the_state_if_changes_have_no_time() {
     let host = Host::default();
-    // All within a millisecond, and then with a clock that went back.
+    // All arrive within a millisecond, except the last: then the clock went back.
     for (request_id, status, now_ms) in [
         ("1", "Processing", PLATFORM_MS),
         ("2", "Fail", PLATFORM_MS),
@@ -117,17 +117,17 @@ fn of_changes_without_a_time_the_last_to_arrive_is_the_state() {
     assert_eq!((host.task().events, host.task().duplicates), (5, 5));
 }
 
-/// What a report says of the clock.
+/// The skew in the report of a push.
 fn skew_ms(body: &Value, now_ms: u64) -> Option<i64> {
     Host::default().push(body, now_ms).report.skew_ms
 }
 
 #[test]
-fn a_push_without_a_signature_shows_a_slow_clock_only() {
+fn a_push_without_a_signature_shows_only_a_slow_clock() {
     let skew_ms = |now_ms| skew_ms(&dated("Fail", PLATFORM_MS), now_ms);
     assert_eq!(skew_ms(PLATFORM_MS - 1), Some(-1));
     assert_eq!(skew_ms(PLATFORM_MS - 10 * MINUTE_MS), Some(-600_000));
-    // The backlog is up to a day old.
+    // Pushes may be up to a day late.
     assert_eq!(skew_ms(PLATFORM_MS), None);
     assert_eq!(skew_ms(PLATFORM_MS + 1440 * MINUTE_MS), None);
     let undated = of_2020("Fail", "1");
@@ -153,7 +153,7 @@ fn a_signature_shows_how_far_the_clock_is_off_even_if_it_is_refused() {
         for (minutes, status) in [(0, 200), (4, 200), (-4, 200), (6, outside), (-6, outside)] {
             let skew_ms = minutes * 60_000;
             let now_ms = PLATFORM_MS.saturating_add_signed(skew_ms);
-            // What the signature says counts, and not what the event says.
+            // The skew is that of the signature, not that of the event.
             let body = dated("Fail", PLATFORM_MS + MINUTE_MS);
             let response = host().post(&body, &signed, now_ms);
             let found = (response.status, response.report.skew_ms);
@@ -177,7 +177,7 @@ fn a_message_of_another_channel_shows_a_slow_clock_too() {
     let body = dated("Fail", PLATFORM_MS).to_string().into_bytes();
     let source = batchtask_guest::journal::Source::Amqp;
     let Decision::Write(write) = receiver.decide_message(source, body) else {
-        panic!("something to store");
+        panic!("expected an entry to store");
     };
     assert_eq!(write.response.report.skew_ms, Some(-7));
 }

@@ -1,4 +1,4 @@
-//! The answers to requests, and what is to be stored.
+//! The answers to requests, and the entries to store.
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::{
     Admission, Kind, Request, Response,
@@ -43,14 +43,14 @@ fn push(body: &str) -> Request {
 fn write(decision: Decision) -> Write {
     match decision {
         Decision::Write(write) => write,
-        Decision::Respond(response) => panic!("nothing to store: {response:?}"),
+        Decision::Respond(response) => panic!("expected an entry to store: {response:?}"),
     }
 }
 
 fn response(decision: Decision) -> Response {
     match decision {
         Decision::Respond(response) => response,
-        Decision::Write(write) => panic!("something to store: {write:?}"),
+        Decision::Write(write) => panic!("expected a response: {write:?}"),
     }
 }
 
@@ -76,7 +76,7 @@ fn the_kind_of_a_request_is_that_of_its_path() {
 }
 
 #[test]
-fn a_head_tells_how_much_of_the_body_to_read() {
+fn the_head_determines_the_greatest_length_of_the_body() {
     let admission = head(&[], &push("")).unwrap();
     assert_eq!(admission.kind, Kind::Push);
     assert_eq!(admission.max_body_bytes, 1_572_864);
@@ -106,7 +106,7 @@ fn a_head_tells_how_much_of_the_body_to_read() {
 
 /// In `report` mode nothing is refused, and a valid signature proves the sender.
 #[test]
-fn a_head_tells_whether_a_signature_proves_the_sender() {
+fn the_head_shows_whether_a_signature_proves_the_sender() {
     let signature = "bb612d261d52dbe02e5e09aa377691db393c8fe75e7d8f9c5833cd6e56caee38";
     let signed = |signature: &str| {
         let fields = [
@@ -126,9 +126,9 @@ fn a_head_tells_whether_a_signature_proves_the_sender() {
     }
 }
 
-/// Everything that is refused before the body is read, which is not there.
+/// All refusals that need no body.
 #[test]
-fn a_head_is_refused_before_the_body() {
+fn a_head_is_refused_before_the_body_is_read() {
     let secret = [("BATCHTASK_PATH_SECRET", SECRET)];
     let enforce = [
         ("BATCHTASK_SIGNATURE", "enforce"),
@@ -165,7 +165,7 @@ fn a_head_is_refused_before_the_body() {
 }
 
 #[test]
-fn an_event_is_stored_and_its_outcome_filled_in() {
+fn an_event_is_stored_and_its_outcome_is_filled_in() {
     for (appended, outcome) in [
         (Appended::Recorded, "recorded"),
         (Appended::Duplicate, "duplicate"),

@@ -1,4 +1,4 @@
-//! Every form in which a genuine push, or a load balancer, may come.
+//! All forms of requests that the platform or a load balancer may send.
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::{Kind, Request, Response};
 use batchtask_guest::receiver::{Receiver, is_read};
@@ -11,7 +11,8 @@ const SECRET: &str = "0123456789abcdef";
 const AT_SECRET: (&str, &str) = ("BATCHTASK_PATH_SECRET", SECRET);
 const READABLE: (&str, &str) = ("BATCHTASK_READ_TOKEN", "tokentokentokentoken");
 
-/// The response to a request. The check of the head agrees with it.
+/// Returns the response to a request, and asserts that the check of the head
+/// agrees with it.
 fn answer(values: &[(&str, &str)], request: Request) -> Response {
     let settings = settings(values);
     let journal = MemoryJournal::default();
@@ -60,7 +61,7 @@ const ENFORCE: [(&str, &str); 2] = [
     ("BATCHTASK_TOKEN", "aaa"),
 ];
 
-/// Labels that the platform does not document.
+/// Media types and content codings that the platform does not document.
 const LABELS: [&[(&str, &str)]; 11] = [
     &[],
     &[("content-type", "")],
@@ -79,7 +80,7 @@ const LABELS: [&[(&str, &str)]; 11] = [
 ];
 
 #[test]
-fn a_proven_sender_is_understood_whatever_its_body_is_called() {
+fn the_media_type_of_a_proven_sender_is_ignored() {
     for headers in LABELS {
         let at_secret = post("/notifications/0123456789abcdef", headers);
         let signed = post("/notifications", &[headers, &signed()].concat());
@@ -95,7 +96,7 @@ fn a_proven_sender_is_understood_whatever_its_body_is_called() {
 }
 
 #[test]
-fn a_wrong_label_of_an_unproven_sender_is_refused_and_reported() {
+fn a_wrong_media_type_of_an_unproven_sender_is_refused_and_reported() {
     for headers in LABELS {
         let response = answer(&[], post("/notifications", headers));
         let is_plain = headers.iter().all(|(name, value)| {
@@ -118,13 +119,13 @@ fn a_wrong_label_of_an_unproven_sender_is_refused_and_reported() {
     let both = [("Content-Type", "text/plain"), ("content-encoding", "gzip")];
     assert_eq!(
         detail(&both),
-        "a sender that is not proven sent `content-type: text/plain` `content-encoding: gzip`"
+        "an unauthenticated sender sent `content-type: text/plain` `content-encoding: gzip`"
     );
     assert!(detail(&[("content-type", &"x".repeat(100_000))]).len() < 300);
 }
 
 #[test]
-fn slashes_that_are_too_many_do_not_count() {
+fn extra_slashes_are_ignored() {
     for target in [
         "/notifications",
         "/notifications/",
@@ -138,7 +139,7 @@ fn slashes_that_are_too_many_do_not_count() {
         let at_secret = target.replace("notifications", "notifications/0123456789abcdef");
         let response = answer(&[AT_SECRET], post(&at_secret, &[]));
         assert_eq!(response.report.outcome, "recorded", "{at_secret}");
-        // The secret is needed all the same.
+        // The secret is still needed.
         assert_eq!(
             answer(&[AT_SECRET], post(target, &[])).status,
             404,

@@ -1,4 +1,4 @@
-//! Lists and pages stay bounded, however long their content is once written.
+//! Lists and pages have a bounded length, however long their content is.
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::{Request, Response};
 use batchtask_guest::json::LIST_BYTES_MAX;
@@ -11,11 +11,11 @@ use crate::support::{request, settings};
 
 const TOKEN: &str = "tokentokentokentoken";
 
-/// The longest body that the default settings take, in bytes.
+/// The greatest length of a body with the default settings, in bytes.
 const BODY_BYTES_MAX: usize = 1_572_864;
 
-/// The longest answer: the items that are written until the list is long, and
-/// then one more, of which nothing is longer than three times its body.
+/// The greatest length of an answer, in bytes: the list before its last item,
+/// and the last item, which is at most three times as long as its body.
 const ANSWER_BYTES_MAX: usize = LIST_BYTES_MAX + 3 * BODY_BYTES_MAX;
 
 struct Host {
@@ -100,7 +100,7 @@ fn notification(task_id: &str, status: &str, status_desc: &str) -> String {
 }
 
 #[test]
-fn long_descriptions_are_read_whole_and_in_pages() {
+fn long_descriptions_are_complete_and_in_pages() {
     let host = Host::new();
     let long = "\u{1}".repeat(255_000);
     for task in ["1", "2", "3", "4", "5"] {
@@ -119,7 +119,7 @@ fn long_descriptions_are_read_whole_and_in_pages() {
 }
 
 #[test]
-fn long_names_are_whole_for_programs_and_short_on_pages() {
+fn long_names_are_complete_in_json_and_short_on_pages() {
     for character in ["'", "\"", "\u{1}", "😀"] {
         let host = Host::new();
         let escaped = json!(character).to_string().len() - 2;
@@ -139,7 +139,7 @@ fn long_names_are_whole_for_programs_and_short_on_pages() {
 }
 
 #[test]
-fn long_rejects_are_read_whole_and_in_pages() {
+fn long_rejects_are_complete_and_in_pages() {
     let bodies = [
         "\u{1}".repeat(820_000),
         "\"".repeat(BODY_BYTES_MAX),
@@ -155,7 +155,7 @@ fn long_rejects_are_read_whole_and_in_pages() {
         assert_eq!(reject["bytes"], body.len());
         match reject["body"].as_str() {
             Some(text) => assert_eq!(text, body),
-            // Escaped it would be six times as long.
+            // As escaped text it would be six times as long.
             None => assert_eq!(
                 reject["body_base64"],
                 batchtask_notification::base64(body.as_bytes())

@@ -1,9 +1,9 @@
-//! The core, driven from outside.
+//! Tests of the core through its public functions.
 //!
 //! - `clocks`: wrong clocks, and changes without a time.
-//! - `decisions`: the answers to requests, and what is to be stored.
-//! - `forms`: every form in which a genuine request may come.
-//! - `lengths`: lists and pages stay bounded.
+//! - `decisions`: the answers to requests, and the entries to store.
+//! - `forms`: all forms of genuine requests.
+//! - `lengths`: lists and pages have a bounded length.
 //! - `signatures`: a signature admits one notification.
 //! - `support`: a journal in memory, and requests.
 

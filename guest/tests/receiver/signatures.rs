@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::support::{Digests, notification, request, settings};
 
 const WINDOW_MS: u64 = 300_000;
-/// About when the requests are signed, in seconds since 1970.
+/// The approximate time of signing, in seconds since 1970.
 const SIGNED_S: u64 = 1_604_458_421;
 
 /// A way to split a signed text.
@@ -37,7 +37,7 @@ impl Split {
     }
 }
 
-/// Every way to split a text, found by trying all of them.
+/// Returns every way to split a signed text. It tries all of them.
 fn splits(text: &str, tokens: &[String; 2]) -> Vec<Split> {
     let mut found = Vec::new();
     for token in tokens {
@@ -58,7 +58,7 @@ fn splits(text: &str, tokens: &[String; 2]) -> Vec<Split> {
     found
 }
 
-/// Every part of a text that has a length.
+/// Returns every part of a text with this length.
 fn parts(text: &str, length: usize) -> impl Iterator<Item = &str> {
     (0..text.len()).filter_map(move |start| text.get(start..start + length))
 }
@@ -128,7 +128,7 @@ impl Case {
                 } else {
                     "unauthorized"
                 };
-                // First, or the same notification would renew the signature.
+                // This comes first: the same notification would renew the signature.
                 let other = self.send(split, "Success", now_ms);
                 assert_eq!(other.status, 401, "{split:?} at {now_ms}");
                 let again = self.send(split, "Processing", now_ms);
@@ -138,8 +138,8 @@ impl Case {
     }
 }
 
-/// The limits of every window, and of the time that a signature is remembered,
-/// in order.
+/// Returns the limits of every window, and of the time for which a signature is
+/// remembered, in order.
 fn clocks(splits: &[Split], first_ms: u64) -> Vec<u64> {
     let instants = splits.iter().map(Split::at_ms).chain([first_ms]);
     let mut clocks: Vec<u64> = instants
@@ -179,13 +179,14 @@ fn a_text_may_be_split_by_the_other_token() {
     case.check(&signed, SIGNED_S * 1000);
 }
 
-/// A timestamp some half windows from when the requests are signed.
+/// A timestamp that is a number of half windows away from the time of signing.
 fn timestamp() -> impl Strategy<Value = String> {
     (-6..12_i64, any::<bool>(), 0..1000_u64).prop_map(|(halves, is_ms, more_ms)| {
         let at_s = SIGNED_S.saturating_add_signed(halves * 150);
-        match is_ms {
-            true => (at_s * 1000 + more_ms).to_string(),
-            false => at_s.to_string(),
+        if is_ms {
+            (at_s * 1000 + more_ms).to_string()
+        } else {
+            at_s.to_string()
         }
     })
 }
@@ -215,7 +216,7 @@ proptest! {
         let signed = split(&timestamp, &nonce);
         let text = signed.text(&token);
         let start = start.index(text.len() - length);
-        // A part of the text as the second token allows yet more splits.
+        // With a part of the text as the second token, more splits are possible.
         let other = text[start..start + length].to_owned();
         let now_ms = signed.at_ms() + late_ms;
         Case::new([token, other], &signed).check(&signed, now_ms);

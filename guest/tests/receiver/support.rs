@@ -10,8 +10,8 @@ use batchtask_guest::journal::{
 };
 use batchtask_guest::settings::Settings;
 
-/// Keeps digests and signatures as `wit/journal.wit` says, and forgets a
-/// signature as soon as it may. It cannot be read.
+/// A journal that only keeps digests and signatures. It forgets a signature as
+/// soon as `wit/journal.wit` allows, and does not support reads.
 #[derive(Default)]
 pub(crate) struct Digests {
     digests: RefCell<HashSet<Vec<u8>>>,
@@ -37,7 +37,7 @@ impl Digests {
 }
 
 fn unsupported<T>() -> Result<T, Error> {
-    Err(Error::Unsupported("nothing is read here".into()))
+    Err(Error::Unsupported("this journal cannot be read".into()))
 }
 
 impl Journal for Digests {
@@ -84,7 +84,7 @@ impl Journal for Digests {
     }
 }
 
-/// Settings with these values, the others by default.
+/// Returns settings with these values. The others have their defaults.
 pub(crate) fn settings(values: &[(&str, &str)]) -> Settings {
     let value = |name: &str| {
         let found = values.iter().find(|(known, _)| *known == name);
@@ -93,7 +93,7 @@ pub(crate) fn settings(values: &[(&str, &str)]) -> Settings {
     Settings::read(value).unwrap()
 }
 
-/// A request with header fields and a body.
+/// Returns a request with header fields and a body.
 pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
     Request {
         method: method.into(),
@@ -107,7 +107,7 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
     }
 }
 
-/// A notification that a task has this status.
+/// Returns a notification that a task has this status.
 pub(crate) fn notification(status: &str) -> String {
     [
         r#"{"resource":"batchtask","event":"update","event_time":"20151212T121212Z","notify_data":{"body":"#,

@@ -1,19 +1,19 @@
-//! One look at every byte of a text, before anything is read.
+//! Scans the bytes of a text once, before it is parsed.
 
 use super::{MAX_DEPTH, MAX_VALUES};
 
-/// What the scan refuses, and at which byte.
+/// Why the scan refuses a text, and at which byte.
 pub(super) enum Refusal {
     /// An escape of half a surrogate pair.
     HalfPair(usize),
-    /// A bracket that opens a level too many.
+    /// An opening bracket that exceeds [`MAX_DEPTH`].
     Depth(usize),
-    /// A bracket or comma that makes for a value too many.
+    /// A bracket or comma that exceeds [`MAX_VALUES`].
     Values(usize),
 }
 
-/// Refuses what the syntax of JSON allows and this crate does not take: it is
-/// exact for JSON texts, and may say anything about others.
+/// Refuses texts that are valid JSON but that this crate does not accept. For
+/// texts that are not JSON, the result may be either.
 pub(super) fn scan(bytes: &[u8]) -> Result<(), Refusal> {
     let mut depth: usize = 0;
     let mut values: usize = 0;
@@ -41,10 +41,10 @@ pub(super) fn scan(bytes: &[u8]) -> Result<(), Refusal> {
 
 type Bytes<'a> = core::iter::Enumerate<core::slice::Iter<'a, u8>>;
 
-/// Goes behind the closing quote of a string. Escapes of surrogates must come
-/// in pairs, the high one first.
+/// Moves past the closing quote of a string. Escapes of surrogates must occur in
+/// pairs, the high one first.
 fn scan_string(rest: &mut Bytes<'_>) -> Result<(), Refusal> {
-    // The high surrogate just before, whose low one must follow at once.
+    // The offset of a high surrogate; the low one must follow immediately.
     let mut high: Option<usize> = None;
     while let Some((at, &byte)) = rest.next() {
         let unit = if byte == b'\\' { escape(rest) } else { None };
@@ -60,7 +60,7 @@ fn scan_string(rest: &mut Bytes<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Goes behind an escape; the UTF-16 code unit if it is a `\u` escape.
+/// Moves past an escape. Returns the UTF-16 code unit if it is a `\u` escape.
 fn escape(rest: &mut Bytes<'_>) -> Option<u32> {
     let (_, &kind) = rest.next()?;
     if kind != b'u' {

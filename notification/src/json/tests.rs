@@ -87,7 +87,7 @@ fn json_is_what_rfc_8259_says() {
 }
 
 #[test]
-fn offsets_name_the_byte_at_fault() {
+fn offsets_are_those_of_the_errors() {
     assert_eq!(offset_of(""), 0);
     assert_eq!(offset_of("x"), 0);
     assert_eq!(offset_of("[1, x]"), 4);
@@ -104,7 +104,7 @@ fn offsets_name_the_byte_at_fault() {
 }
 
 #[test]
-fn one_byte_order_mark_is_no_part_of_the_text() {
+fn one_byte_order_mark_is_ignored() {
     assert!(document("\u{feff}{}".as_bytes()).is_ok());
     assert_eq!(offset_of("\u{feff}\u{feff}{}"), 3);
     assert_eq!(offset_of("\u{feff}"), 3);
@@ -112,15 +112,15 @@ fn one_byte_order_mark_is_no_part_of_the_text() {
 }
 
 #[test]
-fn half_a_surrogate_pair_is_refused_wherever_it_is() {
+fn half_a_surrogate_pair_is_refused_everywhere() {
     for text in [
         r#""\ud800""#,
         r#""\uDC00""#,
         r#""\ud800\ud800""#,
-        // Behind a quote, which does not end the string, and behind a string.
+        // After an escaped quote, and after a string.
         r#""\"\ud800""#,
         r#"["\"","\ud800"]"#,
-        // Four digits, and then letters.
+        // The low one is not an escape.
         r#""\ud800dc00""#,
         r#""\ud800x\udc00""#,
         r#""\ud800\n""#,
@@ -133,7 +133,7 @@ fn half_a_surrogate_pair_is_refused_wherever_it_is() {
     ] {
         offset_of(text);
     }
-    // No escapes of surrogates, though they look like it.
+    // These only look like escapes of surrogates.
     for text in [
         r#""\\ud800""#,
         r#""\\\\udc00""#,
@@ -195,8 +195,8 @@ fn a_small_stack_is_enough() {
     assert!(thread.unwrap().join().unwrap());
 }
 
-/// A value without what follows it.
-fn alone(value: Value<'_>) -> &str {
+/// The text of a value, without the text after it.
+fn value_text(value: Value<'_>) -> &str {
     value.0.strip_suffix(behind_value(value.0)).unwrap()
 }
 
@@ -205,7 +205,7 @@ fn a_and_b(text: &str) -> Result<([Option<&str>; 2], bool), ParseError> {
     let value = document(text.as_bytes()).map_err(|error| *error)?;
     let found = value.members("/o", ["/o/a", "/o/b"]);
     let (members, others) = found.map_err(|error| *error)?;
-    Ok((members.map(|m| m.value.map(alone)), others))
+    Ok((members.map(|m| m.value.map(value_text)), others))
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn members_are_found_by_their_unescaped_names() {
 }
 
 #[test]
-fn no_value_hides_the_members_behind_it() {
+fn members_after_any_value_are_found() {
     for value in [
         "0",
         "-1.5e+9",
@@ -265,7 +265,7 @@ fn no_value_hides_the_members_behind_it() {
 }
 
 #[test]
-fn of_a_repeated_member_the_last_value_counts_where_any_will_do() {
+fn the_last_value_of_a_repeated_optional_member_is_used() {
     assert_eq!(a_and_b(r#"{"c":1,"c":2}"#), Ok(([None, None], true)));
     assert_eq!(
         a_and_b(r#"{"b":{"a":1,"a":2}}"#),
@@ -293,7 +293,7 @@ fn of_a_repeated_member_the_last_value_counts_where_any_will_do() {
 }
 
 #[test]
-fn a_value_is_told_by_its_first_byte() {
+fn the_first_byte_shows_the_kind_of_a_value() {
     for (text, found) in [
         ("null", Found::Null),
         ("true", Found::Boolean),
@@ -336,21 +336,21 @@ fn strings() {
         .collect();
     assert_eq!(full, [false, true, false, false, false]);
     let verbatim: Vec<_> = members.iter().map(|m| m.verbatim()).collect();
-    let some = |text: &str, irregular| (Some(text.to_string()), irregular);
+    let present = |text: &str, irregular| (Some(text.to_string()), irregular);
     assert_eq!(
         verbatim,
         [
-            some("", false),
-            some("😀\0/", false),
+            present("", false),
+            present("😀\0/", false),
             (None, false),
-            some(r#"[""]"#, true),
+            present(r#"[""]"#, true),
             (None, false),
         ]
     );
 }
 
 #[test]
-fn a_slash_in_a_name_is_no_step_of_a_pointer() {
+fn a_slash_in_a_name_does_not_match_a_pointer() {
     let value = document(br#"{"of/it":1,"it":2}"#).ok().unwrap();
     let found = value.members("/of", ["/of/it"]);
     let ([member], others) = found.ok().unwrap();

@@ -1,19 +1,20 @@
-//! Steps over a text that is known to be JSON.
+//! Walks over a text that is known to be JSON.
 
 use super::Value;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use core::str::Chars;
 
-/// Names and values of an object, from the text behind its opening bracket or
-/// behind one of its values.
+/// An iterator over the names and values of an object. It holds the text after
+/// the opening bracket, or after the last value.
 pub(super) struct Members<'a>(pub(super) &'a str);
 
 impl<'a> Iterator for Members<'a> {
     type Item = (Cow<'a, str>, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        // A comma before all but the first; at the end a closing bracket.
+        // There is a comma before each member but the first, and a closing bracket
+        // after the last.
         let name = self.0.trim_start_matches(|c| is_blank(c) || c == ',');
         let (name, rest) = split_string(name.strip_prefix('"')?);
         let value = rest.trim_start_matches(|c| is_blank(c) || c == ':');
@@ -22,16 +23,16 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// The white space of JSON.
+/// Whether a character is white space in JSON.
 pub(super) fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
-/// Divides the text behind an opening quote at the closing one.
+/// Splits the text after an opening quote at the closing quote.
 pub(super) fn split_string(text: &str) -> (&str, &str) {
     let mut escaped = false;
-    // Bytes: no part of a longer character looks like a quote, and there are
-    // half as many instructions as in reading characters.
+    // Bytes need half as many instructions as characters, and no byte of a longer
+    // character looks like a quote.
     let end = text.bytes().position(|byte| {
         let closes = byte == b'"' && !escaped;
         escaped = byte == b'\\' && !escaped;
@@ -42,7 +43,7 @@ pub(super) fn split_string(text: &str) -> (&str, &str) {
     (inside, without_first(rest))
 }
 
-/// The text behind the value that a text begins with.
+/// Returns the text after the value with which a text begins.
 pub(super) fn behind_value(text: &str) -> &str {
     let mut depth: usize = 0;
     let mut rest = text;
@@ -52,10 +53,10 @@ pub(super) fn behind_value(text: &str) -> &str {
             b'"' => rest = split_string(rest).1,
             b'{' | b'[' => depth = depth.saturating_add(1),
             b'}' | b']' => depth = depth.saturating_sub(1),
-            // A number, `true`, `false` or `null`; or what stands between values.
+            // A number, `true`, `false` or `null`; or a character between values.
             _ => {
-                let more = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
-                rest = rest.trim_start_matches(more);
+                let continues = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
+                rest = rest.trim_start_matches(continues);
             }
         }
         if depth == 0 {
@@ -65,12 +66,12 @@ pub(super) fn behind_value(text: &str) -> &str {
     rest
 }
 
-/// The text behind its first character, which is one of ASCII.
+/// Returns the text after its first character, which must be ASCII.
 fn without_first(text: &str) -> &str {
     text.get(1..).unwrap_or_default()
 }
 
-/// The text that the inside of a string stands for.
+/// Decodes the escapes in the inside of a string.
 pub(super) fn unescape(inside: &str) -> Cow<'_, str> {
     if !inside.contains('\\') {
         return Cow::Borrowed(inside);
@@ -86,7 +87,7 @@ pub(super) fn unescape(inside: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The character that an escape stands for, from behind its backslash on.
+/// Decodes one escape, from the character after the backslash on.
 fn unescape_one(chars: &mut Chars<'_>) -> char {
     match chars.next() {
         Some('b') => '\u{8}',
@@ -96,7 +97,7 @@ fn unescape_one(chars: &mut Chars<'_>) -> char {
         Some('t') => '\t',
         Some('u') => {
             let unit = code_unit(chars);
-            // The second half of a pair is there: the scan has seen it.
+            // The low surrogate follows: the scan has checked that.
             let low = if matches!(unit, 0xD800..=0xDBFF) {
                 chars.nth(1);
                 code_unit(chars)
@@ -111,7 +112,7 @@ fn unescape_one(chars: &mut Chars<'_>) -> char {
     }
 }
 
-/// The number that four hexadecimal digits make.
+/// Parses four hexadecimal digits.
 fn code_unit(chars: &mut Chars<'_>) -> u16 {
     let digits = chars.by_ref().take(4).filter_map(|c| c.to_digit(16));
     let unit = digits.fold(0, |unit, digit| unit << 4 | digit);

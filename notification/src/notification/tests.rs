@@ -66,7 +66,7 @@ const STRINGS: [&str; 6] = [
     "/notify_data/body/status",
 ];
 
-/// The members that a state can do without.
+/// The members that are not essential.
 const OPTIONAL: [&str; 4] = [
     "/event_time",
     "/event_time_ms",
@@ -170,7 +170,7 @@ fn a_value_that_no_number_type_holds_is_still_a_number() {
 }
 
 #[test]
-fn siblings_under_the_same_envelope() {
+fn other_notifications_in_the_same_envelope_are_refused() {
     for (resource, event, pointer, found) in [
         ("device", "update", "/resource", "device"),
         ("device.property", "report", "/resource", "device.property"),
@@ -211,8 +211,8 @@ fn times_may_be_missing_and_null_is_missing() {
     assert_eq!(flags(empty), Flags::empty());
 }
 
-/// The text that is kept of an optional member.
-fn kept<'a>(notification: &'a Notification, pointer: &str) -> Option<&'a str> {
+/// The stored text of an optional member.
+fn stored_text<'a>(notification: &'a Notification, pointer: &str) -> Option<&'a str> {
     match pointer {
         "/event_time" => notification.event_time(),
         "/event_time_ms" => notification.event_time_ms(),
@@ -222,12 +222,12 @@ fn kept<'a>(notification: &'a Notification, pointer: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn what_a_state_can_do_without_is_kept_in_any_form() {
+fn optional_members_are_kept_in_any_form() {
     for pointer in OPTIONAL {
         for json in ["7", "1e400", "true", "[ 1, {} ]", "{\"a\" : \"}\"}"] {
             let body = example_with(pointer, Some(json!("here"))).to_string();
             let notification = parse(body.replace("\"here\"", json)).unwrap();
-            assert_eq!(kept(&notification, pointer), Some(json));
+            assert_eq!(stored_text(&notification, pointer), Some(json));
             let time_flag = Flags::NO_EVENT_TIME.when(pointer == "/event_time");
             assert_eq!(notification.flags(), Flags::IRREGULAR_FIELDS | time_flag);
         }
@@ -258,7 +258,7 @@ fn a_time_is_read_in_either_form_in_either_member() {
 }
 
 #[test]
-fn a_time_that_cannot_be_read_is_kept_and_the_next_best_counts() {
+fn an_unreadable_time_is_kept_and_the_next_best_time_is_used() {
     let example = parse(EXAMPLE).unwrap().into_event(0).occurred_at_ms;
     for text in ["", "yesterday", "20161231T235960Z", "1449922332000"] {
         for (member, occurred_at_ms, no_time) in [
@@ -309,7 +309,7 @@ fn unknown_words_are_kept_and_flagged() {
 }
 
 #[test]
-fn other_members_are_let_pass_and_flagged() {
+fn unknown_members_are_accepted_and_flagged() {
     for pointer in [
         "/rule_id",
         "/base64_original_payload",
@@ -328,7 +328,7 @@ fn other_members_are_let_pass_and_flagged() {
 }
 
 #[test]
-fn what_a_state_needs_must_not_be_there_twice() {
+fn essential_members_must_not_be_repeated() {
     for (line, pointer) in [
         ("\"event\" : \"update\",", "/event"),
         ("\"status\" : \"Waitting\",", "/notify_data/body/status"),
@@ -444,7 +444,7 @@ fn a_dead_letter_needs_base64() {
 }
 
 #[test]
-fn errors_inside_a_dead_letter_are_told_apart() {
+fn errors_inside_a_dead_letter_are_distinguished() {
     let inside = |message: &str| match parse(dead_letter(message)) {
         Err(ParseError::DeadLetter(inner)) => *inner,
         other => panic!("{other:?}"),
@@ -463,7 +463,7 @@ fn errors_inside_a_dead_letter_are_told_apart() {
 }
 
 #[test]
-fn whatever_a_connectivity_test_posts() {
+fn bodies_of_connectivity_tests_are_refused() {
     for body in [
         json!({}),
         json!({"hello": "world"}),

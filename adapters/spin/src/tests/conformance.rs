@@ -1,4 +1,4 @@
-//! The suite that every journal runs, over a bucket in memory.
+//! The conformance suite of all journals, with a bucket in memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use batchtask_journal::{Bounds, Journal as HostJournal};
 use super::memory::Memory;
 use crate::journal::Journal;
 
-/// Opens journals over buckets that stay when a journal is closed.
+/// Opens journals in buckets that remain when a journal is closed.
 #[derive(Default)]
 struct Buckets(Mutex<HashMap<String, Memory>>);
 
@@ -18,14 +18,14 @@ struct Buckets(Mutex<HashMap<String, Memory>>);
 impl Factory for Buckets {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            // All content is in the bucket, which outlives the journal.
+            // All content is in the bucket, which remains when the journal is closed.
             durable: true,
-            // No number grows by 1 without a transaction.
+            // A number that grows by 1 needs a transaction.
             feed: false,
-            // The component has no bounds to pass on: those in `limits` hold.
+            // The component cannot receive other bounds than those in `limits`.
             bounds: false,
-            // A set of keys has no counter. Each arrival as a key of its own
-            // would have no bound, so there is a key for each request id.
+            // A set of keys has no counter. A key for each arrival would be
+            // unbounded, so there is one for each request id.
             exact_totals: false,
             // A list reads one value for each task, not all of its events.
             complete_lists: false,
@@ -36,11 +36,11 @@ impl Factory for Buckets {
             follows_arrival: false,
             // Only values contain the arrivals, for the same reason.
             exact_summary: false,
-            // The interface of the guest cannot prune: a store has its own means.
+            // The guest's interface has no function for it.
             prune: false,
-            // Its bounds are those in `limits`, by number and by the host's clock.
+            // The bounds in `limits` use numbers of keys and the host's clock.
             robust_bounds: false,
-            // The interface of the guest has no measures.
+            // The guest's interface has no function for it.
             measures: false,
             // A text and the rest of its event share `MAX_VALUE_BYTES`.
             item_bytes_max: 390_000,

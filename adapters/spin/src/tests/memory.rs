@@ -44,7 +44,7 @@ impl Bucket for Memory {
     }
 
     fn keys(&self) -> Result<Vec<String>, Error> {
-        // In no useful order.
+        // In reverse order, because a bucket promises no order.
         Ok(self.values().keys().rev().cloned().collect())
     }
 }
