@@ -1,4 +1,4 @@
-//! The suite that every journal runs.
+//! The conformance suite: checks that every journal must pass.
 //!
 //! A backend calls [`conformance_tests!`](crate::conformance_tests) in its
 //! tests, with a [`Factory`] that opens its journals:
@@ -9,13 +9,13 @@
 //! }
 //! ```
 //!
-//! Each check becomes a test of that name, with a factory of its own. The
-//! checks are listed once, at the end of this file.
+//! Each check becomes a test of that name, with its own factory. The checks are
+//! listed at the end of this file.
 //!
 //! | module | checks |
 //! |---|---|
-//! | `appending` | what an entry stores, and the outcomes of a batch |
-//! | `signatures` | which use of a signature is a replay |
+//! | `appending` | the stored content of an entry, and the outcomes of a batch |
+//! | `signatures` | when the use of a signature is a replay |
 //! | `quarantine` | rejects, their order and their bound |
 //! | `order` | the state does not depend on the order of arrival |
 //! | `filters` | which tasks a list contains |
@@ -23,13 +23,13 @@
 //! | `history` | the events of one task |
 //! | `feed` | the events of all tasks, in order of arrival |
 //! | `summary` | counts over all tasks |
-//! | `prune` | old tasks that are removed |
+//! | `prune` | the removal of old tasks |
 //! | `life` | validation, measures, restart and close |
 //!
-//! A journal with fewer abilities says so with [`Capabilities`]; a store that
-//! implements the guest's synchronous trait runs the suite inside
-//! [`Sequential`]. [`Broken`] breaks one rule of a good journal: the tests of
-//! this crate show that the suite finds every [`Fault`].
+//! A journal with fewer abilities declares them with [`Capabilities`]. A store
+//! that implements the guest's synchronous trait runs the suite inside
+//! [`Sequential`]. [`Broken`] adds one fault to a journal: the tests of this
+//! crate show that the suite finds every [`Fault`].
 
 mod appending;
 mod broken;
@@ -67,7 +67,7 @@ impl Check {
     /// Runs the check. Must be called within a multi-threaded tokio runtime.
     ///
     /// # Panics
-    /// If the journals of `factory` break a rule.
+    /// If a journal of `factory` breaks a rule.
     pub async fn run(&self, factory: Arc<dyn Factory>) {
         (self.run)(Suite::new(factory)).await;
     }
@@ -79,11 +79,12 @@ impl Check {
 /// If there is no such check, or if it fails.
 pub async fn run(name: &str, factory: Arc<dyn Factory>) {
     let check = CHECKS.iter().find(|check| check.name == name);
-    check.expect("a check").run(factory).await;
+    let check = check.unwrap_or_else(|| panic!("there is no check called `{name}`"));
+    check.run(factory).await;
 }
 
-/// Declares the checks: the list of them, and the macro that makes tests of
-/// them. `$d` is a dollar sign, for the inner macro.
+/// Declares the list of checks, and the macro that makes a test of each. `$d` is
+/// a dollar sign, for the inner macro.
 macro_rules! checks {
     ($d:tt $($module:ident { $($name:ident)+ })+) => {
         /// All checks.
@@ -96,8 +97,8 @@ macro_rules! checks {
 
         /// Makes a test of each check of the suite. The argument is an
         /// expression for a [`Factory`](crate::conformance::Factory), which is
-        /// evaluated for each test. The crate needs `tokio` with `macros` and
-        /// `rt-multi-thread`.
+        /// evaluated for each test. The calling crate needs `tokio` with the
+        /// features `macros` and `rt-multi-thread`.
         #[macro_export]
         macro_rules! conformance_tests {
             ($d factory:expr) => {
@@ -138,9 +139,9 @@ checks! { $
         a_later_expiry_is_kept
         an_earlier_expiry_changes_nothing
         a_replay_changes_nothing
-        a_duplicate_brings_its_own_signature
+        the_signature_of_a_duplicate_is_remembered
         a_signature_survives_a_restart
-        of_too_many_signatures_the_next_to_expire_are_forgotten
+        excess_signatures_are_forgotten_in_order_of_expiry
         a_clock_that_jumps_ahead_frees_no_signature
     }
     quarantine {
@@ -162,20 +163,20 @@ checks! { $
     filters {
         every_filter_restricts
         every_class_has_its_ranks
-        a_text_is_found_letter_for_letter
+        a_search_text_has_no_wildcards
         a_text_with_nul_is_found
         a_long_text_is_searched_or_refused
     }
     pages {
         pages_follow_one_another_in_both_orders
-        the_limit_of_a_page_is_kept_within_its_own_limits
+        the_limit_of_a_page_is_clamped
         a_page_has_at_most_500_items
         a_cursor_stays_where_it_is_while_tasks_move
         filters_hold_on_every_page
         a_cursor_is_short_whatever_the_ids
-        a_cursor_of_something_else_is_invalid
+        a_cursor_of_another_list_is_invalid
         pages_stay_near_a_mebibyte
-        an_item_beyond_the_size_of_a_page_is_a_page
+        an_item_larger_than_a_page_has_a_page_of_its_own
     }
     history {
         a_history_is_paged_with_the_status_before_each_page
@@ -196,9 +197,9 @@ checks! { $
     }
     prune {
         only_old_final_tasks_are_pruned
-        what_was_pruned_does_not_come_back
+        pruned_events_do_not_come_back
         a_follower_goes_on_after_pruned_events
-        a_follower_waits_where_all_was_pruned
+        a_follower_waits_if_all_events_were_pruned
         pages_go_on_while_tasks_are_pruned
         a_journal_that_cannot_be_pruned_says_so
     }
@@ -209,9 +210,9 @@ checks! { $
         many_statuses_are_counted_together
     }
     life {
-        what_is_invalid_is_refused_alone
+        only_the_invalid_entry_is_refused
         content_survives_a_restart
-        measures_have_names_of_their_own
+        names_of_measures_are_unique
         the_quarantine_is_measured
         a_closed_journal_is_unavailable
     }

@@ -1,28 +1,28 @@
-//! Where the next page begins, as an opaque text that the caller brings back.
+//! Cursors: opaque texts that say where the next page begins.
 //!
 //! A cursor is the sort key of the last row of its page, not a position:
 //! rows that are added, removed or moved do not shift it. It becomes part of a
-//! request's target, so it must be short: it contains a row number instead of
-//! ids, because an id may be any text.
+//! URL, so it must be short: it contains a row number instead of ids, because an
+//! id may be long.
 
 use batchtask_notification::{from_hex, hex};
 
 use crate::{Error, TaskOrder};
 
-/// The first character of every cursor: its form.
+/// The first character of every cursor: the version of its format.
 const VERSION: char = '1';
 const SEPARATOR: char = '.';
 
-/// The last row of a page of tasks.
+/// The sort key of the last row of a page of tasks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TaskKey {
     /// When the task last changed, in milliseconds since 1970.
     pub occurred_at_ms: i64,
-    /// The number of its row, which never changes.
+    /// The row number of the task, which never changes.
     pub id: i64,
 }
 
-/// The last row of a page of a task's history.
+/// The sort key of the last row of a page of a task's history.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EventKey {
     /// When the event happened, in milliseconds since 1970.
@@ -46,7 +46,8 @@ impl TaskKey {
     /// Parses a cursor of a list with this order.
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`], also for a cursor of the other order.
+    /// [`Error::InvalidCursor`] if it is malformed, or belongs to another list or
+    /// to the other order.
     pub fn decode(text: &str, order: TaskOrder) -> Result<Self, Error> {
         let parse = || {
             let [occurred_at_ms, id] = split(text, kind(order))?;
@@ -75,7 +76,7 @@ impl EventKey {
     /// Parses a cursor of a history.
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`].
+    /// [`Error::InvalidCursor`] if it is malformed, or belongs to another list.
     pub fn decode(text: &str) -> Result<Self, Error> {
         let parse = || {
             let [occurred_at_ms, rank, digest] = split(text, 'h')?;
@@ -90,7 +91,7 @@ impl EventKey {
     }
 }
 
-/// Returns the cursor after the reject `seq`.
+/// Returns the cursor after the reject with the number `seq`.
 pub fn encode_seq(seq: i64) -> String {
     join('q', &[&seq.to_be_bytes()])
 }
@@ -98,7 +99,7 @@ pub fn encode_seq(seq: i64) -> String {
 /// Parses a cursor of the quarantine.
 ///
 /// # Errors
-/// [`Error::InvalidCursor`].
+/// [`Error::InvalidCursor`] if it is malformed, or belongs to another list.
 pub fn decode_seq(text: &str) -> Result<i64, Error> {
     let parse = || {
         let [seq] = split(text, 'q')?;
@@ -118,7 +119,7 @@ fn invalid(list: &str) -> Error {
     Error::InvalidCursor(format!("the cursor does not belong to this list of {list}"))
 }
 
-/// Version and kind, then each part in hexadecimal.
+/// Returns a cursor: version and kind, then each part in hexadecimal.
 fn join(kind: char, parts: &[&[u8]]) -> String {
     let mut text = String::from_iter([VERSION, kind]);
     for part in parts {
@@ -128,6 +129,7 @@ fn join(kind: char, parts: &[&[u8]]) -> String {
     text
 }
 
+/// Splits a cursor of this kind into its parts.
 fn split<const PARTS: usize>(text: &str, kind: char) -> Option<[Vec<u8>; PARTS]> {
     let text = text
         .strip_prefix(VERSION)?
@@ -149,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn task_keys_come_back(occurred_at_ms: i64, id: i64) {
+        fn task_keys_survive_encoding(occurred_at_ms: i64, id: i64) {
             let key = TaskKey { occurred_at_ms, id };
             let text = key.encode(TaskOrder::Newest);
             prop_assert_eq!(TaskKey::decode(&text, TaskOrder::Newest).unwrap(), key);
@@ -158,7 +160,7 @@ mod tests {
         }
 
         #[test]
-        fn event_keys_come_back(occurred_at_ms: i64, rank: u8, digest: Vec<u8>) {
+        fn event_keys_survive_encoding(occurred_at_ms: i64, rank: u8, digest: Vec<u8>) {
             let key = EventKey { occurred_at_ms, rank, digest };
             prop_assert_eq!(EventKey::decode(&key.encode()).unwrap(), key);
         }

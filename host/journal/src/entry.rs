@@ -1,25 +1,25 @@
-//! Something to make durable.
+//! [`Entry`]: an event or reject to make durable.
 
 use batchtask_guest::journal::{DIGEST_BYTES, SIGNATURE_BYTES, is_undated};
 
 use crate::page::{ITEM_OVERHEAD_BYTES, event_bytes, reject_bytes};
 use crate::{Error, Event, Reject, SignatureUse};
 
-/// Something to make durable, with the signature that it came with.
+/// An event or reject to make durable, with the signature that it came with.
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// A change of a task.
     Event(Event, Option<SignatureUse>),
-    /// A body that is no notification, for the quarantine.
+    /// A body that is not a notification, for the quarantine.
     Reject(Reject, Option<SignatureUse>),
-    /// Nothing but the commit itself: it shows that the journal can be written.
+    /// An entry without content. Committing it shows that the journal can be written.
     Probe,
 }
 
 impl Entry {
     /// Checks everything that a backend relies on: ids are not empty, digests
     /// have 32 bytes, a signature has 64 lower-case hexadecimal digits, and
-    /// instants fit into an `i64`.
+    /// times fit into an `i64`.
     ///
     /// # Errors
     /// [`Error::Unsupported`], with the reason.
@@ -38,7 +38,7 @@ impl Entry {
         signature.as_ref().map_or(Ok(()), check_signature)
     }
 
-    /// About how many bytes of memory the entry holds.
+    /// Returns about how many bytes of memory the entry uses.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Event(event, _) => event_bytes(event),
@@ -48,10 +48,12 @@ impl Entry {
     }
 }
 
-/// When a new event of a task happened, as a backend stores it:
-/// `last_occurred_at_ms` is that of the task's greatest event. An event without a
-/// time that can be read comes after it, because only the order of arrival is
-/// known, and two arrivals may share a millisecond, or the clock may go back.
+/// Returns the `occurred_at_ms` that a backend stores for a new event of a task.
+/// `last_occurred_at_ms` is the time of the task's greatest event so far.
+///
+/// An event without a readable time is placed at its arrival, but always after
+/// the task's greatest event: two arrivals may share a millisecond, and the
+/// clock may go back.
 pub fn placed_at_ms(event: &Event, last_occurred_at_ms: u64) -> u64 {
     if is_undated(event) {
         event
@@ -65,7 +67,7 @@ pub fn placed_at_ms(event: &Event, last_occurred_at_ms: u64) -> u64 {
 fn check_event(event: &Event) -> Result<(), Error> {
     for (name, id) in [("app_id", &event.app_id), ("task_id", &event.task_id)] {
         if id.is_empty() {
-            return Err(Error::Unsupported(format!("`{name}` is empty")));
+            return Err(Error::Unsupported(format!("the event's `{name}` is empty")));
         }
     }
     check_digest(&event.digest)?;
@@ -78,11 +80,11 @@ fn check_signature(signature: &SignatureUse) -> Result<(), Error> {
     let text = &signature.signature;
     if text.len() != SIGNATURE_BYTES || !text.bytes().all(is_digit) {
         return Err(Error::Unsupported(format!(
-            "a signature has {SIGNATURE_BYTES} lower-case hexadecimal digits, unlike `{text}`"
+            "the signature `{text}` is not {SIGNATURE_BYTES} lower-case hexadecimal digits"
         )));
     }
     check_digest(&signature.digest)
-    // An expiry beyond an `i64` is 292 million years away: backends cut it off.
+    // An expiry that exceeds an `i64` is 292 million years away: backends clamp it.
 }
 
 fn check_digest(digest: &[u8]) -> Result<(), Error> {
@@ -91,14 +93,14 @@ fn check_digest(digest: &[u8]) -> Result<(), Error> {
     }
     let found = digest.len();
     Err(Error::Unsupported(format!(
-        "a digest has {DIGEST_BYTES} bytes, not {found}"
+        "the digest has {found} bytes instead of {DIGEST_BYTES}"
     )))
 }
 
-/// An instant that does not fit is refused, not cut off: two of them would
-/// change places.
+/// Checks that a time fits into an `i64`. It is not clamped, because two clamped
+/// times would lose their order.
 fn check_instant(ms: u64) -> Result<(), Error> {
     i64::try_from(ms)
         .map(drop)
-        .map_err(|_| Error::Unsupported(format!("the instant {ms} ms is beyond the calendar")))
+        .map_err(|_| Error::Unsupported(format!("the time {ms} ms exceeds {} ms", i64::MAX)))
 }

@@ -1,8 +1,7 @@
-//! Group commit: joins the entries that wait into batches, in front of every
-//! backend.
+//! Group commit: joins waiting entries into batches, in front of every backend.
 //!
-//! The first entry that waits starts a batch, and all others that wait join
-//! it. Nothing waits for a batch to fill, and a slow disk makes batches larger.
+//! A batch contains all entries that wait at the moment. Group commit never
+//! waits for a batch to fill; a slow disk results in larger batches.
 
 use std::cell::RefCell;
 use std::io;
@@ -14,19 +13,18 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::queue::{Queue, Refused};
+use crate::queue::{PushError, Queue};
 use crate::stats::Counters;
-use crate::{Appended, Entry, Error, Journal, Observer, Stats, StoredEvent};
+use crate::{Appended, Entry, Error, Journal, Observer, Stats, StoredEvent, error_text};
 
-/// How many entries share a commit at most: a bound on how long the first of
-/// them waits for the last.
+/// The maximum number of entries in a batch. It bounds how long a batch takes.
 const BATCH_MAX_ENTRIES: usize = 512;
-/// About how many bytes share a commit at most.
+/// The approximate maximum size of a batch in bytes.
 const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// How often the backend is maintained while nothing is written.
+/// How often [`Journal::maintain`] is called while nothing is written.
 const IDLE_TICK: Duration = Duration::from_secs(1);
-/// The same while it says that more is to be done.
+/// How often [`Journal::maintain`] is called while it reports more work.
 const BUSY_TICK: Duration = Duration::from_millis(20);
 
 /// The bounds of group commit.
@@ -36,11 +34,11 @@ pub struct Options {
     pub queue_max_entries: usize,
     /// How many bytes may wait for a commit.
     pub queue_max_bytes: usize,
-    /// How long an entry may take, including its wait, until its caller is
-    /// told that the journal is unavailable. It may still become durable later.
+    /// How long a write may take, including its wait in the queue. After that it
+    /// fails with [`Error::Unavailable`], but may still become durable later.
     pub write_timeout: Duration,
-    /// How many callers of [`GroupCommit::follow`] may wait for the next event
-    /// at the same time.
+    /// How many callers of [`GroupCommit::follow`] may wait for an event at the
+    /// same time.
     pub followers_max: usize,
 }
 
@@ -55,7 +53,7 @@ impl Default for Options {
     }
 }
 
-/// A journal, with group commit in front of it. Dropping it does what
+/// A journal with group commit in front of it. Dropping it closes it, as
 /// [`close`](Self::close) does.
 pub struct GroupCommit {
     journal: Arc<dyn Journal>,
@@ -64,19 +62,19 @@ pub struct GroupCommit {
     counters: Arc<Counters>,
     /// One permit for each caller that may wait for the next event.
     followers: Semaphore,
-    /// Closed when the thread has ended, for whatever reason.
+    /// Closed when the thread has ended, also after a panic.
     ended: watch::Receiver<()>,
-    /// `None` once the thread was joined.
+    /// The thread that commits. `None` once it was joined.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl GroupCommit {
-    /// Starts the thread that commits. `observer` is told of every commit. Must
-    /// be called within a tokio runtime, which has to outlive the result if the
-    /// backend needs it for I/O.
+    /// Starts the thread that commits. `observer` is called after every commit.
+    /// Must be called within a tokio runtime, which has to outlive the result if
+    /// the backend needs it for I/O.
     ///
     /// # Errors
-    /// There is no runtime, or the thread cannot be started.
+    /// If there is no runtime, or the thread cannot be started.
     pub fn new(
         journal: Arc<dyn Journal>,
         options: Options,
@@ -111,13 +109,14 @@ impl GroupCommit {
         })
     }
 
-    /// Makes an entry durable, then returns its outcome. A caller that stops
-    /// waiting does not undo the write: a notification is sent only once.
+    /// Makes an entry durable, then returns its outcome. If the caller stops
+    /// waiting, the write still happens, because a notification is sent only
+    /// once.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the entry is invalid or larger than the queue;
-    /// [`Error::Unavailable`] if too much waits, the time is over, or the
-    /// journal is closed; otherwise the error of the commit.
+    /// [`Error::Unavailable`] if the queue is full, the time limit has passed, or
+    /// the journal is closed; otherwise the error of the commit.
     pub async fn write(&self, entry: Entry) -> Result<Appended, Error> {
         let timeout = self.options.write_timeout;
         let written = self.write_by(entry, Instant::now() + timeout).await;
@@ -129,8 +128,8 @@ impl GroupCommit {
         })
     }
 
-    /// Like [`write`](Self::write), with a deadline of the caller's own. Returns
-    /// `None` at the deadline; the entry may still become durable later.
+    /// Like [`write`](Self::write), but with this deadline. Returns `None` when
+    /// it has passed; the entry may still become durable later.
     pub async fn write_by(
         &self,
         entry: Entry,
@@ -150,24 +149,25 @@ impl GroupCommit {
         }))
     }
 
-    /// Queues an entry, and returns where its outcome will arrive.
+    /// Queues an entry. Returns the channel on which its outcome will arrive.
     fn push(&self, entry: Entry) -> Result<oneshot::Receiver<Result<Appended, Error>>, Error> {
         entry.check()?;
         let bytes = entry.bytes();
         let limit = self.options.queue_max_bytes;
         if bytes > limit {
             return Err(Error::Unsupported(format!(
-                "an entry of {bytes} bytes exceeds the limit of {limit}"
+                "the entry has {bytes} bytes; the journal accepts at most {limit}"
             )));
         }
         let (reply, answer) = oneshot::channel();
         self.queue
             .push(Job { entry, reply }, bytes)
-            .map_err(refused)?;
+            .map_err(push_error)?;
         Ok(answer)
     }
 
-    /// Commits nothing but the commit itself, in the same way as an event.
+    /// Commits an entry without content, in the same way as an event, to learn
+    /// whether the journal can be written.
     ///
     /// # Errors
     /// The errors that [`write`](Self::write) would return for an event now.
@@ -176,13 +176,13 @@ impl GroupCommit {
     }
 
     /// Returns the events with a `seq` above `after`, in that order, at most
-    /// `limit` of them or about 1 MiB. If there are none, waits up to `wait_ms`
-    /// milliseconds for one. Returns no events if none arrives, if too many
-    /// callers wait already, or if the journal is being closed.
+    /// `limit` events or about 1 MiB. If there is no such event, waits up to
+    /// `wait_ms` milliseconds for one. Returns an empty list if no event arrives,
+    /// if too many callers wait already, or if the journal is being closed.
     ///
     /// # Errors
-    /// Those of [`Journal::events_after`]. If the journal has no feed, returns
-    /// [`Error::Unsupported`] at once.
+    /// The errors of [`Journal::events_after`]. If the journal has no feed,
+    /// returns [`Error::Unsupported`] at once.
     pub async fn follow(
         &self,
         after: u64,
@@ -203,24 +203,25 @@ impl GroupCommit {
         Ok(Vec::new())
     }
 
-    /// Returns [`Error::Unsupported`] if the journal has no feed. Only a
-    /// journal whose last number is 0 is asked, so a feed with events is read
-    /// no more often.
+    /// Returns [`Error::Unsupported`] if the journal has no feed. Reads the
+    /// journal only if its last `seq` is 0, so a feed with events costs nothing
+    /// more.
     async fn check_feed(&self, after: u64, limit: u32) -> Result<(), Error> {
         if *self.journal.last_seq().borrow() > 0 {
             return Ok(());
         }
         match self.journal.events_after(after, limit).await {
             Err(error @ Error::Unsupported(_)) => Err(error),
-            // Another error may be over when there is an event to read.
+            // Other errors may have passed by the time there is an event to read.
             _ => Ok(()),
         }
     }
 
-    /// Whether there is an event after `after`, now or by the deadline.
+    /// Waits until there is an event after `after`. Returns false if there is no
+    /// such event by the deadline.
     async fn has_events_after(&self, after: u64, deadline: Instant) -> bool {
-        // A state is waited for, not a signal: an event that commits before the
-        // wait begins ends it at once.
+        // The channel holds a state, not a signal, so an event that commits before
+        // the wait begins is not missed.
         let mut last_seq = self.journal.last_seq();
         if *last_seq.borrow_and_update() > after {
             return true;
@@ -240,7 +241,7 @@ impl GroupCommit {
             .unwrap_or(false)
     }
 
-    /// The journal behind the group commit, to read from.
+    /// Returns the journal behind group commit, to read from.
     pub fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
     }
@@ -250,13 +251,13 @@ impl GroupCommit {
         self.counters.snapshot(self.queue.len())
     }
 
-    /// Refuses new entries, makes durable what waits, answers it, and closes
-    /// the journal. Blocks until that is done; does nothing the second time.
+    /// Refuses new entries, commits and answers the waiting ones, and closes the
+    /// journal. Blocks until that is done. A second call does nothing.
     ///
-    /// It may be called within a multi-threaded runtime, whose other tasks go
-    /// on meanwhile (but not within a `LocalSet`). Within a current-thread
-    /// runtime it blocks all tasks; a backend that needs that runtime for I/O
-    /// must be closed after it.
+    /// Within a multi-threaded runtime, other tasks continue meanwhile; do not
+    /// call it within a `LocalSet`. Within a current-thread runtime it blocks all
+    /// tasks, so if the backend needs that runtime for I/O, call it after the
+    /// runtime has ended.
     pub fn close(&self) {
         self.queue.close();
         let join = || {
@@ -279,10 +280,10 @@ impl Drop for GroupCommit {
     }
 }
 
-fn refused(refused: Refused) -> Error {
-    Error::Unavailable(match refused {
-        Refused::Full => "too many writes wait for the journal".into(),
-        Refused::Closed => "the journal is closed".into(),
+fn push_error(error: PushError) -> Error {
+    Error::Unavailable(match error {
+        PushError::Full => "too many writes are waiting for the journal".into(),
+        PushError::Closed => "the journal is closed".into(),
     })
 }
 
@@ -292,17 +293,17 @@ struct Job {
     reply: oneshot::Sender<Result<Appended, Error>>,
 }
 
-/// What the thread that commits owns.
+/// The thread that commits.
 struct Committer {
     journal: Arc<dyn Journal>,
     queue: Arc<Queue<Job>>,
     counters: Arc<Counters>,
     observer: Option<Arc<dyn Observer>>,
     runtime: Handle,
-    /// The error that was logged last, until a commit succeeds again: the same
-    /// error is logged once, not for each batch.
+    /// The error that was logged last, so that an error that persists is logged
+    /// once and not for each batch. `None` once a commit has succeeded.
     last_error: RefCell<Option<String>>,
-    /// Dropped when the thread ends, which ends the wait of followers.
+    /// Dropped when the thread ends, so that followers stop waiting.
     _ended: watch::Sender<()>,
 }
 
@@ -310,8 +311,8 @@ impl Committer {
     /// Commits until the queue is closed and empty, then closes the journal.
     fn run(self) {
         let _: thread::Result<()> = catch_unwind(AssertUnwindSafe(|| self.commit_all()));
-        // After a panic, entries may still wait. Dropping their replies tells
-        // their callers that the journal is unavailable.
+        // After a panic, entries may still be waiting. Dropping them answers
+        // their callers with `Unavailable`.
         self.queue.abandon();
         self.runtime.block_on(self.journal.close());
     }
@@ -330,7 +331,7 @@ impl Committer {
         }
     }
 
-    /// Makes all of `entries` durable, or none, and counts them.
+    /// Commits `entries` as one batch, and counts the result.
     fn commit(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, Error> {
         let count = entries.len();
         let is_probe = |entry: &&Entry| matches!(entry, Entry::Probe);
@@ -339,7 +340,7 @@ impl Committer {
         let result = self
             .runtime
             .block_on(self.journal.commit(entries))
-            .and_then(|outcomes| complete(outcomes, count));
+            .and_then(|outcomes| check_count(outcomes, count));
         match &result {
             Ok(outcomes) => {
                 self.counters.committed(outcomes, probes);
@@ -347,7 +348,7 @@ impl Committer {
                     observer.committed(count, started.elapsed());
                 }
                 if self.last_error.take().is_some() {
-                    tracing::info!("the journal takes writes again");
+                    tracing::info!("the journal can be written again");
                 }
             }
             Err(error) => {
@@ -358,9 +359,9 @@ impl Committer {
         result
     }
 
-    /// Logs an error, unless it is the one that was logged last.
+    /// Logs an error, unless it is the same as the last logged one.
     fn log(&self, error: &Error) {
-        let text = error.to_string();
+        let text = error_text(error.clone());
         let last = self.last_error.replace(Some(text.clone()));
         if last.as_ref() != Some(&text) {
             tracing::error!("notifications are answered 503: {text}");
@@ -368,9 +369,9 @@ impl Committer {
     }
 }
 
-/// Refuses the outcomes of a backend that does not answer each entry: an entry
-/// without an outcome must not count as durable.
-fn complete(outcomes: Vec<Appended>, entries: usize) -> Result<Vec<Appended>, Error> {
+/// Returns an error if the backend did not return an outcome for each entry: an
+/// entry without an outcome must not count as durable.
+fn check_count(outcomes: Vec<Appended>, entries: usize) -> Result<Vec<Appended>, Error> {
     let found = outcomes.len();
     if found == entries {
         return Ok(outcomes);
@@ -380,7 +381,7 @@ fn complete(outcomes: Vec<Appended>, entries: usize) -> Result<Vec<Appended>, Er
     )))
 }
 
-/// Answers every caller. One that stopped waiting is skipped.
+/// Answers every caller that still waits.
 fn answer(
     replies: Vec<oneshot::Sender<Result<Appended, Error>>>,
     result: Result<Vec<Appended>, Error>,

@@ -1,4 +1,4 @@
-//! The trait of every backend.
+//! [`Journal`]: the trait of every backend.
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -10,9 +10,9 @@ use crate::{
 
 /// A store of events, such as SQLite or Postgres.
 ///
-/// The functions that read are those of `wit/journal.wit` and return what is
-/// written there. The functions that write take batches: [`GroupCommit`] joins
-/// the entries that wait, so a backend needs no queue of its own.
+/// The functions that read are the same as in `wit/journal.wit`, which documents
+/// their results. The functions that write accept batches: [`GroupCommit`] joins
+/// the waiting entries, so a backend needs no queue of its own.
 ///
 /// # Rules
 ///
@@ -29,9 +29,9 @@ use crate::{
 ///    its own batch as well as in earlier ones.
 /// 3. **A task is a function of its events.** The state of a task is its
 ///    greatest event by `(occurred_at_ms, rank, digest)`; counts, flags and
-///    request ids cover all events. The order of arrival changes nothing,
-///    except that the first arrival of a digest is the one that is kept, and
-///    that an event without a time is placed by
+///    request ids cover all events. The order of arrival changes nothing, with
+///    two exceptions: the first arrival of a digest is the one that is kept, and
+///    an event without a time is placed by
 ///    [`placed_at_ms`](crate::placed_at_ms).
 /// 4. **A duplicate is written.** Another arrival of a known digest increments
 ///    the counts of the event and the task, and keeps its request id, durably.
@@ -39,57 +39,58 @@ use crate::{
 ///    [`SignatureStatus`](crate::SignatureStatus). A
 ///    signature is stored together with its event or reject, or neither is.
 ///    A backend keeps at most [`Bounds::signatures_max`](crate::Bounds)
-///    signatures. It forgets a signature only once it expired by a clock that
-///    cannot run ahead: if the host's clock jumps ahead and comes back, a used
-///    signature is still known.
+///    signatures. Otherwise it forgets a signature only after it expired by a
+///    clock that cannot run ahead: if the host's clock jumps ahead and comes
+///    back, a used signature is still known.
 /// 6. **The quarantine is bounded**, see [`Bounds`](crate::Bounds). The oldest
-///    rejects are dropped first, and counted; large rejects do not push small
-///    ones out, see [`Shares`](crate::Shares). Their numbers are not reused.
+///    rejects are dropped first, and counted; large rejects do not displace small
+///    ones, see [`Shares`](crate::Shares). The numbers of rejects are not reused.
 /// 7. **The feed is dense.** The `seq` of events starts at 1 and grows by 1, in
 ///    the order in which the events become visible, even if several hosts
 ///    write. A reader that has seen `n` never misses an event with a smaller
-///    number. Only recorded events have a number; duplicates have none.
-///    Pruned events are missing, and their numbers are not used again: a
-///    reader that has seen fewer goes on with the next event that is there.
+///    number. Duplicates have no number. Pruned events are missing, and their
+///    numbers are not used again: a reader continues with the next event that
+///    exists.
 /// 8. **Everything has a bound.** Pages end as [`Page`](crate::page::Page) says;
 ///    a read that takes too long fails with [`Error::Unavailable`].
-/// 9. **What was pruned does not come back.** An event that was removed by
-///    [`prune`](Self::prune) and arrives again is a duplicate, for at least two
-///    days after it was removed. It changes nothing but the last arrival.
+/// 9. **Pruned events do not come back.** An event that arrives again after
+///    [`prune`](Self::prune) removed it is a duplicate, for at least two days
+///    after the removal. It changes only the time of the last arrival.
 ///
 /// # Errors
 ///
-/// [`is_retryable`](crate::is_retryable) tells whether the same call may
+/// [`is_retryable`](crate::is_retryable) returns whether the same call may
 /// succeed later. Return [`Error::Unavailable`] or [`Error::Full`] only if it
-/// may; the platform is then told to send the notification again. The text is
-/// for the operator: name the store, and say what failed.
+/// may, because the sender is then asked to send the notification again. The
+/// text is for the operator: name the store, and say what failed.
 ///
-/// # Driving a backend
+/// # How a backend is called
 ///
-/// [`GroupCommit`] calls `commit` and [`maintain`](Self::maintain) on a thread
-/// of its own, one call at a time. Both may therefore block that thread. Reads
-/// are called from any task, at the same time as writes; they must not block.
+/// [`GroupCommit`] calls `commit` and [`maintain`](Self::maintain) on a
+/// dedicated thread, one call at a time. Both may therefore block that thread.
+/// Reads are called from any task, at the same time as writes; they must not
+/// block.
 ///
 /// [`GroupCommit`]: crate::GroupCommit
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// Makes all entries of `batch` durable, or none, and returns the outcome
-    /// of each entry in order. The caller has validated each entry with
-    /// [`Entry::check`]. The outcome of a probe is `Recorded`.
+    /// Makes all entries of `batch` durable and returns the outcome of each entry
+    /// in order, or returns an error and stores nothing. The caller has validated
+    /// each entry with [`Entry::check`]. The outcome of a probe is `Recorded`.
     async fn commit(&self, batch: Vec<Entry>) -> Result<Vec<Appended>, Error>;
 
-    /// Does what can wait until the callers of a batch have their answers, such
-    /// as a checkpoint, and returns whether more is to be done soon. Called
-    /// after every batch and about every second in between. The next batch waits
-    /// for it, so it must be quick.
+    /// Does work that can wait until a batch has been answered, such as a
+    /// checkpoint. Returns whether there is more work to do soon. Called after
+    /// every batch, and about every second in between. The next batch waits for
+    /// it, so it must be quick.
     async fn maintain(&self) -> bool {
         false
     }
 
     /// Removes tasks with a final status whose last new event arrived before
-    /// `before_ms`, with their events, and returns what was removed. One call
-    /// removes few events, so that it is quick: call it again while there is
-    /// more. A journal that cannot do it returns [`Error::Unsupported`].
+    /// `before_ms`, with their events. One call removes few events, so that it is
+    /// quick: call it again while [`Pruned::more`] is true. A journal that cannot
+    /// be pruned returns [`Error::Unsupported`].
     async fn prune(&self, before_ms: u64) -> Result<Pruned, Error> {
         let _ = before_ms;
         Err(Error::Unsupported("this journal cannot be pruned".into()))
@@ -122,16 +123,16 @@ pub trait Journal: Send + Sync + 'static {
         limit: u32,
     ) -> Result<QuarantinePage, Error>;
 
-    /// Returns the journal at a glance. `stale_before_ms` is in milliseconds
-    /// since 1970.
+    /// Returns counts over all tasks. Open tasks whose last new event arrived
+    /// before `stale_before_ms` (milliseconds since 1970) are stale.
     async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
 
-    /// Returns the greatest durable `seq`, and a way to wait for the next one.
-    /// The sender is dropped when the journal is closed. A journal without a
-    /// feed stays at 0.
+    /// Returns a channel with the greatest durable `seq`, to wait for the next
+    /// event. The sender is dropped when the journal is closed. A journal without
+    /// a feed stays at 0.
     fn last_seq(&self) -> watch::Receiver<u64>;
 
-    /// Returns the backend's own figures. Must return at once.
+    /// Returns the backend's own metrics. Must not block.
     fn measures(&self) -> Vec<Measure>;
 
     /// Ends all work and releases the store. Later calls fail with
@@ -139,7 +140,7 @@ pub trait Journal: Send + Sync + 'static {
     async fn close(&self);
 }
 
-/// What a call of [`Journal::prune`] did.
+/// The result of a call of [`Journal::prune`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Pruned {
     /// How many events were removed.
@@ -148,12 +149,12 @@ pub struct Pruned {
     pub more: bool,
 }
 
-/// One figure of a backend, such as the size of its log.
+/// A metric of a backend, such as the size of its log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Measure {
     /// The name of the metric, `batchtask_journal_…`, with its unit.
     pub name: &'static str,
-    /// One sentence for operators.
+    /// A sentence that explains the metric to operators.
     pub help: &'static str,
     /// How the value changes.
     pub kind: MeasureKind,

@@ -8,16 +8,17 @@
 //! | `bounds` | [`Bounds`] and the constants that every backend keeps |
 //! | `quarantine` | [`Shares`]: how small and large rejects share the quarantine |
 //! | `signature` | [`SignatureStatus`]: whether a signature may be used |
-//! | [`group_commit`] | [`GroupCommit`]: joins what waits into batches, in front of every backend; waits for the feed |
-//! | `queue` | what waits for group commit |
-//! | `stats` | [`Stats`] and [`Observer`]: what group commit counts |
-//! | [`page`] | [`Page`](page::Page): where a page ends; [`cursor`]: where the next page begins |
-//! | [`search`] | [`SearchText`](search::SearchText): the search for a text in a task |
+//! | [`group_commit`] | [`GroupCommit`]: joins waiting entries into batches, in front of every backend; lets readers of the feed wait |
+//! | `queue` | the entries that wait for group commit |
+//! | `stats` | [`Stats`] and [`Observer`]: the counts of group commit |
+//! | [`page`] | [`Page`](page::Page): decides where a page ends |
+//! | [`cursor`] | where the next page begins |
+//! | [`search`] | [`SearchText`](search::SearchText): searches for a text in a task |
 //! | [`memory`] | [`MemoryJournal`]: a complete journal in memory, for tests |
-//! | `conformance` | the suite that every journal runs (feature `conformance`) |
+//! | `conformance` | the tests that every journal must pass (feature `conformance`) |
 //!
 //! The types of events, tasks and pages are those of [`batchtask_guest::journal`],
-//! generated from `wit/journal.wit`; they are exported again here.
+//! generated from `wit/journal.wit`. This crate re-exports them.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -49,7 +50,7 @@ mod stats;
 pub use batchtask_guest::journal::{
     Appended, Class, Error, Event, EventFlags, HistoryPage, Notice, Progress, QuarantinePage,
     Quarantined, Reject, SignatureUse, Source, StatusCount, StatusCounts, Step, StoredEvent,
-    Summary, Task, TaskOrder, TaskPage, TaskQuery, is_retryable,
+    Summary, Task, TaskOrder, TaskPage, TaskQuery, error_text, is_retryable,
 };
 
 pub use self::bounds::{Bounds, LISTED_REQUEST_ID_BYTES_MAX, TRAIL_BYTES_MAX};

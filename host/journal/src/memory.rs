@@ -1,5 +1,5 @@
-//! A complete journal in memory. Nothing survives it: it is for tests, benches
-//! and examples.
+//! [`MemoryJournal`]: a complete journal in memory, for tests, benchmarks and
+//! examples.
 
 mod state;
 mod view;
@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// A journal in memory. It implements both the [`Journal`] of a host and the
-/// [`Journal`](GuestJournal) of the guest, whose `follow` does not wait.
+/// [`Journal`](GuestJournal) of the guest; the `follow` of the latter does not
+/// wait.
 pub struct MemoryJournal {
     /// `None` once the journal is closed.
     state: Mutex<Option<State>>,
@@ -31,7 +32,7 @@ impl Default for MemoryJournal {
 }
 
 impl MemoryJournal {
-    /// An empty journal.
+    /// Returns an empty journal.
     pub fn new(bounds: Bounds) -> Self {
         let (sender, last_seq) = watch::channel(0);
         Self {
@@ -40,6 +41,7 @@ impl MemoryJournal {
         }
     }
 
+    /// Runs `work` on the state, unless the journal is closed.
     fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
         let closed = || Error::Unavailable("the journal is closed".into());
         self.state().as_mut().ok_or_else(closed).and_then(work)
@@ -50,7 +52,8 @@ impl MemoryJournal {
         self.with(|state| Ok(state.apply(entry)))
     }
 
-    /// A panic while the lock is held fails the test anyway.
+    /// Locks the state. A poisoned lock is ignored, because the panic fails the
+    /// test anyway.
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

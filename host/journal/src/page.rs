@@ -1,14 +1,15 @@
-//! Where a page ends: one rule and one way to measure for every backend.
+//! [`Page`]: decides where a page ends, by the same rule and the same measure in
+//! every backend.
 
 use batchtask_guest::journal::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
 
 use crate::{Event, Reject, Task};
 
-/// About how many bytes an item takes beyond its texts: numbers, names of
-/// members, index entries.
+/// About how many bytes an item takes in addition to its texts: numbers, names
+/// of members, index entries.
 pub const ITEM_OVERHEAD_BYTES: usize = 256;
 
-/// Collects items until there are enough of them, or enough bytes.
+/// Collects items until it has reached its limit of items or bytes.
 pub struct Page<T> {
     items: Vec<T>,
     bytes: usize,
@@ -17,8 +18,8 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// An empty page for at most `limit` items. A limit outside of 1 to
-    /// [`PAGE_ITEMS_MAX`] is replaced by the nearest one inside.
+    /// Returns an empty page for at most `limit` items. The limit is clamped to
+    /// the range from 1 to [`PAGE_ITEMS_MAX`].
     pub fn new(limit: u32) -> Self {
         Self {
             items: Vec::new(),
@@ -28,8 +29,8 @@ impl<T> Page<T> {
         }
     }
 
-    /// Whether the page takes no more items. Call it only when there is one
-    /// more item: if the page is full, another page follows.
+    /// Returns whether the page is full. Call it only when there is another item:
+    /// if the page is full, that item begins the next page.
     pub fn is_full(&mut self) -> bool {
         self.has_more = self.items.len() >= self.limit || self.bytes >= PAGE_BYTES_MAX;
         self.has_more
@@ -41,7 +42,7 @@ impl<T> Page<T> {
         self.bytes += bytes;
     }
 
-    /// How many rows to query: one more than the page takes, to learn whether
+    /// Returns how many rows to query: one more than the limit, to learn whether
     /// another page follows.
     pub fn rows(&self) -> usize {
         self.limit + 1
@@ -55,7 +56,7 @@ impl<T> Page<T> {
     }
 }
 
-/// About how many bytes an event takes, on a page and in memory.
+/// Returns about how many bytes an event takes, on a page and in memory.
 pub fn event_bytes(event: &Event) -> usize {
     let optional = [
         &event.event_time,
@@ -74,7 +75,7 @@ pub fn event_bytes(event: &Event) -> usize {
         + event.body.len()
 }
 
-/// About how many bytes a reject takes. This is also what it counts towards
+/// Returns about how many bytes a reject takes. This size also counts towards
 /// [`Bounds::quarantine_max_bytes`](crate::Bounds::quarantine_max_bytes).
 pub fn reject_bytes(reject: &Reject) -> usize {
     ITEM_OVERHEAD_BYTES
@@ -84,9 +85,9 @@ pub fn reject_bytes(reject: &Reject) -> usize {
         + reject.body.len()
 }
 
-/// About how many bytes a task takes on a page.
+/// Returns about how many bytes a task takes on a page.
 pub fn task_bytes(task: &Task) -> usize {
-    /// The number and the punctuation beside a status.
+    /// The bytes of a step's time and punctuation.
     const STEP_BYTES: usize = 32;
     let steps = task.trail.iter().map(|step| step.status.len() + STEP_BYTES);
     ITEM_OVERHEAD_BYTES

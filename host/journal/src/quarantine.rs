@@ -1,12 +1,12 @@
-//! How rejects share the quarantine: large ones never push small ones out of
-//! the half that is theirs.
+//! How rejects share the quarantine: large rejects never displace small ones from
+//! their half, and small ones never displace large ones from theirs.
 
-/// A reject of at most this many bytes is small, see
-/// [`page::reject_bytes`](crate::page::reject_bytes): it holds a notification
-/// of the usual size.
+/// The greatest size of a small reject in bytes, measured by
+/// [`page::reject_bytes`](crate::page::reject_bytes). A notification of the
+/// usual size fits into it.
 pub const SMALL_REJECT_BYTES_MAX: u64 = 16 * 1024;
 
-/// The size of a reject, by which the quarantine is shared.
+/// The size class of a reject. Each class has half of the quarantine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RejectSize {
     /// At most [`SMALL_REJECT_BYTES_MAX`].
@@ -16,7 +16,7 @@ pub enum RejectSize {
 }
 
 impl RejectSize {
-    /// The size of a reject that takes `bytes` bytes.
+    /// Returns the size class of a reject that takes `bytes` bytes.
     pub const fn of(bytes: u64) -> Self {
         if bytes <= SMALL_REJECT_BYTES_MAX {
             Self::Small
@@ -25,9 +25,9 @@ impl RejectSize {
         }
     }
 
-    /// The most bytes that one reject of this size may take in a quarantine of
-    /// `max_bytes`. A larger one is dropped at once, and costs the others
-    /// nothing.
+    /// Returns how many bytes a single reject of this size may take in a
+    /// quarantine of `max_bytes`. A larger reject is dropped at once, and no
+    /// other reject is dropped for it.
     pub const fn reject_bytes_max(self, max_bytes: u64) -> u64 {
         match self {
             Self::Small => max_bytes,
@@ -36,7 +36,7 @@ impl RejectSize {
     }
 }
 
-/// The bytes that the rejects of each size take.
+/// How many bytes the rejects of each size take.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Shares {
     /// The bytes of the small rejects.
@@ -46,7 +46,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// The bytes of all rejects.
+    /// Returns the bytes of all rejects.
     pub const fn total(self) -> u64 {
         self.small + self.large
     }
@@ -62,9 +62,9 @@ impl Shares {
         *share = share.saturating_sub(bytes);
     }
 
-    /// The size whose oldest reject must go next, or `None` if all rejects fit
-    /// into `max_bytes`. Each size has half of the quarantine for itself, and
-    /// may use what the other does not need.
+    /// Returns the size whose oldest reject must be dropped next, or `None` if
+    /// all rejects fit into `max_bytes`. Each size has half of the quarantine,
+    /// and may also use what the other size leaves free.
     pub const fn excess(self, max_bytes: u64) -> Option<RejectSize> {
         if self.total() <= max_bytes {
             None

@@ -1,20 +1,21 @@
-//! What waits to be committed: first in, first out, bounded in number and bytes.
+//! The queue of entries to commit: first in, first out, bounded in number and
+//! bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Why [`Queue::push`] refused.
+/// Why [`Queue::push`] refused an item.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Refused {
-    /// The queue holds as much as it may.
+pub(crate) enum PushError {
+    /// The queue has reached its bound.
     Full,
     /// The queue was closed.
     Closed,
 }
 
 /// A bounded queue with many producers, which never block, and one consumer,
-/// which takes all that waits at once.
+/// which takes many items at once.
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
@@ -29,7 +30,7 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    /// An empty queue for at most `capacity` items and `max_bytes` bytes.
+    /// Returns an empty queue for at most `capacity` items and `max_bytes` bytes.
     pub(crate) fn new(capacity: usize, max_bytes: usize) -> Self {
         let state = State {
             waiting: VecDeque::new(),
@@ -44,14 +45,14 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Adds `item`, which holds about `bytes` bytes of memory.
-    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), Refused> {
+    /// Adds `item`, which uses about `bytes` bytes of memory.
+    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), PushError> {
         let mut state = self.state();
         if state.closed {
-            return Err(Refused::Closed);
+            return Err(PushError::Closed);
         }
         if state.waiting.len() >= self.capacity || state.bytes + bytes > self.max_bytes {
-            return Err(Refused::Full);
+            return Err(PushError::Full);
         }
         state.bytes += bytes;
         state.waiting.push_back((bytes, item));
@@ -60,19 +61,19 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for the first item, then takes it and those behind it, up to
-    /// `max_items` or until they hold `max_bytes`. Returns no items if none
-    /// arrives within `patience`, and `None` once the queue is closed and empty.
+    /// Waits for the first item, then takes it and the items behind it, until
+    /// they reach `max_items` or `max_bytes`. Returns an empty list if no item
+    /// arrives within `timeout`, and `None` once the queue is closed and empty.
     pub(crate) fn take(
         &self,
         max_items: usize,
         max_bytes: usize,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<Vec<T>> {
         let state = self.state();
         let (mut state, _) = self
             .arrived
-            .wait_timeout_while(state, patience, |state| {
+            .wait_timeout_while(state, timeout, |state| {
                 state.waiting.is_empty() && !state.closed
             })
             .unwrap_or_else(PoisonError::into_inner);
@@ -89,18 +90,18 @@ impl<T> Queue<T> {
         (!taken.is_empty() || !state.closed).then_some(taken)
     }
 
-    /// Returns the number of items that wait.
+    /// Returns the number of waiting items.
     pub(crate) fn len(&self) -> usize {
         self.state().waiting.len()
     }
 
-    /// Refuses new items; those that wait can still be taken.
+    /// Refuses new items from now on. Waiting items can still be taken.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.arrived.notify_all();
     }
 
-    /// Refuses new items and drops those that wait.
+    /// Refuses new items from now on, and drops the waiting items.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
         state.closed = true;
@@ -111,7 +112,8 @@ impl<T> Queue<T> {
         drop(dropped);
     }
 
-    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    /// Locks the state. Nothing panics while the lock is held, so a poisoned lock
+    /// can be used.
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +123,7 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     #[test]
     fn takes_all_that_waits_in_order() {
@@ -129,8 +131,8 @@ mod tests {
         for item in 0..5 {
             queue.push(item, 1).unwrap();
         }
-        assert_eq!(queue.take(3, 100, PATIENCE), Some(vec![0, 1, 2]));
-        assert_eq!(queue.take(3, 100, PATIENCE), Some(vec![3, 4]));
+        assert_eq!(queue.take(3, 100, TIMEOUT), Some(vec![0, 1, 2]));
+        assert_eq!(queue.take(3, 100, TIMEOUT), Some(vec![3, 4]));
     }
 
     #[test]
@@ -138,7 +140,7 @@ mod tests {
         let queue = Queue::new(2, 100);
         queue.push(1, 1).unwrap();
         queue.push(2, 1).unwrap();
-        assert_eq!(queue.push(3, 1), Err(Refused::Full));
+        assert_eq!(queue.push(3, 1), Err(PushError::Full));
         assert_eq!(queue.len(), 2);
     }
 
@@ -146,9 +148,9 @@ mod tests {
     fn is_bounded_in_bytes_and_a_batch_too() {
         let queue = Queue::new(10, 100);
         queue.push(1, 60).unwrap();
-        assert_eq!(queue.push(2, 60), Err(Refused::Full));
+        assert_eq!(queue.push(2, 60), Err(PushError::Full));
         queue.push(3, 40).unwrap();
-        assert_eq!(queue.take(10, 50, PATIENCE), Some(vec![1]));
+        assert_eq!(queue.take(10, 50, TIMEOUT), Some(vec![1]));
         queue.push(4, 60).unwrap();
     }
 
@@ -157,9 +159,9 @@ mod tests {
         let queue = Queue::new(10, 100);
         queue.push(1, 1).unwrap();
         queue.close();
-        assert_eq!(queue.push(2, 1), Err(Refused::Closed));
-        assert_eq!(queue.take(10, 100, PATIENCE), Some(vec![1]));
-        assert_eq!(queue.take(10, 100, PATIENCE), None);
+        assert_eq!(queue.push(2, 1), Err(PushError::Closed));
+        assert_eq!(queue.take(10, 100, TIMEOUT), Some(vec![1]));
+        assert_eq!(queue.take(10, 100, TIMEOUT), None);
     }
 
     #[test]
@@ -167,7 +169,7 @@ mod tests {
         let queue = Queue::new(10, 100);
         queue.push(1, 1).unwrap();
         queue.abandon();
-        assert_eq!(queue.take(10, 100, PATIENCE), None);
+        assert_eq!(queue.take(10, 100, TIMEOUT), None);
     }
 
     #[test]

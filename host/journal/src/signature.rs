@@ -1,27 +1,28 @@
-//! Whether a signature may be used. A signature does not cover the body, so it
-//! is remembered together with the digest of its notification.
+//! [`SignatureStatus`]: whether a signature may be used. A signature does not
+//! cover the body, so it is remembered together with the digest of its
+//! notification.
 
 use crate::SignatureUse;
 
-/// What a journal remembers of a signature, compared with another use of it.
+/// The status of a signature: whether the journal remembers it, and with which
+/// digest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SignatureStatus {
-    /// The signature is unknown or has expired. The entry is stored, and the
-    /// signature with it.
-    Fresh,
-    /// The signature is known, and came with the same digest. It is no replay:
-    /// an event is then a duplicate, because its digest is known; a reject is
-    /// answered `duplicate`, and not stored again. The later expiry is kept.
-    Repeated,
-    /// The signature is known, and came with another digest. Nothing is
+    /// The signature is unknown or has expired. The entry and the signature are
     /// stored.
+    Fresh,
+    /// The signature is known, with the same digest. This is not a replay: an
+    /// event is a duplicate, because its digest is known; a reject is answered
+    /// `duplicate`, and not stored again. The later expiry is kept.
+    Repeated,
+    /// The signature is known, with another digest. Nothing is stored.
     Replayed,
 }
 
 impl SignatureStatus {
-    /// The status of a signature that the journal remembers with `digest` until
-    /// `expires_at_ms`, if it comes as `signature` at `now_ms`: the arrival of
-    /// the entry. All times are in milliseconds since 1970.
+    /// Returns the status of `signature`, which the journal remembers with
+    /// `digest` until `expires_at_ms`. `now_ms` is the arrival of the entry. Times
+    /// are in milliseconds since 1970.
     pub fn of(digest: &[u8], expires_at_ms: u64, signature: &SignatureUse, now_ms: u64) -> Self {
         if expires_at_ms <= now_ms {
             Self::Fresh

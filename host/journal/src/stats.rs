@@ -1,14 +1,15 @@
-//! What group commit counts.
+//! The counts of group commit.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::Appended;
 
-/// Is told of every commit, on the thread that commits: it must be quick.
+/// Observes every commit. It is called on the thread that commits, so it must be
+/// quick.
 pub trait Observer: Send + Sync + 'static {
-    /// `entries` entries became durable together. `elapsed` is the time that
-    /// the backend took.
+    /// Called after a batch of `entries` entries became durable. `elapsed` is the
+    /// time that the backend took.
     fn committed(&self, entries: usize, elapsed: Duration);
 }
 
@@ -22,15 +23,15 @@ pub struct Stats {
     pub failed_commits: u64,
     /// Events and rejects that were recorded.
     pub recorded: u64,
-    /// Events and rejects that were there before.
+    /// Events and rejects that the journal had already.
     pub duplicates: u64,
     /// Entries that were refused because their signature was used before.
     pub replays: u64,
-    /// Entries that wait for a commit now.
+    /// Entries that are waiting for a commit now.
     pub waiting: usize,
 }
 
-/// The counts of [`Stats`], as they change.
+/// The counters behind [`Stats`].
 #[derive(Default)]
 pub(crate) struct Counters {
     commits: AtomicU64,
@@ -41,7 +42,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counts a durable batch. The outcomes of its probes are among `outcomes`.
+    /// Counts a durable batch. `outcomes` includes those of its `probes` probes.
     pub(crate) fn committed(&self, outcomes: &[Appended], probes: u64) {
         let (mut recorded, mut duplicates, mut replays) = (0, 0, 0);
         for outcome in outcomes {
@@ -63,6 +64,7 @@ impl Counters {
         self.failed_commits.fetch_add(1, Relaxed);
     }
 
+    /// Returns the counts now.
     pub(crate) fn snapshot(&self, waiting: usize) -> Stats {
         Stats {
             commits: self.commits.load(Relaxed),

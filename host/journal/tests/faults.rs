@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use batchtask_journal::conformance::{Broken, CHECKS, Capabilities, Factory, Fault};
 use batchtask_journal::{Bounds, Journal, MemoryJournal};
 
-/// Makes journals in memory with a fault.
+/// Opens journals in memory with a fault.
 struct WithFault {
-    /// `None` for a factory that ignores the bounds.
+    /// `None` if the fault is that the factory ignores the bounds.
     fault: Option<Fault>,
 }
 
@@ -31,11 +31,11 @@ impl Factory for WithFault {
     }
 }
 
-/// The name of the first check that fails with this fault.
+/// Returns the name of the first check that fails with this fault.
 async fn failed_check(fault: Option<Fault>) -> Option<&'static str> {
     for check in CHECKS {
         let running = tokio::spawn(check.run(Arc::new(WithFault { fault })));
-        // A fault in the feed may let a check wait for an event for ever.
+        // A fault in the feed may make a check wait for an event forever.
         let ended = tokio::time::timeout(Duration::from_secs(5), running).await;
         if !matches!(ended, Ok(Ok(()))) {
             return Some(check.name);

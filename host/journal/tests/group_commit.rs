@@ -1,4 +1,4 @@
-//! Group commit, in front of a journal in memory that can be stopped.
+//! Group commit in front of a journal in memory whose commits can be stopped.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -12,19 +12,19 @@ use batchtask_journal::{
 };
 use tokio::sync::{Semaphore, watch};
 
-/// A journal whose commits wait for a permit each, once it is stopped.
+/// A journal in memory. Each commit waits for a permit, so commits can be stopped.
 struct Stoppable {
     journal: MemoryJournal,
     permits: Semaphore,
     /// How many commits have begun.
     begun: watch::Sender<usize>,
-    /// What the next commits do.
+    /// The behaviour of the next commits.
     behaviour: Mutex<Behaviour>,
     maintained: AtomicUsize,
     closed: AtomicBool,
 }
 
-/// What a commit does instead of a commit.
+/// How the journal behaves.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Behaviour {
     Commit,
@@ -37,12 +37,12 @@ enum Behaviour {
 }
 
 impl Stoppable {
-    /// A journal that is not stopped.
+    /// Returns a journal whose commits run.
     fn running() -> Arc<Self> {
         Self::with_permits(Semaphore::MAX_PERMITS)
     }
 
-    /// A journal that is stopped from the start.
+    /// Returns a journal whose commits wait for [`release`](Self::release).
     fn stopped() -> Arc<Self> {
         Self::with_permits(0)
     }
@@ -62,7 +62,7 @@ impl Stoppable {
         *self.behaviour.lock().unwrap() = behaviour;
     }
 
-    /// Lets all commits go on.
+    /// Lets all commits run.
     fn release(&self) {
         self.permits.add_permits(Semaphore::MAX_PERMITS / 2);
     }
@@ -190,14 +190,14 @@ fn commits(journal: &Arc<Stoppable>, options: Options) -> Arc<GroupCommit> {
     Arc::new(GroupCommit::new(journal.clone(), options, None).unwrap())
 }
 
-/// Waits until this many entries wait for a commit.
+/// Waits until this many entries are waiting for a commit.
 async fn until_waiting(commits: &GroupCommit, entries: usize) {
     while commits.stats().waiting != entries {
         tokio::task::yield_now().await;
     }
 }
 
-/// Writes in a task of its own.
+/// Writes an entry in a separate task.
 fn write(
     commits: &Arc<GroupCommit>,
     entry: Entry,
@@ -211,7 +211,7 @@ fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, Error>) {
     assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
 }
 
-/// Remembers the size of every batch.
+/// Records the size of every batch.
 #[derive(Default)]
 struct Batches(Mutex<Vec<usize>>);
 
@@ -335,7 +335,7 @@ async fn a_failure_is_the_answer_of_its_whole_batch() {
     let failed_commits = commits.stats().failed_commits;
     assert!((1..=2).contains(&failed_commits), "{failed_commits}");
     assert_eq!((commits.stats().commits, journal.events().await), (0, 0));
-    // It passes.
+    // The failure is temporary.
     journal.behave(Behaviour::Commit);
     commits.write(event(0)).await.unwrap();
 }
@@ -419,7 +419,7 @@ async fn dropping_closes() {
     assert!(journal.closed.load(Relaxed));
 }
 
-/// A backend that needs the runtime's timer, as a network client would.
+/// The backend needs the runtime's timer, as a network client would.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn closing_within_the_only_worker_does_not_block_the_runtime() {
     let journal = Stoppable::stopped();
@@ -431,7 +431,7 @@ async fn closing_within_the_only_worker_does_not_block_the_runtime() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         releasing.release();
     });
-    // From a task of the only worker: its timer and its other tasks go on.
+    // `close` is called on the only worker; timer and other tasks must continue.
     let closing = commits.clone();
     let closed = tokio::spawn(async move { closing.close() });
     let limit = Duration::from_secs(20);
@@ -446,7 +446,7 @@ fn it_needs_a_runtime() {
 }
 
 #[tokio::test]
-async fn only_some_followers_wait() {
+async fn the_number_of_waiting_followers_is_bounded() {
     let journal = Stoppable::running();
     let options = Options {
         followers_max: 2,
@@ -455,7 +455,7 @@ async fn only_some_followers_wait() {
     let commits = commits(&journal, options);
     let mut first = Box::pin(commits.follow(0, 10, u32::MAX));
     let mut second = Box::pin(commits.follow(0, 10, u32::MAX));
-    // In this order.
+    // `biased` polls them in this order.
     let third = tokio::select! {
         biased;
         events = &mut first => events,
@@ -466,7 +466,7 @@ async fn only_some_followers_wait() {
     commits.write(event(0)).await.unwrap();
     assert_eq!(first.await.unwrap().len(), 1);
     assert_eq!(second.await.unwrap().len(), 1);
-    // What is there already needs no permit.
+    // A follower that need not wait is not counted.
     assert_eq!(commits.follow(0, 10, 0).await.unwrap().len(), 1);
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use batchtask_journal::conformance::{Capabilities, Factory, Sequential};
 use batchtask_journal::{Bounds, Journal, MemoryJournal};
 
-/// Makes journals in memory.
+/// Opens journals in memory.
 struct Memory;
 
 #[async_trait]
@@ -30,16 +30,16 @@ mod host {
     batchtask_journal::conformance_tests!(Memory);
 }
 
-/// Makes journals in memory that are used through the guest's trait.
-struct MemoryOfGuest;
+/// Opens journals in memory that are used through the guest's trait.
+struct MemoryThroughGuest;
 
 #[async_trait]
-impl Factory for MemoryOfGuest {
+impl Factory for MemoryThroughGuest {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             durable: false,
             measures: false,
-            // The trait of the guest cannot prune.
+            // The guest's trait has no `prune`.
             prune: false,
             ..Capabilities::FULL
         }
@@ -51,7 +51,7 @@ impl Factory for MemoryOfGuest {
 }
 
 mod guest {
-    use super::MemoryOfGuest;
+    use super::MemoryThroughGuest;
 
-    batchtask_journal::conformance_tests!(MemoryOfGuest);
+    batchtask_journal::conformance_tests!(MemoryThroughGuest);
 }

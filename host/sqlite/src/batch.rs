@@ -1,4 +1,4 @@
-//! The transaction of a batch.
+//! [`Batch`]: the transaction of a batch.
 
 use batchtask_journal::{Appended, Bounds, Entry, SignatureStatus, SignatureUse};
 use rusqlite::{Connection, TransactionBehavior};
@@ -18,7 +18,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// A transaction at this time of the steady clock.
+    /// Prepares a transaction. `now_ms` is the time of the steady clock.
     pub(crate) fn new(totals: Totals, bounds: Bounds, now_ms: u64) -> Self {
         Self {
             totals,
@@ -29,13 +29,14 @@ impl Batch {
         }
     }
 
-    /// Commits all entries, or none.
+    /// Commits all entries in one transaction.
     pub(crate) fn commit(
         &mut self,
         connection: &mut Connection,
         entries: &[Entry],
     ) -> rusqlite::Result<()> {
-        // The lock is taken first, so that no statement fails for it halfway.
+        // `Immediate` takes the lock first, so that no later statement can fail
+        // because of it.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for entry in entries {
             let outcome = self.apply(&transaction, entry)?;
@@ -96,7 +97,8 @@ impl Batch {
     }
 }
 
-/// Returns the earliest arrival of the entries: the host's clock.
+/// Returns the earliest arrival of the entries, which is a time of the host's
+/// clock. Returns `None` if there are only probes.
 pub(crate) fn arrival_ms(entries: &[Entry]) -> Option<u64> {
     let arrivals = entries.iter().filter_map(|entry| match entry {
         Entry::Event(event, _) => Some(event.received_at_ms),

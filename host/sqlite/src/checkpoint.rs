@@ -1,9 +1,9 @@
-//! Copies the write-ahead log into the database, without delaying
+//! Checkpoints: copy the write-ahead log into the database without delaying
 //! acknowledgements.
 //!
-//! A thread of its own does it with a connection of its own, in the mode that
-//! never waits and never makes others wait. While writes never pause, it cannot
-//! reach the end of the log. So beyond a bound the writer does it.
+//! A dedicated thread does it with its own connection, in the mode that never
+//! waits and never makes others wait. While writes never pause, it cannot reach
+//! the end of the log. So beyond a bound the writer does it.
 
 use std::io;
 use std::path::Path;
@@ -18,20 +18,21 @@ use rusqlite::Connection;
 use crate::counters::Counters;
 use crate::schema;
 
-/// The checkpointer is told about every 16 MiB. More often would compete with
-/// the writer for the disk, and copy pages that change often again and again.
+/// How many frames (about 16 MiB) are written between two wake-ups of the
+/// checkpointer. More checkpoints would compete with the writer for the disk, and
+/// copy pages that change often again and again.
 pub(crate) const STEP_FRAMES: u64 = 4 * 1024;
-/// At about 64 MiB the writer does it itself: a bound on the disk space of the
-/// log, and on how long a start after a crash takes.
+/// The length of the log (about 64 MiB) at which the writer does the checkpoint. It
+/// bounds the disk space of the log, and the time of a start after a crash.
 pub(crate) const MAX_FRAMES: u64 = 16 * 1024;
-/// If a reader was in the way, the writer tries again after this many more.
+/// After how many more frames the writer tries again if a reader prevented it.
 pub(crate) const RETRY_FRAMES: u64 = 4 * 1024;
-/// Beyond this, the reads that are in the way are ended.
+/// The length of the log from which on the writer stops reads that prevent it.
 pub(crate) const END_READS_FRAMES: u64 = MAX_FRAMES + 2 * RETRY_FRAMES;
-/// How long the writer waits for readers. All entries wait with it.
+/// How long the writer waits for readers. All new entries wait for it.
 pub(crate) const READERS_WAIT: Duration = Duration::from_millis(100);
 
-/// Keeps count of the pages in the log as `connection` commits.
+/// Updates the number of pages in the log with each commit of `connection`.
 pub(crate) fn watch(connection: &mut Connection, counters: &Arc<Counters>) -> rusqlite::Result<()> {
     let counters = counters.clone();
     connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, frames: i32| {
@@ -54,7 +55,7 @@ type Shared = Arc<Mutex<Option<Connection>>>;
 impl Checkpointer {
     /// Starts the thread for the journal at `path`.
     pub(crate) fn start(path: &Path) -> io::Result<Self> {
-        // One token: a checkpoint that is due is due once.
+        // One token is enough: a second wake-up before the checkpoint adds nothing.
         let (wake, woken) = mpsc::sync_channel(1);
         let connection = Shared::default();
         let (path, shared) = (path.to_owned(), connection.clone());
@@ -68,14 +69,14 @@ impl Checkpointer {
         })
     }
 
-    /// Has the log copied soon.
+    /// Wakes the thread to copy the log.
     pub(crate) fn wake(&self) {
-        // If it is full, the thread has been told already.
+        // If the channel is full, the thread was woken already.
         let _ = self.wake.try_send(());
     }
 
-    /// Returns the connection of the thread, once it does nothing with it. The
-    /// thread opens another one when it is woken.
+    /// Takes the connection of the thread, after waiting for a running checkpoint.
+    /// The thread opens another connection when it is woken.
     pub(crate) fn take_connection(&self) -> Option<Connection> {
         lock(&self.connection).take()
     }
@@ -83,22 +84,24 @@ impl Checkpointer {
     /// Ends the thread.
     pub(crate) fn finish(self) {
         drop(self.wake);
-        // A thread that panicked has nothing left to finish.
+        // If the thread panicked, there is nothing left to do.
         let _ = self.thread.join();
     }
 }
 
-/// A connection that was left by a panic is as good as one after an error.
+/// Locks the connection. After a panic it can be used like after an error.
 fn lock(shared: &Shared) -> MutexGuard<'_, Option<Connection>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Copies as much as it can for each message, until the sender is dropped.
+/// Copies as much of the log as possible for each message, until the sender is
+/// dropped.
 fn run(path: &Path, shared: &Shared, woken: &Receiver<()>) {
     while woken.recv().is_ok() {
         let mut connection = lock(shared);
         if let Err(error) = passive(path, &mut connection) {
-            // Nothing is lost: the log holds it, and the next wake retries.
+            // Nothing is lost: the content stays in the log, and the next wake-up
+            // tries again.
             tracing::warn!(
                 "journal `{}` cannot be checkpointed: {error}",
                 path.display()
@@ -109,26 +112,27 @@ fn run(path: &Path, shared: &Shared, woken: &Receiver<()>) {
     *lock(shared) = None;
 }
 
+/// Copies as much of the log as possible without waiting.
 fn passive(
     path: &Path,
     connection: &mut Option<Connection>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let connection = match connection {
         Some(connection) => connection,
-        none => none.insert(schema::reopen(path)?),
+        missing => missing.insert(schema::reopen(path)?),
     };
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     Ok(())
 }
 
-/// Copies the whole log, so that it starts over. The file keeps its size,
-/// because to overwrite is faster than to append. Returns how many pages are in
-/// the log now: none, unless a reader is in the way.
+/// Copies the whole log, so that it starts over. The file keeps its size, because
+/// overwriting is faster than appending. Returns the number of pages in the log
+/// now: 0, unless a reader prevented it.
 pub(crate) fn restart(connection: &Connection) -> rusqlite::Result<u64> {
     complete(connection, "PRAGMA wal_checkpoint(RESTART)")
 }
 
-/// Copies the whole log and empties its file. Returns the same.
+/// Like [`restart`], but also empties the file.
 pub(crate) fn truncate(connection: &Connection) -> rusqlite::Result<u64> {
     complete(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
 }

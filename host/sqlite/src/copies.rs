@@ -1,6 +1,6 @@
-//! Backups of a journal, and putting one back.
+//! Backup and restore of a journal.
 //!
-//! A backup is one file: a database without a log. It is there as a whole, or
+//! A backup is one file: a database without a log. It is written as a whole, or
 //! not at all.
 
 use std::fs::File;
@@ -18,11 +18,11 @@ use crate::owner::Owner;
 use crate::schema;
 use crate::{checkpoint, log_check};
 
-/// How the names of files begin that are not whole yet. One may be left behind
-/// if the program is killed.
+/// The prefix of the names of incomplete files. Such a file may be left behind if
+/// the program is killed.
 const PREFIX: &str = ".batchtask-copy-";
 
-/// Why a journal could not be copied or put back. An error of the system is the
+/// Why a journal could not be copied or restored. An error of the system is the
 /// [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -30,14 +30,17 @@ pub enum CopyError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
-    /// There is no such file.
+    /// The file does not exist.
     #[error("there is no file `{}`", path.display())]
     Missing {
         /// The path of the file.
         path: PathBuf,
     },
-    /// The file that the backup would get is there.
-    #[error("`{}` exists: choose another name, or replace it with `--force`", path.display())]
+    /// The file of the backup exists already.
+    #[error(
+        "`{}` exists already: choose another name, or use `--force` to replace it",
+        path.display()
+    )]
     Exists {
         /// The path of the backup.
         path: PathBuf,
@@ -59,25 +62,27 @@ pub enum CopyError {
         cause: rusqlite::Error,
     },
     /// The copy is damaged.
-    #[error("`{}` is damaged, and nothing was changed: {found}", path.display())]
+    #[error("`{}` is damaged ({found}), so nothing was changed", path.display())]
     Damaged {
         /// The path of the file that is copied.
         path: PathBuf,
-        /// What SQLite finds.
+        /// The damage that SQLite reports.
         found: String,
     },
-    /// The backup has a log, so it is not a backup alone.
+    /// The file has a log, so it is not a complete backup.
     #[error(
-        "`{}` has a log beside it, so it is no backup: make one with `batchtask backup`",
+        "`{}` is not a backup, because it has a log beside it: use `batchtask backup` to make a \
+         backup",
         path.display()
     )]
     HasLog {
         /// The path of the backup.
         path: PathBuf,
     },
-    /// The backup is one of another journal.
+    /// The file is a backup of another journal.
     #[error(
-        "`{}` is a backup of another journal than `{}`: use `--force` to replace the journal by it",
+        "`{}` is not a backup of the journal `{}`, but of another one: use `--force` to replace \
+         the journal anyway",
         backup.display(), journal.display()
     )]
     OtherJournal {
@@ -88,14 +93,14 @@ pub enum CopyError {
     },
 }
 
-/// What was copied.
+/// The result of a backup or restore.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Copied {
-    /// The file, without symbolic links.
+    /// The path of the new file, without symbolic links.
     pub path: PathBuf,
-    /// How many events are in it.
+    /// The number of events in it.
     pub events: u64,
-    /// Its length.
+    /// The length of the file in bytes.
     pub bytes: u64,
 }
 
@@ -103,7 +108,7 @@ pub struct Copied {
 /// existing file is replaced only if `overwrite` is set.
 ///
 /// # Errors
-/// See [`CopyError`]. There is no `backup` then, or the former one.
+/// See [`CopyError`]. After an error, the file `backup` is not changed.
 pub fn back_up(path: &Path, backup: &Path, overwrite: bool) -> Result<Copied, CopyError> {
     if !path.exists() {
         let path = path.to_owned();
@@ -120,39 +125,41 @@ pub fn back_up(path: &Path, backup: &Path, overwrite: bool) -> Result<Copied, Co
     }
     let copy = copy_beside(&source, path, backup)?;
     let facts = Facts::of(&copy, path)?;
-    let written = |source| CopyError::Write {
+    let write_error = |source| CopyError::Write {
         path: backup.to_owned(),
         source,
     };
     if overwrite {
-        copy.persist(backup).map_err(|error| written(error.error))?;
+        copy.persist(backup)
+            .map_err(|error| write_error(error.error))?;
     } else {
         copy.persist_noclobber(backup)
-            .map_err(|error| written(error.error))?;
+            .map_err(|error| write_error(error.error))?;
     }
-    files::sync_folder(backup).map_err(written)?;
-    copied(backup, &facts).map_err(written)
+    files::sync_folder(backup).map_err(write_error)?;
+    copied(backup, &facts).map_err(write_error)
 }
 
-/// Puts a backup in the place of the journal in `path`, which must not be in
-/// use. A journal of its own that is there must be the same journal, unless
-/// `replace_other` is set. Whenever this ends, even by a loss of power, the
-/// journal is the former one or that of the backup.
+/// Replaces the journal in `path`, which must not be in use, by a backup. The
+/// backup must be one of the same journal, unless `replace_other` is set. Whenever
+/// this ends, even by a loss of power, the journal is either the former one or
+/// that of the backup.
 ///
 /// # Errors
-/// See [`CopyError`]. The journal is the former one then.
+/// See [`CopyError`]. After an error, the journal is the former one.
 pub fn restore(path: &Path, backup: &Path, replace_other: bool) -> Result<Copied, CopyError> {
     let source = open_backup(backup)?;
     let is_new = !path.exists();
     let owner = Owner::lock(path, Duration::ZERO)?;
     let restored = replace(&owner, &source, backup, replace_other);
     if is_new && restored.is_err() {
-        // The lock has made an empty file.
+        // The lock has created an empty file.
         let _ = std::fs::remove_file(owner.path());
     }
     restored
 }
 
+/// Opens a backup, after checking that it has no log.
 fn open_backup(backup: &Path) -> Result<Connection, CopyError> {
     let path = backup.to_owned();
     if !backup.exists() {
@@ -181,7 +188,7 @@ fn replace(
     files::check_mounts(path)?;
     let copy = copy_beside(source, backup, path)?;
     let mut facts = Facts::of(&copy, backup)?;
-    if let Some(former) = settle_former(path)? {
+    if let Some(former) = checkpoint_former(path)? {
         if former.journal_id != facts.journal_id && !replace_other {
             return Err(CopyError::OtherJournal {
                 backup: backup.to_owned(),
@@ -190,36 +197,37 @@ fn replace(
         }
         facts.last_seq = facts.last_seq.max(former.last_seq);
     }
-    keep_last_seq(&copy, facts.last_seq).map_err(|cause| CopyError::Copy {
+    raise_last_seq(&copy, facts.last_seq).map_err(|cause| CopyError::Copy {
         path: backup.to_owned(),
         cause,
     })?;
-    let written = |source| CopyError::Write {
+    let write_error = |source| CopyError::Write {
         path: path.to_owned(),
         source,
     };
-    sync(&copy).map_err(written)?;
-    // The former journal is whole without its log, unless it was damaged.
-    remove_log(path).map_err(written)?;
-    copy.persist(path).map_err(|error| written(error.error))?;
-    files::sync_folder(path).map_err(written)?;
-    copied(path, &facts).map_err(written)
+    sync(&copy).map_err(write_error)?;
+    // The former journal is complete without its log, unless it was damaged.
+    remove_log(path).map_err(write_error)?;
+    copy.persist(path)
+        .map_err(|error| write_error(error.error))?;
+    files::sync_folder(path).map_err(write_error)?;
+    copied(path, &facts).map_err(write_error)
 }
 
-/// Copies a database to a file of its own in the folder of `target`, checks the
-/// copy, and makes it durable. The copy has the current schema.
+/// Copies a database to a new file in the folder of `target`, migrates the copy to
+/// the current schema, checks it, and makes it durable.
 fn copy_beside(
     source: &Connection,
     source_path: &Path,
     target: &Path,
 ) -> Result<TempPath, CopyError> {
-    let written = |source| CopyError::Write {
+    let write_error = |source| CopyError::Write {
         path: target.to_owned(),
         source,
     };
-    // Only its owner can read it.
+    // A temporary file can be read by its owner only.
     let copy = Builder::new().prefix(PREFIX).tempfile_in(folder_of(target));
-    let copy = copy.map_err(written)?.into_temp_path();
+    let copy = copy.map_err(write_error)?.into_temp_path();
     let failed = |cause| CopyError::Copy {
         path: source_path.to_owned(),
         cause,
@@ -234,7 +242,7 @@ fn copy_beside(
         return Err(CopyError::Damaged { path, found });
     }
     drop(connection);
-    sync(&copy).map_err(written)?;
+    sync(&copy).map_err(write_error)?;
     Ok(copy)
 }
 
@@ -242,7 +250,7 @@ fn copy_beside(
 fn copy_pages(source: &Connection, target: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(target, flags)?;
-    // It is made durable as a whole, and thrown away if it is not whole.
+    // The file is made durable as a whole later, and removed if it is incomplete.
     connection.pragma_update(None, "synchronous", "off")?;
     let backup = Backup::new(source, &mut connection)?;
     match backup.step(-1)? {
@@ -263,7 +271,7 @@ fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Which journal a database is, and how far it is.
+/// The identity of a journal, and how far it is.
 struct Facts {
     journal_id: Vec<u8>,
     last_seq: u64,
@@ -271,7 +279,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// The facts of a copy of the database at `original`.
+    /// Reads the facts of a copy of the database at `original`.
     fn of(copy: &Path, original: &Path) -> Result<Self, CopyError> {
         let connection = schema::open_immutable(copy);
         let facts = connection.and_then(|connection| Self::read(&connection));
@@ -293,10 +301,10 @@ impl Facts {
     }
 }
 
-/// Copies what is in the log of the journal that is to be replaced into its
-/// database, so that the database alone is that journal. Returns what it is, or
-/// `None` if there is no journal, or one that is damaged.
-fn settle_former(path: &Path) -> Result<Option<Facts>, OpenError> {
+/// Copies the log of the journal that is to be replaced into its database, so that
+/// the journal is complete without its log. Returns its facts, or `None` if the
+/// journal does not exist or is damaged.
+fn checkpoint_former(path: &Path) -> Result<Option<Facts>, OpenError> {
     match log_check::check(path) {
         Err(OpenError::ForeignLog { .. }) => return Ok(None),
         checked => checked?,
@@ -314,9 +322,9 @@ fn settle_former(path: &Path) -> Result<Option<Facts>, OpenError> {
     }
 }
 
-/// Goes on with the numbers of the journal that is replaced: a follower that
-/// has seen its last event misses none that comes after it.
-fn keep_last_seq(copy: &Path, last_seq: u64) -> rusqlite::Result<()> {
+/// Raises the last `seq` of the copy to that of the replaced journal, so that a
+/// follower of that journal does not miss new events.
+fn raise_last_seq(copy: &Path, last_seq: u64) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(copy, flags)?;
     let sql = "UPDATE totals SET last_seq = ?1 WHERE last_seq < ?1";

@@ -1,4 +1,4 @@
-//! What the journal counts about itself.
+//! [`Counters`]: the journal's own metrics.
 
 use std::fs;
 use std::path::Path;
@@ -8,12 +8,12 @@ use batchtask_journal::{Measure, MeasureKind};
 
 use crate::disk;
 
-/// What one page takes in the log: the page and its header.
+/// The size of a frame in the log: a page and its header.
 pub(crate) const FRAME_BYTES: u64 = 4096 + 24;
-/// What comes before the pages in the log.
+/// The size of the log's header.
 pub(crate) const LOG_HEADER_BYTES: u64 = 32;
 
-/// What the writer sets and others read.
+/// The values that the writer sets and others read.
 #[derive(Default)]
 pub(crate) struct Counters {
     /// How many pages are in the log.
@@ -21,12 +21,12 @@ pub(crate) struct Counters {
     pub(crate) quarantine_bytes: AtomicU64,
     pub(crate) quarantine_dropped: AtomicU64,
     pub(crate) pruned_events: AtomicU64,
-    /// When the first event that is left arrived, or 0.
+    /// When the first event in the journal arrived, or 0 if there is no event.
     pub(crate) oldest_received_at_ms: AtomicU64,
 }
 
 impl Counters {
-    /// The figures for operators, of the journal at `path`.
+    /// Returns the metrics of the journal at `path`.
     pub(crate) fn measures(&self, path: &Path) -> Vec<Measure> {
         let gauge = |name, help, value| Measure {
             name,

@@ -1,18 +1,22 @@
-//! Why a journal could not be opened.
+//! [`OpenError`]: why a journal could not be opened.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// Why a journal could not be opened. The text names the file and what to do. An
-/// error of the system is the [`source`](std::error::Error::source); one of
-/// SQLite is in the text, because SQLite's own chain of errors says it twice.
+/// Why a journal could not be opened. The text names the file and says what to
+/// do. An error of the system is the [`source`](std::error::Error::source). An
+/// error of SQLite is part of the text, because SQLite's own chain of errors would
+/// repeat it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The folder is missing, or no folder.
-    #[error("the folder `{}` of the journal cannot be used", folder.display())]
+    /// The folder is missing, or is not a folder.
+    #[error(
+        "the folder `{}` of the journal cannot be used (create it, or choose another path)",
+        folder.display()
+    )]
     Folder {
         /// The folder of the journal.
         folder: PathBuf,
@@ -31,33 +35,36 @@ pub enum OpenError {
         /// The error of the system.
         source: io::Error,
     },
-    /// The path names no file.
-    #[error("`{}` does not name a file", path.display())]
+    /// The path does not name a file.
+    #[error(
+        "`{}` does not name a file: choose another path, or move the folder of this name away",
+        path.display()
+    )]
     NotAFile {
         /// The journal's path.
         path: PathBuf,
     },
-    /// Another process has this journal open.
-    #[error("journal `{}` is in use by another process: stop it first", path.display())]
+    /// Another process uses this journal.
+    #[error("journal `{}` is in use by another process: stop that process first, or start with `--takeover`", path.display())]
     InUse {
         /// The journal's path.
         path: PathBuf,
     },
-    /// The file has several names.
+    /// The file has several hard links.
     #[error(
-        "journal `{}` has {links} hard links: its log would depend on the name that is used. \
+        "journal `{}` has {links} hard links, and each name would get a log of its own. \
          Remove the other names, or copy the journal with `batchtask backup`",
         path.display()
     )]
     HardLinked {
         /// The journal's path.
         path: PathBuf,
-        /// How many names the file has.
+        /// How many hard links the file has.
         links: u64,
     },
     /// A file is mounted without its folder.
     #[error(
-        "`{}` is a mount of its own: the journal and its log must stay together. \
+        "`{}` is a mount of its own, but the journal and its log must be in the same folder. \
          Mount the folder of the journal instead of the file",
         path.display()
     )]
@@ -65,11 +72,11 @@ pub enum OpenError {
         /// The file that is mounted.
         path: PathBuf,
     },
-    /// The log is not that of the database.
+    /// The log does not belong to the database.
     #[error(
         "journal `{}` and its log `{}` do not belong together, or one of them is damaged: {found}. \
-         Was the database replaced by a copy? To go on with the database as it is, move the log \
-         away; to go back, put the former database in its place. `batchtask restore` replaces both",
+         Was the database replaced by a copy? To use the database as it is, move the log away. \
+         To use the former database, put it back. To use a backup, run `batchtask restore`",
         path.display(), log.display()
     )]
     ForeignLog {
@@ -81,19 +88,29 @@ pub enum OpenError {
         found: String,
     },
     /// The file can be read but not written.
-    #[error("journal `{}` is read-only", path.display())]
+    #[error(
+        "journal `{}` is read-only: check the permissions of the file and of its folder, and \
+         whether the disk is mounted read-only",
+        path.display()
+    )]
     ReadOnly {
         /// The journal's path.
         path: PathBuf,
     },
     /// The file is not a SQLite database.
-    #[error("`{}` is not a database, so it cannot be a journal", path.display())]
+    #[error(
+        "`{}` is not a database, so it cannot be a journal: choose another path",
+        path.display()
+    )]
     NotADatabase {
         /// The journal's path.
         path: PathBuf,
     },
     /// The file is the database of another program.
-    #[error("`{}` is the database of another program (application id {found:#x})", path.display())]
+    #[error(
+        "`{}` is the database of another program (application id {found:#x}): choose another path",
+        path.display()
+    )]
     OtherProgram {
         /// The journal's path.
         path: PathBuf,
@@ -101,23 +118,30 @@ pub enum OpenError {
         found: i32,
     },
     /// The journal was written by a later version of this program.
-    #[error("journal `{}` has schema version {found}; this program knows up to {known}", path.display())]
+    #[error(
+        "journal `{}` has schema version {found}, but this program supports only versions up to \
+         {known}: use the version of the program that wrote it",
+        path.display()
+    )]
     NewerSchema {
         /// The journal's path.
         path: PathBuf,
         /// The version in the file.
         found: usize,
-        /// The greatest version known.
+        /// The greatest version that this program supports.
         known: usize,
     },
     /// The file was replaced by another one while the journal was open.
-    #[error("journal `{}` was replaced while it was in use", path.display())]
+    #[error(
+        "journal `{}` was replaced while it was in use: put the former file back",
+        path.display()
+    )]
     Replaced {
         /// The journal's path.
         path: PathBuf,
     },
-    /// The tables could not be brought to the current version. The file is
-    /// as it was.
+    /// The schema could not be migrated to this version. The script of this
+    /// version was rolled back.
     #[error("journal `{}` could not be migrated to schema version {version}: {cause}", path.display())]
     Migration {
         /// The journal's path.
@@ -141,7 +165,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The error for an error of SQLite on this file.
+    /// Converts an error of SQLite on this file.
     pub(crate) fn sqlite(path: &Path, cause: rusqlite::Error) -> Self {
         let path = path.to_owned();
         match cause.sqlite_error_code() {
@@ -152,7 +176,7 @@ impl OpenError {
         }
     }
 
-    /// The text with that of the cause.
+    /// Returns the text of the error followed by that of its source.
     pub(crate) fn text(&self) -> String {
         match std::error::Error::source(self) {
             Some(source) => format!("{self}: {source}"),

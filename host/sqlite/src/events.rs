@@ -1,4 +1,4 @@
-//! Reads events: those of a task, or all in order of arrival.
+//! Reads of events: the history of a task, and the feed of all events.
 
 use batchtask_guest::journal::REQUEST_IDS_MAX;
 use batchtask_journal::cursor::EventKey;
@@ -22,7 +22,8 @@ macro_rules! select_events {
     };
 }
 
-/// Returns a page of the history of a task: the events after the key, or all.
+/// Returns a page of the history of a task: the events after the key `after`, or
+/// the first ones.
 pub(crate) fn history(
     connection: &Connection,
     app_id: &str,
@@ -30,7 +31,7 @@ pub(crate) fn history(
     after: Option<EventKey>,
     limit: u32,
 ) -> rusqlite::Result<HistoryPage> {
-    // Sorts before every key, because a digest is not empty.
+    // This key sorts before all others, because a digest is not empty.
     let after = after.unwrap_or(EventKey {
         occurred_at_ms: i64::MIN,
         rank: 0,
@@ -70,7 +71,7 @@ pub(crate) fn history(
     })
 }
 
-/// Returns a page of the feed: the events after a sequence number.
+/// Returns a page of the feed: the events with a `seq` above `after`.
 pub(crate) fn after(
     connection: &Connection,
     after: u64,

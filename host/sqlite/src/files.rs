@@ -1,4 +1,4 @@
-//! The files of a journal, and what the system says of them.
+//! The files of a journal, and the checks of their permissions and mounts.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -6,14 +6,15 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, access, statx};
 
 use crate::error::OpenError;
 
-/// Nobody but the owner reads a journal, whatever the umask is.
+/// The permissions of the files: only their owner can read them, whatever the
+/// umask is.
 const MODE: u32 = 0o600;
 
-/// Identifies a file: its device, and its number on it.
+/// Identifies a file: its device and its inode number.
 pub(crate) type Identity = (u64, u64);
 
 /// Returns the identity of a file.
@@ -21,12 +22,12 @@ pub(crate) fn identity(data: &Metadata) -> Identity {
     (data.dev(), data.ino())
 }
 
-/// The log of a database.
+/// Returns the path of a database's log.
 pub(crate) fn log_of(database: &Path) -> PathBuf {
     with_suffix(database, "-wal")
 }
 
-/// The index of the log, which all processes share.
+/// Returns the path of the index of a database's log.
 pub(crate) fn index_of(database: &Path) -> PathBuf {
     with_suffix(database, "-shm")
 }
@@ -37,12 +38,35 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The folder of a file.
+/// Returns the folder of a file.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Whether a path leads to nothing.
+pub(crate) fn is_missing(path: &Path) -> bool {
+    fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Checks that a file can be created at a path.
+pub(crate) fn check_folder(path: &Path) -> Result<(), OpenError> {
+    let folder = folder_of(path);
+    let checked = access(folder, Access::WRITE_OK | Access::EXEC_OK);
+    let is_folder = fs::metadata(folder).map(|data| data.is_dir());
+    let failed = |source| OpenError::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
+    if !is_folder.map_err(failed)? {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    checked.map_err(|error| OpenError::File {
+        path: path.to_owned(),
+        source: error.into(),
+    })
 }
 
 /// Opens a file for reading and writing, and creates it if it is missing.
@@ -69,22 +93,22 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Checks that the log and its index can be written or created: SQLite would
-/// say less about what is wrong.
+/// Checks that the log and its index can be written or created. SQLite's own
+/// error would say less.
 pub(crate) fn check_side_files(database: &Path) -> Result<(), OpenError> {
     for path in [log_of(database), index_of(database)] {
         let is_missing = !path.exists();
         open_or_create(&path)?;
         if is_missing {
-            // The database may be that of another program.
+            // The database may belong to another program, so nothing is left behind.
             let _ = fs::remove_file(&path);
         }
     }
     Ok(())
 }
 
-/// Refuses files that are mounted without their folder: the next process may
-/// see another log beside the database.
+/// Refuses files that are mounted without their folder, because the next process
+/// might see another log beside the database.
 pub(crate) fn check_mounts(database: &Path) -> Result<(), OpenError> {
     for path in [database.to_owned(), log_of(database), index_of(database)] {
         if is_mount(&path) {
@@ -94,7 +118,8 @@ pub(crate) fn check_mounts(database: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Whether a file is the root of a mount, as far as the system says so.
+/// Returns whether a file is the root of a mount, as far as the system reports
+/// it.
 fn is_mount(path: &Path) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     if let Ok(found) = statx(CWD, path, flags, StatxFlags::BASIC_STATS)
@@ -104,12 +129,12 @@ fn is_mount(path: &Path) -> bool {
     {
         return found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
     }
-    // An older kernel: at least a mount from another disk is seen.
+    // An older kernel does not report it, but a mount from another disk is detected.
     let device = |path: &Path| fs::metadata(path).map(|data| data.dev()).ok();
     device(path).is_some_and(|file| device(folder_of(path)) != Some(file))
 }
 
-/// Makes what happened to the names in a folder durable.
+/// Makes new, renamed and removed files in the folder of `path` durable.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }

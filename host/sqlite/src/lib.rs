@@ -3,20 +3,27 @@
 //! | module | content |
 //! |---|---|
 //! | `owner` | the lock that makes one process the only writer, whatever path it uses |
-//! | `files` | the files of a journal, and what is refused about them; `disk`: free bytes |
-//! | `log_check` | whether a log that was left behind is that of its database |
+//! | `files` | the paths of a journal's files, and their checks |
+//! | `disk` | free bytes of the disk |
+//! | `log_check` | checks that a log belongs to its database |
 //! | `schema` | the tables and their versions, and the configuration of connections |
-//! | `writer` | the connection that writes; `batch`: a transaction; `record`: what an entry does; `totals`: the row that every commit writes |
-//! | `presence` | whether the files are still those that were opened |
+//! | `writer` | the connection that writes |
+//! | `batch` | the transaction of a batch |
+//! | `record` | how an entry changes the tables |
+//! | `totals` | the row that every commit writes |
+//! | `presence` | checks that the files are still those that were opened |
 //! | `checkpoint` | keeps the write-ahead log short |
-//! | `prune` | removes old tasks; `steady_clock`: a clock that does not run ahead |
-//! | `reader` | the connections that read; `limit`: when a read must end |
-//! | `tasks`, `events`, `quarantine` | what they read; `request_ids`: those of a task |
-//! | [`copies`] | backups, and putting one back |
+//! | `prune` | removes old tasks |
+//! | `steady_clock` | a clock that does not run ahead |
+//! | `reader` | the connections that read |
+//! | `limit` | when a read must end |
+//! | `tasks`, `events`, `quarantine` | the reads |
+//! | `request_ids` | the request ids of a task |
+//! | [`copies`] | backup and restore |
 //! | `values` | conversions between the contract's types and those of the file |
 //! | `options` | [`Options`]: the bounds of a journal |
 //! | `error` | [`OpenError`]: why a journal cannot be opened |
-//! | `counters` | what the journal counts about itself |
+//! | `counters` | the journal's own metrics |
 //!
 //! # Invariants
 //!
@@ -24,24 +31,25 @@
 //!    the batch was committed with `synchronous=FULL`.
 //! 2. A batch is durable as a whole or not at all.
 //! 3. A task's row is a function of the set of its events and of how often each
-//!    arrived, whatever the order of arrival. Of two arrivals of one digest the
-//!    first is kept.
+//!    arrived, whatever the order of arrival. If a digest arrives twice, the
+//!    first arrival is kept.
 //! 4. `seq` grows by 1 with every event, in the order in which events become
-//!    visible, and is never used twice: there is one writer, and it keeps the
-//!    last number apart from the events, which may be pruned.
-//! 5. What is answered `Ok` is in the files that the next start will find: that
-//!    is looked at before each commit, because the system keeps a removed file
-//!    for as long as it is open.
+//!    visible, and is never used twice: there is one writer, and it stores the
+//!    last number separately from the events, which may be pruned.
+//! 5. Every entry that was answered `Ok` is in the files that the next start will
+//!    find. This is checked before each commit, because the system keeps a
+//!    removed file only as long as it is open.
 //! 6. A log is used with its own database only: see `log_check`.
 //! 7. Everything that waits or accumulates has a bound: see [`Options`].
 //!
-//! # What is assumed of the disk
+//! # Requirements on the disk
 //!
-//! That `fsync` returns success only when the data would survive a loss of
-//! power, and that it is a local disk: the index of the log is shared memory,
-//! and the lock is the system's (`flock` on the database itself). Torn pages and
-//! lost tails are handled: every frame of the log has a checksum, and a commit
-//! whose frames do not match never happened, nor was it acknowledged.
+//! - `fsync` returns success only when the data would survive a loss of power.
+//! - It is a local disk: the index of the log is shared memory, and the lock is
+//!   the system's (`flock` on the database itself).
+//!
+//! Torn pages and lost tails are handled. Every frame of the log has a checksum:
+//! a commit with incomplete frames is ignored, and it was never acknowledged.
 
 mod batch;
 mod checkpoint;
@@ -72,6 +80,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use batchtask_journal::cursor::{self, EventKey};
@@ -89,12 +98,11 @@ use self::owner::Owner;
 use self::reader::Readers;
 use self::writer::Writer;
 
-/// A journal in a file. Dropping it closes it.
+/// A journal in a SQLite file. Dropping it closes it.
 ///
 /// [`commit`](Journal::commit), [`maintain`](Journal::maintain),
-/// [`prune`](Journal::prune) and [`close`](Journal::close) block the thread that polls them:
-/// [`GroupCommit`](batchtask_journal::GroupCommit) calls them on a thread of
-/// its own.
+/// [`prune`](Journal::prune) and [`close`](Journal::close) block the thread that polls them.
+/// [`GroupCommit`](batchtask_journal::GroupCommit) calls them on a dedicated thread.
 pub struct SqliteJournal {
     path: PathBuf,
     /// `None` once the journal is closed.
@@ -107,13 +115,13 @@ pub struct SqliteJournal {
 
 impl SqliteJournal {
     /// Opens the journal in the file `path`, and creates the file if it is
-    /// missing; its folder must exist. `PATH-wal` and `PATH-shm` beside it
-    /// belong to it. Waits for another owner as long as the options say. Blocks
-    /// while SQLite recovers what a crash left in the log.
+    /// missing; its folder must exist. The files `PATH-wal` and `PATH-shm` belong
+    /// to it. Waits up to [`Options::lock_wait`] for another process to release
+    /// the journal. Blocks while SQLite recovers the log of a crash.
     ///
     /// # Errors
-    /// See [`OpenError`]. A file that is not a journal is left as it is, and so
-    /// is a journal that cannot be written.
+    /// See [`OpenError`]. A file that is not a journal, or cannot be written, is
+    /// not changed.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let owner = Owner::lock(path.as_ref(), options.lock_wait)?;
         let path = owner.path().to_owned();
@@ -133,13 +141,35 @@ impl SqliteJournal {
         })
     }
 
-    /// The file, without symbolic links.
+    /// Checks whether the file `path` can be opened as a journal. Creates and
+    /// migrates nothing. A journal that another process uses is accepted without
+    /// further checks.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn check(path: impl AsRef<Path>) -> Result<(), OpenError> {
+        let path = path.as_ref();
+        if files::is_missing(path) {
+            return files::check_folder(path);
+        }
+        let owner = match Owner::lock(path, Duration::ZERO) {
+            Err(OpenError::InUse { .. }) => return Ok(()),
+            owner => owner?,
+        };
+        let path = owner.path();
+        files::check_mounts(path)?;
+        files::check_side_files(path)?;
+        log_check::check(path)?;
+        schema::open_former(path).map(drop)
+    }
+
+    /// Returns the path of the file, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Empties the log and releases the file. Blocks until that is done; does
-    /// nothing the second time.
+    /// Empties the log and releases the file. Blocks until that is done. A second
+    /// call does nothing.
     fn shut_down(&self) {
         self.readers.close();
         if let Some(writer) = self.writer().take() {
@@ -147,6 +177,7 @@ impl SqliteJournal {
         }
     }
 
+    /// Runs `work` with the writer, unless the journal is closed.
     fn with_writer<T>(
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, Error>,
@@ -155,8 +186,9 @@ impl SqliteJournal {
         self.writer().as_mut().ok_or_else(closed).and_then(work)
     }
 
-    /// A panic in the middle of a commit leaves the writer without a
-    /// connection, which the next commit replaces. So a poisoned lock is sound.
+    /// Locks the writer. A poisoned lock can be used: a panic in the middle of a
+    /// commit leaves the writer without a connection, and the next commit opens
+    /// another.
     fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,16 +1,16 @@
-//! Whether a log that was left behind is that of its database. SQLite believes
-//! it: it would copy the pages of the log over those of another database.
+//! Checks that a log that was left behind belongs to its database. SQLite does not
+//! check it: it would copy the pages of the log into any database of that name.
 //!
-//! Two views of the journal are compared: that of the database file alone, and
-//! that of the database with its log.
+//! Two views of the journal are compared: the database file without its log, and
+//! the database with its log.
 //!
-//! - Both have one `journal_id`.
-//! - The database alone has at least the commits that it had when the log
-//!   started over (`log_base`), and not more than the log.
-//! - The schema number in SQLite's header is the one that each commit notes in
-//!   the log. It is another one after each opening, and in a copy that SQLite
-//!   makes: so a copy in the place of its own database is found even if the log
-//!   fits.
+//! - Both have the same `journal_id`.
+//! - The database without its log has at least as many commits as when the log
+//!   started over (`log_base`), and not more than the database with its log.
+//! - The schema number in SQLite's header is the one that each commit writes to
+//!   the log. The number changes with each opening, and in a copy that SQLite
+//!   makes. So if a copy has replaced the database, it is detected even if the
+//!   commits match.
 
 use std::fs;
 use std::path::Path;
@@ -23,21 +23,21 @@ use crate::error::OpenError;
 use crate::files::log_of;
 use crate::schema;
 
-/// The first schema whose journals can be told apart.
+/// The first schema version that has a `journal_id`.
 const FIRST_SCHEMA: i64 = 4;
 
-/// What a view says of the journal.
+/// The identity and the state of the journal in one of the two views.
 struct View {
     journal_id: Vec<u8>,
     commits: i64,
     log_base: i64,
     schema_number: i64,
-    /// The number in SQLite's header.
+    /// The schema number in SQLite's header.
     schema_number_of_file: i64,
 }
 
-/// Refuses a database with a log that is not its own. Call it before the
-/// journal is opened, as its owner.
+/// Refuses a database with a log that does not belong to it. Call it before
+/// opening the journal, as its owner.
 pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
     let log = log_of(path);
     let bytes = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
@@ -50,39 +50,45 @@ pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
         found,
     };
     if bytes(path) == 0 {
-        return Err(foreign("the database is empty, and the log is not".into()));
+        return Err(foreign("the database is empty, but the log is not".into()));
     }
-    // A page that was being written when the power went is repaired by the log.
-    let Ok(Some(database)) = alone(path).and_then(|connection| view(&connection)) else {
+    // If the database alone cannot be read, a page was being written when the power
+    // failed. The log repairs it.
+    let without_log = schema::open_immutable(path).and_then(|connection| view(&connection));
+    let Ok(Some(without_log)) = without_log else {
         return Ok(());
     };
-    let together = together(path).and_then(|connection| view(&connection));
-    let whole = match together {
-        Ok(Some(whole)) => whole,
-        Ok(None) => return Err(foreign("the log has no journal of this version".into())),
+    let with_log = match open_with_log(path).and_then(|connection| view(&connection)) {
+        Ok(Some(with_log)) => with_log,
+        Ok(None) => {
+            return Err(foreign(
+                "the log does not contain a journal of this version".into(),
+            ));
+        }
         Err(error) if is_damage(&error) => return Err(foreign(error.to_string())),
         Err(error) => return Err(OpenError::sqlite(path, error)),
     };
-    compare(&database, &whole).map_err(|found| foreign(found.into()))
+    compare(&without_log, &with_log).map_err(|found| foreign(found.into()))
 }
 
-fn compare(database: &View, whole: &View) -> Result<(), &'static str> {
-    if database.journal_id != whole.journal_id {
-        return Err("they are of different journals");
+/// Compares the two views. Returns the text of the first difference.
+fn compare(without_log: &View, with_log: &View) -> Result<(), &'static str> {
+    if without_log.journal_id != with_log.journal_id {
+        return Err("they belong to different journals");
     }
-    if database.commits < whole.log_base {
+    if without_log.commits < with_log.log_base {
         return Err("the database is older than the beginning of the log");
     }
-    if database.commits > whole.commits {
+    if without_log.commits > with_log.commits {
         return Err("the database is newer than the log");
     }
-    if database.schema_number_of_file != whole.schema_number {
-        return Err("the database is a copy, or was replaced, and the log is that of the original");
+    if without_log.schema_number_of_file != with_log.schema_number {
+        return Err("the database is a copy or was replaced, but the log is that of the original");
     }
     Ok(())
 }
 
-/// Whether an error says that pages do not fit together.
+/// Returns whether an error means that the pages do not match.
 fn is_damage(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     !matches!(
@@ -99,13 +105,8 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Opens the database as if there were no log.
-fn alone(path: &Path) -> rusqlite::Result<Connection> {
-    schema::open_immutable(path)
-}
-
-/// Opens the database with its log, and leaves both as they are.
-fn together(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens the database with its log. Changes neither.
+fn open_with_log(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -113,7 +114,7 @@ fn together(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Returns `None` for a schema that says too little.
+/// Reads a view. Returns `None` if the schema is too old to have one.
 fn view(connection: &Connection) -> rusqlite::Result<Option<View>> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     if pragma("user_version")? < FIRST_SCHEMA {

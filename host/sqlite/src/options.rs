@@ -1,4 +1,4 @@
-//! The bounds of a journal in a file.
+//! [`Options`]: the bounds of a journal in a file.
 
 use std::time::Duration;
 
@@ -9,19 +9,18 @@ use batchtask_journal::Bounds;
 pub struct Options {
     /// The bounds of the quarantine and of the signatures.
     pub bounds: Bounds,
-    /// How many reads happen at the same time, each with a connection of its
-    /// own.
+    /// How many reads may run at the same time. Each has its own connection.
     pub readers: usize,
-    /// How long a read may take, including its wait.
+    /// How long a read may take, including its wait for a connection.
     pub read_timeout: Duration,
-    /// Nothing more is written if the disk has fewer free bytes than this. 0
-    /// means: until the disk itself is full.
+    /// Writes fail while the disk has fewer free bytes than this. With 0, they
+    /// fail only when the disk is full.
     pub min_free_bytes: u64,
-    /// How long to wait at the opening for another process that has the
-    /// journal. Zero means: fail at once.
+    /// How long opening waits while another process uses the journal. With zero,
+    /// it fails at once.
     pub lock_wait: Duration,
     /// How long a task with a final status is kept after its last new event.
-    /// `None` means: for ever.
+    /// With `None`, it is kept forever.
     pub keep: Option<Duration>,
 }
 

@@ -1,11 +1,11 @@
-//! The one process that writes a journal.
+//! [`Owner`]: the lock that makes one process the only writer of a journal.
 //!
-//! The lock is on the database file itself, by `flock`: whatever path leads to
-//! the file, it is the same lock, and no other file can be removed to dodge it.
-//! It does not touch the locks of SQLite, which are of another kind. But the
-//! system drops those as soon as this process closes any handle of the file.
-//! So the file is not opened a second time while this process owns it, and the
-//! owner is dropped last.
+//! The lock is a `flock` on the database file itself: it is the same lock for
+//! every path that leads to the file, and there is no lock file that could be
+//! removed. It is independent of SQLite's own locks, which are of another kind.
+//! But the system releases SQLite's locks as soon as this process closes any
+//! handle of the file. So the file is not opened a second time while this process
+//! owns it, and the owner is dropped last.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 use crate::error::OpenError;
 use crate::files::{self, Identity, identity};
 
-/// How long to wait before the lock is tried again.
+/// How long to wait before trying the lock again.
 const RETRY: Duration = Duration::from_millis(5);
 
 /// The files that this process owns.
 static OWNED: Mutex<BTreeSet<Identity>> = Mutex::new(BTreeSet::new());
 
-/// Makes this process the only one that writes a journal, until it is dropped.
+/// Makes this process the only writer of a journal until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Owner {
     file: File,
@@ -34,7 +34,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     /// Locks the database at `path`, and creates the file if it is missing.
-    /// Waits up to `wait` for another owner to end.
+    /// Waits up to `wait` for another owner to release it.
     pub(crate) fn lock(path: &Path, wait: Duration) -> Result<Self, OpenError> {
         let deadline = Instant::now() + wait;
         loop {
@@ -68,11 +68,11 @@ impl Owner {
             Err(TryLockError::WouldBlock) => return Err(in_use()),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        // A link whose target did not exist leads to a file now.
+        // If `path` is a symbolic link without a target, opening has created it.
         let real = fs::canonicalize(path).map_err(failed)?;
         let data = file.metadata().map_err(failed)?;
         if fs::metadata(&real).ok().map(|data| identity(&data)) != Some(identity(&data)) {
-            // It was replaced since it was opened, by a restore.
+            // A restore has replaced the file since it was opened.
             drop((owned, file));
             return Self::try_lock(path);
         }
@@ -89,17 +89,17 @@ impl Owner {
         })
     }
 
-    /// The database, without symbolic links.
+    /// Returns the path of the database, without symbolic links.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The identity of the database.
+    /// Returns the identity of the database file.
     pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
 
-    /// Reads the beginning of the database as it is on the disk.
+    /// Reads the first bytes of the database file. Returns `None` if that fails.
     pub(crate) fn read_header<const N: usize>(&self) -> Option<[u8; N]> {
         let mut header = [0; N];
         self.file.read_exact_at(&mut header, 0).ok()?;
@@ -113,7 +113,8 @@ impl Drop for Owner {
     }
 }
 
-/// Nothing panics while the lock is held, so a poisoned one is sound.
+/// Locks the list. Nothing panics while the lock is held, so a poisoned lock can
+/// be used.
 fn owned() -> MutexGuard<'static, BTreeSet<Identity>> {
     OWNED.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,9 @@
-//! Checks before each commit that the files that are written are still those
-//! that the next start will find. If a file was removed, the system keeps it
-//! only while it is open: everything written to it would be lost with the
-//! process, without an error. If a file was cut, SQLite notices it only when it
-//! reads what is missing.
+//! [`Presence`]: checks before each commit that the open files are still those
+//! that the next start will find.
+//!
+//! If a file was removed, the system keeps it only while it is open: everything
+//! written to it would be lost when the process ends, without an error. If a file
+//! was truncated, SQLite notices it only when it reads the missing part.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,34 +12,34 @@ use crate::counters::{FRAME_BYTES, LOG_HEADER_BYTES};
 use crate::files::{self, Identity, identity};
 use crate::owner::Owner;
 
-/// The part of SQLite's header that is looked at: the name of the format, and
-/// the number that changes with the schema.
+/// The length of the part of SQLite's header that is read: the name of the format,
+/// and the number that changes with the schema.
 const HEADER_BYTES: usize = 44;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const SCHEMA_NUMBER: std::ops::Range<usize> = 40..44;
 
-/// What became of the files.
+/// The state of the files.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Found {
-    /// They are as they were left.
+pub(crate) enum FileState {
+    /// Nothing was changed by others.
     Intact,
-    /// The database was removed or replaced. It may come back.
+    /// The database was removed or replaced. It may be put back.
     DatabaseGone,
-    /// The database was cut.
-    DatabaseCut,
-    /// The number of the schema is another one: the database was overwritten,
-    /// or another program has changed the schema.
+    /// The database was truncated.
+    DatabaseTruncated,
+    /// The schema number has changed: the database was overwritten, or another
+    /// program changed the schema.
     OtherSchema,
-    /// This file was removed, replaced or cut: the log or its index. The open
-    /// connection may still have what was in it.
+    /// This file, the log or its index, was removed, replaced or truncated. The
+    /// open connection may still have its content.
     LogInDoubt(PathBuf),
 }
 
-/// The files, as they were when they were opened.
+/// The state of the files when they were opened.
 pub(crate) struct Presence {
     database: PathBuf,
     identity: Identity,
-    /// The length of the database: it never gets shorter.
+    /// The length of the database, which never gets shorter.
     bytes: u64,
     schema_number: u32,
     log: (PathBuf, Option<Identity>),
@@ -46,7 +47,7 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// The files of a database that was just opened.
+    /// Returns the state of the files of a database that was just opened.
     pub(crate) fn of(owner: &Owner) -> Self {
         let path = owner.path();
         let mut presence = Self {
@@ -61,14 +62,14 @@ impl Presence {
         presence
     }
 
-    /// Remembers the log that a new connection writes.
+    /// Remembers the log and its index after a new connection created them.
     pub(crate) fn renew_log(&mut self) {
         self.log.1 = find(&self.log.0).map(|(found, _)| found);
         self.index.1 = find(&self.index.0).map(|(found, _)| found);
     }
 
-    /// Accepts a schema that another program has changed, if `number` is what
-    /// is on the disk. Returns whether it is.
+    /// Accepts `number` as the new schema number if it is the one on the disk.
+    /// Returns whether it is.
     pub(crate) fn renew_schema(&mut self, owner: &Owner, number: u32) -> bool {
         let is_on_disk = schema_number(owner) == Some(number);
         if is_on_disk {
@@ -77,30 +78,30 @@ impl Presence {
         is_on_disk
     }
 
-    /// Whether the database is still the one that was opened.
+    /// Returns whether the database is still the file that was opened.
     pub(crate) fn has_database(&self) -> bool {
         find(&self.database).is_some_and(|(found, _)| found == self.identity)
     }
 
-    /// The number of the schema in the header of the database.
+    /// Returns the schema number in the header of the database.
     pub(crate) fn schema_number(&self) -> u32 {
         self.schema_number
     }
 
-    /// Compares the files with what is remembered of them. `frames` pages are
-    /// in the log. Takes a few microseconds.
-    pub(crate) fn look(&mut self, owner: &Owner, frames: u64) -> Found {
+    /// Compares the files with the remembered state. `frames` is the number of
+    /// pages in the log. Takes a few microseconds.
+    pub(crate) fn check(&mut self, owner: &Owner, frames: u64) -> FileState {
         match find(&self.database) {
             Some((found, bytes)) if found == self.identity => {
                 if bytes < self.bytes {
-                    return Found::DatabaseCut;
+                    return FileState::DatabaseTruncated;
                 }
                 if schema_number(owner) != Some(self.schema_number) {
-                    return Found::OtherSchema;
+                    return FileState::OtherSchema;
                 }
                 self.bytes = bytes;
             }
-            _ => return Found::DatabaseGone,
+            _ => return FileState::DatabaseGone,
         }
         let least = match frames {
             0 => 0,
@@ -110,10 +111,10 @@ impl Presence {
             let found = find(path);
             let is_same = found.map(|(found, _)| found) == *known;
             if !is_same || found.is_some_and(|(_, bytes)| bytes < least) {
-                return Found::LogInDoubt(path.clone());
+                return FileState::LogInDoubt(path.clone());
             }
         }
-        Found::Intact
+        FileState::Intact
     }
 }
 
@@ -122,7 +123,8 @@ fn find(path: &Path) -> Option<(Identity, u64)> {
     Some((identity(&data), data.len()))
 }
 
-/// `None` if the file does not begin as a database.
+/// Reads the schema number from the header on the disk. Returns `None` if the file
+/// is not a database.
 fn schema_number(owner: &Owner) -> Option<u32> {
     let header = owner.read_header::<HEADER_BYTES>()?;
     let number = header[SCHEMA_NUMBER].try_into().ok()?;

@@ -8,18 +8,18 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use crate::totals::Totals;
 use crate::values::saturated;
 
-/// How many events one step removes at most.
+/// The maximum number of events that a step removes.
 const STEP_EVENTS: i64 = 200;
-/// How many bytes of bodies and texts one step removes at most, about: long
-/// ones have many pages.
+/// The approximate maximum of bodies and texts that a step removes, in bytes: long
+/// ones occupy many pages.
 const STEP_BYTES: i64 = 1 << 20;
-/// A step takes no further event after this time.
+/// The time after which a step removes no more events.
 const STEP_TIME: Duration = Duration::from_millis(10);
-/// How long the digest of a pruned event is kept. The platform repeats a
-/// notification within a day; the other day is a margin.
+/// How long the digest of a pruned event is kept. The platform may repeat a
+/// notification within a day; the second day is a margin.
 const DIGESTS_KEPT_MS: u64 = 2 * 24 * 60 * 60 * 1000;
 
-/// Whether this is the digest of an event that was pruned.
+/// Returns whether `digest` belongs to an event that was pruned.
 pub(crate) fn is_pruned(connection: &Connection, digest: &[u8]) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM pruned WHERE digest = ?1)";
     connection
@@ -27,9 +27,8 @@ pub(crate) fn is_pruned(connection: &Connection, digest: &[u8]) -> rusqlite::Res
         .query_row([digest], |row| row.get(0))
 }
 
-/// Removes some events of final tasks whose last new event arrived before
-/// `before_ms`, in a transaction, and returns what was done. `now_ms` is the
-/// time of the steady clock.
+/// Removes a few events of final tasks whose last new event arrived before
+/// `before_ms`, in a transaction. `now_ms` is the time of the steady clock.
 pub(crate) fn step(
     connection: &mut Connection,
     totals: &mut Totals,
@@ -47,7 +46,7 @@ pub(crate) fn step(
     while left.is_positive()
         && let Some(task) = oldest_task(&transaction, before_ms)?
     {
-        shorten(&transaction, task, now_ms, &mut left)?;
+        remove_first_events(&transaction, task, now_ms, &mut left)?;
     }
     let more = oldest_task(&transaction, before_ms)?.is_some();
     let events = (STEP_EVENTS - left.events).unsigned_abs();
@@ -61,12 +60,12 @@ pub(crate) fn step(
     Ok(Pruned { events, more })
 }
 
-/// Whether [`step`] has something to do.
+/// Returns whether [`step`] has anything to remove.
 pub(crate) fn is_due(connection: &Connection, before_ms: u64) -> rusqlite::Result<bool> {
     oldest_task(connection, before_ms).map(|task| task.is_some())
 }
 
-/// What a step may still remove.
+/// How much a step may still remove.
 struct Budget {
     events: i64,
     bytes: i64,
@@ -79,7 +78,8 @@ impl Budget {
     }
 }
 
-/// Returns the final task that was silent for longest, if that is long enough.
+/// Returns the final task with the oldest last arrival, if that is before
+/// `before_ms`.
 fn oldest_task(connection: &Connection, before_ms: u64) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT id FROM tasks INDEXED BY tasks_final \
                WHERE rank = 5 AND last_received_at_ms < ?1 ORDER BY last_received_at_ms LIMIT 1";
@@ -89,9 +89,9 @@ fn oldest_task(connection: &Connection, before_ms: u64) -> rusqlite::Result<Opti
         .optional()
 }
 
-/// Removes the first events of a task, and the task with the last of them. The
-/// state is that of the last event, so it holds in between.
-fn shorten(
+/// Removes the first events of a task. Removes the task too when no event is left.
+/// Until then its state stays correct, because the state is the last event.
+fn remove_first_events(
     connection: &Connection,
     task: i64,
     now_ms: u64,
@@ -106,7 +106,7 @@ fn shorten(
         .collect::<rusqlite::Result<_>>()?;
     let mut removed = 0;
     for (seq, bytes) in found {
-        // One at least, so that an end is reached.
+        // Removes at least one event, so that pruning makes progress.
         if removed > 0 && !left.is_positive() {
             break;
         }
@@ -139,7 +139,7 @@ fn remove_event(connection: &Connection, task: i64, seq: i64, now_ms: u64) -> ru
     Ok(())
 }
 
-/// Deletes the oldest digests once they were kept for long enough.
+/// Deletes the digests that were kept for [`DIGESTS_KEPT_MS`].
 fn forget_digests(connection: &Connection, now_ms: u64) -> rusqlite::Result<()> {
     let sql = "DELETE FROM pruned WHERE id IN (SELECT id FROM pruned ORDER BY id LIMIT ?1) \
                AND pruned_at_ms < ?2";

@@ -1,4 +1,4 @@
-//! Reads the quarantine.
+//! Reads of the quarantine.
 
 use batchtask_journal::page::{Page, reject_bytes};
 use batchtask_journal::{QuarantinePage, Quarantined, Reject, cursor};
@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use crate::values::{rows, saturated, unsigned};
 
-/// Returns a page of rejects, newest first: those before `before`, or all.
+/// Returns a page of rejects, newest first: those with a number below `before`, or
+/// the newest.
 pub(crate) fn list(
     connection: &Connection,
     before: Option<i64>,

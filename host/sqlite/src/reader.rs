@@ -1,4 +1,4 @@
-//! The connections that read, and the bounds that every read keeps.
+//! [`Readers`]: the connections that read, and the time limit of a read.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,22 +12,22 @@ use tokio::sync::Semaphore;
 use crate::limit::Limit;
 use crate::schema;
 use crate::tasks;
-use crate::values::failure;
+use crate::values::sqlite_error;
 
-/// How many of SQLite's instructions run between two checks of the deadline.
-const INSTRUCTIONS_PER_LOOK: i32 = 10_000;
-/// How long reads that were told to end may take to do so. They look often, so
-/// only a disk that does not answer takes longer.
+/// How many instructions of SQLite run between two checks of the deadline.
+const INSTRUCTIONS_PER_CHECK: i32 = 10_000;
+/// How long to wait for reads that were stopped. They check often, so only a disk
+/// that does not respond takes longer.
 const END_WAIT: Duration = Duration::from_secs(2);
 
-/// A few read-only connections, opened when first needed and then kept. Each
-/// read has one to itself, on a thread that may block.
+/// A few read-only connections, opened on first use and then kept. Each read has
+/// exclusive use of a connection, on a thread that may block.
 pub(crate) struct Readers {
     path: PathBuf,
     state: Mutex<State>,
     /// Notified when a read ends, and when reads may begin again.
     changed: Condvar,
-    /// Tells the reads that run to end.
+    /// Stops the running reads.
     stop: Arc<AtomicBool>,
     permits: Arc<Semaphore>,
     timeout: Duration,
@@ -41,16 +41,16 @@ struct State {
     paused: bool,
 }
 
-/// A connection, and what its reads look at.
+/// A connection, and the limit of its reads.
 struct Reader {
     connection: Connection,
     limit: Limit,
 }
 
-/// While this lives no read begins.
+/// No read begins until this is dropped.
 pub(crate) struct Paused<'a> {
     readers: &'a Readers,
-    /// Whether no read runs.
+    /// Whether all reads have ended.
     pub(crate) is_quiet: bool,
 }
 
@@ -74,9 +74,9 @@ impl Readers {
         }
     }
 
-    /// Runs `read` on one snapshot of the journal. Interrupts it and returns
-    /// [`Error::Unavailable`] if the wait and the read together take longer
-    /// than the timeout.
+    /// Runs `read` on a snapshot of the journal. If the wait for a connection and
+    /// the read together take longer than the timeout, interrupts the read and
+    /// returns [`Error::Unavailable`].
     pub(crate) async fn read<T, F>(self: &Arc<Self>, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -85,7 +85,7 @@ impl Readers {
         let deadline = Instant::now() + self.timeout;
         let permit = tokio::time::timeout(self.timeout, self.permits.clone().acquire_owned())
             .await
-            .map_err(|_| Error::Unavailable("too many reads of the journal wait".into()))?
+            .map_err(|_| Error::Unavailable("too many reads of the journal are waiting".into()))?
             .map_err(|_| closed())?;
         let readers = self.clone();
         let work = move || {
@@ -94,14 +94,14 @@ impl Readers {
         };
         tokio::task::spawn_blocking(work)
             .await
-            .map_err(|_| Error::Unavailable("a read of the journal was cut off".into()))?
+            .map_err(|_| Error::Unavailable("a read of the journal was aborted".into()))?
     }
 
-    /// Keeps reads from beginning, and waits up to `patience` for those that
-    /// run. If `interrupt` is set, those that still run then are ended.
-    pub(crate) fn pause(&self, patience: Duration, interrupt: bool) -> Paused<'_> {
+    /// Prevents new reads, and waits up to `timeout` for the running ones. If
+    /// `interrupt` is set, reads that still run then are stopped.
+    pub(crate) fn pause(&self, timeout: Duration, interrupt: bool) -> Paused<'_> {
         self.state().paused = true;
-        let mut is_quiet = self.wait_until_quiet(patience);
+        let mut is_quiet = self.wait_until_quiet(timeout);
         if !is_quiet && interrupt {
             self.stop.store(true, Relaxed);
             is_quiet = self.wait_until_quiet(END_WAIT);
@@ -118,17 +118,17 @@ impl Readers {
         self.state().idle.clear();
     }
 
-    /// Refuses new reads, ends those that run, and closes all connections.
+    /// Refuses new reads, stops the running ones, and closes all connections.
     pub(crate) fn close(&self) {
         self.permits.close();
         let _paused = self.pause(Duration::ZERO, true);
         self.close_idle();
     }
 
-    fn wait_until_quiet(&self, patience: Duration) -> bool {
+    fn wait_until_quiet(&self, timeout: Duration) -> bool {
         let (state, _) = self
             .changed
-            .wait_timeout_while(self.state(), patience, |state| state.running > 0)
+            .wait_timeout_while(self.state(), timeout, |state| state.running > 0)
             .unwrap_or_else(PoisonError::into_inner);
         state.running == 0
     }
@@ -147,34 +147,36 @@ impl Readers {
         let result = reader.and_then(|mut reader| {
             reader.limit.set(deadline);
             let value = read_snapshot(&mut reader.connection, read)?;
-            // Kept only after success: the connection may be the cause of an
-            // error.
+            // Kept only after success, because the connection may be the cause of
+            // an error.
             self.keep(reader);
             Ok(value)
         });
         result.map_err(|error| self.unreadable(&error, deadline))
     }
 
-    /// Waits until reads may begin. Returns a connection, if one is idle.
+    /// Waits until reads may begin. Returns an idle connection, or `None` if there
+    /// is none.
     fn begin(&self, deadline: Instant) -> Result<Option<Reader>, Error> {
-        let patience = deadline.saturating_duration_since(Instant::now());
+        let timeout = deadline.saturating_duration_since(Instant::now());
         let (mut state, _) = self
             .changed
-            .wait_timeout_while(self.state(), patience, |state| state.paused)
+            .wait_timeout_while(self.state(), timeout, |state| state.paused)
             .unwrap_or_else(PoisonError::into_inner);
         if self.permits.is_closed() {
             return Err(closed());
         }
         if state.paused {
-            return Err(self.late());
+            return Err(self.timed_out());
         }
         state.running += 1;
         Ok(state.idle.pop())
     }
 
+    /// Keeps a connection for the next read.
     fn keep(&self, reader: Reader) {
         let mut state = self.state();
-        // A pause may have been begun to have all connections closed.
+        // The purpose of a pause may be to close all connections.
         if !self.permits.is_closed() && !state.paused {
             state.idle.push(reader);
         }
@@ -184,31 +186,34 @@ impl Readers {
         let mut connection = schema::open_reader(&self.path)?;
         let limit = Limit::new(self.stop.clone());
         tasks::add_search(&connection, limit.clone())?;
-        let looked_at = limit.clone();
-        connection.progress_handler(INSTRUCTIONS_PER_LOOK, Some(move || looked_at.is_over()))?;
+        let checked = limit.clone();
+        connection.progress_handler(INSTRUCTIONS_PER_CHECK, Some(move || checked.has_passed()))?;
         Ok(Reader { connection, limit })
     }
 
     fn unreadable(&self, error: &rusqlite::Error, deadline: Instant) -> Error {
         if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
             return if Instant::now() < deadline {
-                Error::Unavailable("a read was ended, because the journal needed its log".into())
+                Error::Unavailable("a read was stopped for the maintenance of the journal".into())
             } else {
-                self.late()
+                self.timed_out()
             };
         }
-        failure(
+        sqlite_error(
             &format!("journal `{}` cannot be read", self.path.display()),
             error,
         )
     }
 
-    fn late(&self) -> Error {
+    fn timed_out(&self) -> Error {
         let limit_ms = self.timeout.as_millis();
-        Error::Unavailable(format!("a read of the journal took over {limit_ms} ms"))
+        Error::Unavailable(format!(
+            "a read of the journal took more than {limit_ms} ms"
+        ))
     }
 
-    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    /// Locks the state. Nothing panics while the lock is held, so a poisoned lock
+    /// can be used.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! What one entry does to the tables. Every function here runs inside the
-//! writer's transaction; after an error the whole transaction is rolled back.
+//! How an entry changes the tables. Every function here runs inside the writer's
+//! transaction; after an error the whole transaction is rolled back.
 
 use batchtask_guest::journal::{REQUEST_IDS_MAX, is_undated};
 use batchtask_journal::page::reject_bytes;
@@ -15,15 +15,15 @@ use crate::steady_clock::SLACK_MS;
 use crate::totals::Totals;
 use crate::values::{flags_to_bits, saturated, source_to_number, unsigned};
 
-/// How many more expired signatures a commit deletes than it stored new ones:
-/// the backlog shrinks, and no commit stalls on it.
+/// How many expired signatures a commit deletes in addition to the number that it
+/// stored. So a backlog shrinks, but does not stall a commit.
 const EXTRA_SIGNATURES_PRUNED: u64 = 64;
 
-/// Looks up the task on the way, so that an event of a known task is one
-/// statement. Inserts nothing if the task is unknown or the digest is known.
+/// Inserts an event and looks up its task in the same statement. Inserts nothing
+/// if the task is unknown or the digest is known.
 ///
-/// The names tell what a parameter is. Values are bound in the order in which
-/// the names first appear: to find them by name takes longer.
+/// The parameters have names for the reader only. Values are bound in the order
+/// in which the names first appear, because binding by name takes longer.
 const INSERT_EVENT: &str = "
     INSERT INTO events (seq, task, digest, occurred_at_ms, rank, received_at_ms, signature, flags,
         late, duplicates, task_type, status, status_desc, event_time, event_time_ms, request_id, body,
@@ -87,7 +87,7 @@ pub(crate) fn event(
     }
     let placed;
     let event = if is_undated(event) {
-        placed = after_the_last(connection, event)?;
+        placed = place_undated(connection, event)?;
         &placed
     } else {
         event
@@ -95,10 +95,10 @@ pub(crate) fn event(
     let seq = totals.last_seq + 1;
     if insert_event(connection, event, seq)? {
         upsert_task(connection, event)?;
-    } else if duplicate(connection, event)? {
+    } else if count_duplicate(connection, event)? {
         return Ok(Appended::Duplicate);
     } else {
-        // The first event of a task: the row it refers to comes first.
+        // The first event of a task: insert the task's row before that of the event.
         upsert_task(connection, event)?;
         insert_event(connection, event, seq)?;
     }
@@ -106,8 +106,8 @@ pub(crate) fn event(
     Ok(Appended::Recorded)
 }
 
-/// Returns an event without a time at its place among those of its task.
-fn after_the_last(connection: &Connection, event: &Event) -> rusqlite::Result<Event> {
+/// Returns an event without a time, placed after the last event of its task.
+fn place_undated(connection: &Connection, event: &Event) -> rusqlite::Result<Event> {
     let sql = "SELECT occurred_at_ms FROM tasks WHERE app_id = ?1 AND task_id = ?2";
     let last_ms: Option<i64> = connection
         .prepare_cached(sql)?
@@ -120,7 +120,7 @@ fn after_the_last(connection: &Connection, event: &Event) -> rusqlite::Result<Ev
     Ok(placed)
 }
 
-/// Returns whether a row was inserted.
+/// Inserts an event. Returns false if its task is unknown or its digest is known.
 fn insert_event(connection: &Connection, event: &Event, seq: u64) -> rusqlite::Result<bool> {
     let inserted = connection.prepare_cached(INSERT_EVENT)?.execute(params![
         seq.cast_signed(),
@@ -156,7 +156,7 @@ fn upsert_task(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
         event.digest,
         saturated(event.received_at_ms),
         flags_to_bits(event.flags),
-        request_ids::first(event.request_id.as_deref()),
+        request_ids::single(event.request_id.as_deref()),
         event.request_id,
     ])?;
     Ok(())
@@ -164,7 +164,7 @@ fn upsert_task(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
 
 /// Counts another arrival of an event, and returns whether the event is known.
 /// Body, flags and times stay those of the first arrival.
-fn duplicate(connection: &Connection, event: &Event) -> rusqlite::Result<bool> {
+fn count_duplicate(connection: &Connection, event: &Event) -> rusqlite::Result<bool> {
     let sql = "UPDATE events SET duplicates = duplicates + 1 \
                WHERE task = (SELECT id FROM tasks WHERE app_id = ?1 AND task_id = ?2) \
                AND digest = ?3 RETURNING task, seq, request_id";
@@ -191,8 +191,8 @@ fn duplicate(connection: &Connection, event: &Event) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-/// Keeps a request id of a duplicate, if it is among the least ones: which ids
-/// are kept does not depend on the order in which they arrived.
+/// Stores a request id of a duplicate if it is among the first in alphabetical
+/// order. So the stored ids do not depend on the order of arrival.
 fn keep_request_id(connection: &Connection, task: i64, seq: i64, id: &str) -> rusqlite::Result<()> {
     let sql = "INSERT INTO repeats (task, event, request_id) VALUES (?1, ?2, ?3) \
                ON CONFLICT DO NOTHING";
@@ -211,14 +211,14 @@ fn keep_request_id(connection: &Connection, task: i64, seq: i64, id: &str) -> ru
     Ok(())
 }
 
-/// Remembers a signature, unless it is a replay at `now_ms`.
+/// Stores a signature and returns its status at `now_ms`. A replay is not stored.
 pub(crate) fn signature(
     connection: &Connection,
     totals: &mut Totals,
     signature: &SignatureUse,
     now_ms: u64,
 ) -> rusqlite::Result<SignatureStatus> {
-    // Half as long in the file as in hexadecimal digits.
+    // Stored as bytes, which takes half the space of hexadecimal digits.
     let key = from_hex(&signature.signature).unwrap_or_default();
     let sql = "INSERT INTO signatures (signature, digest, expires_at_ms) VALUES (?1, ?2, ?3) \
                ON CONFLICT DO NOTHING";
@@ -234,7 +234,7 @@ pub(crate) fn signature(
     known_signature(connection, &key, signature, now_ms)
 }
 
-/// The same for a signature that is in the file, perhaps expired.
+/// Like [`signature`], for a signature that is in the file, perhaps expired.
 fn known_signature(
     connection: &Connection,
     key: &[u8],
@@ -259,9 +259,9 @@ fn known_signature(
     Ok(status)
 }
 
-/// Deletes signatures that expired by the steady clock, which shows `now_ms`,
-/// `stored` and a few more at most; then, if there are more than `max`, those
-/// that would expire next.
+/// Deletes signatures that have expired by the steady clock, which shows `now_ms`:
+/// at most `stored` and a few more. If more than `max` signatures are left,
+/// deletes those that would expire next.
 pub(crate) fn forget_signatures(
     connection: &Connection,
     totals: &mut Totals,
@@ -270,8 +270,8 @@ pub(crate) fn forget_signatures(
     max: u64,
 ) -> rusqlite::Result<()> {
     let most = stored + EXTRA_SIGNATURES_PRUNED;
-    let surely_over_ms = now_ms.saturating_sub(2 * saturated(SLACK_MS));
-    let expired = delete_signatures(connection, surely_over_ms, most)?;
+    let surely_expired_ms = now_ms.saturating_sub(2 * saturated(SLACK_MS));
+    let expired = delete_signatures(connection, surely_expired_ms, most)?;
     totals.signatures = totals.signatures.saturating_sub(expired);
     let excess = totals.signatures.saturating_sub(max);
     if excess > 0 {
@@ -292,9 +292,8 @@ fn delete_signatures(connection: &Connection, until_ms: i64, most: u64) -> rusql
     Ok(deleted as u64)
 }
 
-/// Keeps a reject, and drops the oldest until all fit into `max_bytes`. A
-/// reject that would not fit alone is dropped itself: it costs the others
-/// nothing.
+/// Stores a reject, and drops the oldest ones until all fit into `max_bytes`. A
+/// reject that does not fit even into an empty quarantine is dropped itself.
 pub(crate) fn reject(
     connection: &Connection,
     totals: &mut Totals,
@@ -323,13 +322,13 @@ pub(crate) fn reject(
     Ok(())
 }
 
-/// Drops the oldest reject of a size. Returns whether there was one.
+/// Drops the oldest reject of this size. Returns false if there is no such reject.
 fn drop_oldest_reject(
     connection: &Connection,
     totals: &mut Totals,
     size: RejectSize,
 ) -> rusqlite::Result<bool> {
-    // The number is that of the index, which is `SMALL_REJECT_BYTES_MAX`.
+    // 16384 is `SMALL_REJECT_BYTES_MAX`. It must be the number in the index.
     let sql = "DELETE FROM quarantine WHERE seq = (SELECT min(seq) FROM quarantine \
                INDEXED BY quarantine_by_size WHERE (bytes > 16384) = ?1) RETURNING bytes";
     let dropped: Option<i64> = connection

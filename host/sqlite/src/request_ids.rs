@@ -1,24 +1,25 @@
-//! The least request ids of a task, as a value of its row.
+//! The listed request ids of a task: the first ids in alphabetical order, as one
+//! value in the row of the task.
 //!
-//! Each id follows its length, two bytes in big-endian order. The ids are
-//! sorted, and each is there once.
+//! In this value, each id follows its length, two bytes in big-endian order. The
+//! ids are sorted and unique.
 
 use batchtask_guest::journal::REQUEST_IDS_MAX;
 use batchtask_journal::LISTED_REQUEST_ID_BYTES_MAX;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::{Connection, Result};
 
-/// Whether a request id is short enough to be listed.
+/// Returns whether a request id is short enough to be listed.
 pub(crate) fn is_listed(request_id: &str) -> bool {
     request_id.len() <= LISTED_REQUEST_ID_BYTES_MAX
 }
 
-/// The least ids, in order.
+/// The first ids in alphabetical order, at most [`REQUEST_IDS_MAX`].
 #[derive(Default)]
-struct Least(Vec<String>);
+struct FirstIds(Vec<String>);
 
-impl Least {
-    /// Parses a value of a row. Ends where the value is malformed.
+impl FirstIds {
+    /// Parses the value of a row. Ignores everything after a malformed part.
     fn parse(mut value: &[u8]) -> Self {
         let mut ids = Vec::new();
         while let Some((length, rest)) = value.split_first_chunk() {
@@ -32,8 +33,8 @@ impl Least {
         Self(ids)
     }
 
-    /// Adds an id, if it is short enough to be listed and among the least. So
-    /// which ids are kept does not depend on the order in which they arrive.
+    /// Adds an id if it is short enough to be listed and among the first ones. So
+    /// the ids do not depend on the order in which they arrive.
     fn add(&mut self, id: &str) {
         if !is_listed(id) {
             return;
@@ -44,6 +45,7 @@ impl Least {
         }
     }
 
+    /// Returns the value of a row.
     fn value(&self) -> Vec<u8> {
         let mut value = Vec::new();
         for id in &self.0 {
@@ -56,18 +58,18 @@ impl Least {
     }
 }
 
-/// Returns the ids of a value of a row.
+/// Returns the ids in the value of a row.
 pub(crate) fn list(value: &[u8]) -> Vec<String> {
-    Least::parse(value).0
+    FirstIds::parse(value).0
 }
 
-/// Returns the value of a row for a first id.
-pub(crate) fn first(id: Option<&str>) -> Vec<u8> {
-    let mut least = Least::default();
+/// Returns the value of a row with this id only.
+pub(crate) fn single(id: Option<&str>) -> Vec<u8> {
+    let mut ids = FirstIds::default();
     if let Some(id) = id {
-        least.add(id);
+        ids.add(id);
     }
-    least.value()
+    ids.value()
 }
 
 /// Adds two functions to a connection that writes: `with_request_id(value, id)`
@@ -77,31 +79,32 @@ pub(crate) fn add_functions(connection: &Connection) -> Result<()> {
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY;
     connection.create_scalar_function("with_request_id", 2, flags, |context| {
-        let mut least = Least::parse(context.get_raw(0).as_blob()?);
+        let mut ids = FirstIds::parse(context.get_raw(0).as_blob()?);
         if let Some(id) = context.get_raw(1).as_str_or_null()? {
-            least.add(id);
+            ids.add(id);
         }
-        Ok(least.value())
+        Ok(ids.value())
     })?;
-    connection.create_aggregate_function("least_request_ids", 1, flags, LeastOfAll)
+    connection.create_aggregate_function("least_request_ids", 1, flags, CollectFirstIds)
 }
 
-struct LeastOfAll;
+/// The aggregate function `least_request_ids`.
+struct CollectFirstIds;
 
-impl Aggregate<Least, Vec<u8>> for LeastOfAll {
-    fn init(&self, _: &mut Context<'_>) -> Result<Least> {
-        Ok(Least::default())
+impl Aggregate<FirstIds, Vec<u8>> for CollectFirstIds {
+    fn init(&self, _: &mut Context<'_>) -> Result<FirstIds> {
+        Ok(FirstIds::default())
     }
 
-    fn step(&self, context: &mut Context<'_>, least: &mut Least) -> Result<()> {
+    fn step(&self, context: &mut Context<'_>, ids: &mut FirstIds) -> Result<()> {
         if let Some(id) = context.get_raw(0).as_str_or_null()? {
-            least.add(id);
+            ids.add(id);
         }
         Ok(())
     }
 
-    fn finalize(&self, _: &mut Context<'_>, least: Option<Least>) -> Result<Vec<u8>> {
-        Ok(least.unwrap_or_default().value())
+    fn finalize(&self, _: &mut Context<'_>, ids: Option<FirstIds>) -> Result<Vec<u8>> {
+        Ok(ids.unwrap_or_default().value())
     }
 }
 
@@ -110,15 +113,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_ids_come_back_in_order_whatever_they_contain() {
-        let mut least = Least::default();
+    fn the_first_ids_are_listed_in_order_whatever_they_contain() {
+        let mut first = FirstIds::default();
         let ids = ["", "b", "nul \0", "日本", "a", "b"];
-        ids.iter().for_each(|id| least.add(id));
+        ids.iter().for_each(|id| first.add(id));
         for number in 0..20 {
-            least.add(&format!("c{number:02}"));
+            first.add(&format!("c{number:02}"));
         }
-        least.add(&"a".repeat(1025));
-        let listed = list(&least.value());
+        first.add(&"a".repeat(1025));
+        let listed = list(&first.value());
         assert_eq!(listed.len(), REQUEST_IDS_MAX);
         assert_eq!(listed[..4], ["", "a", "b", "c00"]);
         assert_eq!(listed[15], "c12");

@@ -8,11 +8,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::error::OpenError;
 use crate::request_ids;
 
-/// Marks a file as a journal, in SQLite's header: `btjl`.
+/// The application id in SQLite's header that marks a file as a journal: `btjl`.
 const APPLICATION_ID: i32 = 0x6274_6a6c;
 
-/// One script for each schema version; `PRAGMA user_version` counts those that
-/// ran. A script that was released is never changed.
+/// The script of each schema version. `PRAGMA user_version` is the number of scripts
+/// that have run. A released script is never changed.
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
@@ -20,20 +20,22 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/4.sql"),
 ];
 
-/// How long a write waits for another process's lock on the file. Short
-/// enough that two such waits fit into the time of a request.
+/// How long a write waits for another process's lock on the file. Two such waits
+/// fit into the time of a request.
 const WRITER_BUSY_MS: u64 = 4_000;
-/// How long a read waits; in WAL mode only recovery and clean-up lock readers.
+/// How long a read waits for a lock. In WAL mode only recovery and clean-up lock
+/// readers.
 const READER_BUSY_MS: u64 = 1_000;
-/// The writer keeps the right edges of its indexes and the open tasks in
-/// memory. Other pages come from the system's page cache.
+/// The page cache of the writer: it has room for the ends of the indexes and for
+/// the open tasks. Other pages come from the system's page cache.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
-/// A reader needs a page or two of an index.
+/// The page cache of a reader, which needs only a few pages of an index.
 const READER_CACHE_KIB: i64 = 2 * 1024;
-/// More than the number of statements that a connection prepares.
+/// The number of cached statements, greater than the number that a connection
+/// prepares.
 const STATEMENT_CACHE: usize = 128;
 
-/// Opens the journal at `path` for writing. Creates or migrates it first.
+/// Opens the journal at `path` for writing. Creates or migrates it if necessary.
 pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)
         .map_err(|cause| OpenError::sqlite(path, cause))?;
@@ -43,8 +45,8 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Opens a journal that [`open`] opened before. Does not create a missing file:
-/// an empty journal in its place would know no duplicates.
+/// Opens a journal that [`open`] opened before. Does not create a missing file,
+/// because an empty journal would not detect duplicates.
 pub(crate) fn reopen(path: &Path) -> Result<Connection, OpenError> {
     let connection =
         connect(path, OpenFlags::empty()).map_err(|cause| OpenError::sqlite(path, cause))?;
@@ -57,16 +59,16 @@ pub(crate) fn reopen(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Gives the schema another number in SQLite's header, by which the file is
-/// told from its copies. Other connections only prepare their statements anew.
+/// Changes the schema number in SQLite's header, which distinguishes the file from
+/// its copies. Other connections only have to prepare their statements again.
 pub(crate) fn renumber(connection: &Connection) -> rusqlite::Result<()> {
     let sql = "SELECT abs(random() % 2147483646) + 1";
     let number: i32 = connection.query_row(sql, [], |row| row.get(0))?;
     connection.pragma_update(None, "schema_version", number)
 }
 
-/// Opens a journal of any version that is about to be replaced. `None` for an
-/// empty file.
+/// Opens a journal of any version that is about to be replaced. Returns `None` for
+/// an empty file.
 pub(crate) fn open_former(path: &Path) -> Result<Option<Connection>, OpenError> {
     let connection =
         connect(path, OpenFlags::empty()).map_err(|cause| OpenError::sqlite(path, cause))?;
@@ -85,7 +87,7 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens a database that nobody writes, without its log and without locks.
+/// Opens a database that is not being written, without its log and without locks.
 pub(crate) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -93,7 +95,7 @@ pub(crate) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(immutable_uri(path), flags)
 }
 
-/// The path as a URI of SQLite, with every byte that is not plain encoded.
+/// Returns the path as a URI of SQLite.
 fn immutable_uri(path: &Path) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_encoded_bytes() {
@@ -107,16 +109,18 @@ fn immutable_uri(path: &Path) -> String {
     uri + "?immutable=1"
 }
 
-/// Opens a connection that writes, with `more` flags. A path is never read as a
-/// URI, and only one thread at a time uses a connection.
-fn connect(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+/// Opens a connection that writes, with additional flags. The flags also prevent
+/// that SQLite reads the path as a URI. A connection must be used by one thread at
+/// a time.
+fn connect(path: &Path, additional: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | additional;
     let connection = Connection::open_with_flags(path, flags)?;
     wait_for_locks(&connection)?;
     Ok(connection)
 }
 
-/// Lets `connection` wait for locks of other processes as long as a write may.
+/// Sets how long `connection` waits for locks of other processes: as long as a
+/// write may.
 pub(crate) fn wait_for_locks(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_millis(WRITER_BUSY_MS))
 }
@@ -155,7 +159,7 @@ pub(crate) fn identify(connection: &Connection, path: &Path) -> Result<usize, Op
     }
 }
 
-/// Sets what every connection needs.
+/// Sets the options of every connection.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     // Sorting must not need a writable temporary folder.
@@ -166,8 +170,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
-    // The size of a block on most disks. Pages go to the log whole, so larger
-    // ones would multiply what a small event writes.
+    // The block size of most disks. The log contains whole pages, so larger pages
+    // would increase what a small event writes.
     connection.pragma_update(None, "page_size", 4096)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
@@ -180,28 +184,27 @@ fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
             )),
         ));
     }
-    // A commit returns once the log is on disk, not only in the memory of the
+    // A commit returns only once the log is on the disk, not in the memory of the
     // system. `fullfsync` does the same for Apple's disks.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // Checkpoints have a thread of their own.
+    // Checkpoints run on their own thread.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     request_ids::add_functions(connection)?;
     configure(connection)
 }
 
-/// Brings the copy of a journal, which was made from `path`, to the current
-/// version.
+/// Migrates a copy of the journal `path` to the current version.
 pub(crate) fn migrate_copy(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let version = identify(connection, path)?;
     request_ids::add_functions(connection).map_err(|cause| OpenError::sqlite(path, cause))?;
     migrate(connection, path, version)
 }
 
-/// Runs the scripts after `version`, each in a transaction with its number.
+/// Runs the scripts after `version`. Each sets its version in its own transaction.
 fn migrate(connection: &mut Connection, path: &Path, version: usize) -> Result<(), OpenError> {
     for (done, script) in MIGRATIONS.iter().enumerate().skip(version) {
         let version = done + 1;

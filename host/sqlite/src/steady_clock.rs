@@ -1,45 +1,46 @@
-//! A clock that does not run ahead.
+//! [`SteadyClock`]: a clock that does not run ahead.
 //!
-//! What is forgotten after a time must not be forgotten because the host's
-//! clock was wrong for a while: a used signature would be usable again, and
-//! old tasks would be removed too early. This clock goes back with the host's,
-//! but not ahead with it: then it goes on by the time that really passed, until
-//! the host's clock has been ahead for so long that it is probably right. After
-//! a long stop or a sleep of the machine it is late for that time, so that
-//! things are kept longer.
+//! Signatures and old tasks must not be forgotten because the host's clock was
+//! wrong for a while: a used signature could be used again, and tasks would be
+//! removed too early. This clock follows the host's clock back, but not ahead:
+//! then it advances by the time that really passed, until the host's clock has
+//! been ahead for a day and is probably right. After a long stop of the program,
+//! or a sleep of the machine, this clock is late for a day, so that data is kept
+//! longer.
 
 use std::time::{Duration, Instant};
 
-/// How far the host's clock may run ahead and still be followed at once: more
-/// than clocks that are kept right differ.
+/// How far the host's clock may run ahead and still be followed at once. It is
+/// more than the error of synchronized clocks.
 pub(crate) const SLACK_MS: u64 = 60_000;
 
-/// After this time a clock that is ahead is believed.
-const BELIEVED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the host's clock must be ahead before it is followed.
+const FOLLOWED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A clock that does not run ahead.
 #[derive(Debug)]
 pub(crate) struct SteadyClock {
-    /// The time, in milliseconds since 1970; `None` before the first journal.
+    /// The time at `at`, in milliseconds since 1970. `None` before the first call
+    /// of [`advance`](Self::advance) in a new journal.
     now_ms: Option<u64>,
-    /// When `now_ms` was right.
+    /// When `now_ms` was set.
     at: Instant,
     /// Since when the host's clock has been ahead.
     ahead_since: Option<Instant>,
 }
 
 impl SteadyClock {
-    /// A clock that goes on from a time that was kept, if there is one.
-    pub(crate) fn new(kept_ms: Option<u64>, at: Instant) -> Self {
+    /// Returns a clock that continues from a stored time, if there is one.
+    pub(crate) fn new(stored_ms: Option<u64>, at: Instant) -> Self {
         Self {
-            now_ms: kept_ms,
+            now_ms: stored_ms,
             at,
             ahead_since: None,
         }
     }
 
-    /// Returns the time now, if the host's clock shows `host_ms`. Both are in
-    /// milliseconds since 1970.
+    /// Advances the clock and returns its time. `host_ms` is the time of the
+    /// host's clock. Both are in milliseconds since 1970.
     pub(crate) fn advance(&mut self, host_ms: u64, now: Instant) -> u64 {
         let passed = now.saturating_duration_since(self.at).as_millis();
         let passed_ms = u64::try_from(passed).unwrap_or(u64::MAX);
@@ -47,7 +48,7 @@ impl SteadyClock {
         let now_ms = match steady_ms {
             Some(steady_ms) if host_ms > steady_ms.saturating_add(SLACK_MS) => {
                 let since = *self.ahead_since.get_or_insert(now);
-                if now.saturating_duration_since(since) < BELIEVED_AFTER {
+                if now.saturating_duration_since(since) < FOLLOWED_AFTER {
                     steady_ms
                 } else {
                     self.ahead_since = None;
@@ -64,7 +65,7 @@ impl SteadyClock {
         now_ms
     }
 
-    /// The time that [`advance`](Self::advance) returned last.
+    /// Returns the last result of [`advance`](Self::advance).
     pub(crate) fn last_ms(&self) -> Option<u64> {
         self.now_ms
     }
@@ -90,7 +91,7 @@ mod tests {
         let mut clock = SteadyClock::new(None, start);
         for seconds in [0, 1, 2, 3600, 3601] {
             let now = start + Duration::from_secs(seconds);
-            // It drifts a little, either way.
+            // The host's clock drifts a little.
             let host_ms = NOW_MS + seconds * 1000 + seconds % 7;
             assert_eq!(clock.advance(host_ms, now), host_ms);
         }
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stays_ahead_is_believed_after_a_day() {
+    fn a_clock_that_stays_ahead_is_followed_after_a_day() {
         let start = Instant::now();
         let mut clock = SteadyClock::new(Some(NOW_MS), start);
         let day = Duration::from_secs(24 * 60 * 60);

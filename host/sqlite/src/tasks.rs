@@ -1,4 +1,4 @@
-//! Reads tasks.
+//! Reads of tasks.
 
 use batchtask_guest::journal::{TRAIL_STEPS_MAX, ranks};
 use batchtask_journal::cursor::TaskKey;
@@ -20,7 +20,7 @@ const SELECT_TASK: &str = "SELECT app_id, task_id, task_type, status, status_des
      occurred_at_ms, rank, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags, \
      request_ids FROM tasks WHERE id = ?1";
 
-/// Returns one task.
+/// Returns the task with these ids.
 pub(crate) fn find(
     connection: &Connection,
     app_id: &str,
@@ -33,7 +33,7 @@ pub(crate) fn find(
     found.map(|id| task_of_id(connection, id)).transpose()
 }
 
-/// Returns the task of a row.
+/// Returns the task in the row `id`.
 fn task_of_id(connection: &Connection, id: i64) -> rusqlite::Result<Task> {
     let task = connection
         .prepare_cached(SELECT_TASK)?
@@ -45,8 +45,8 @@ fn task_of_id(connection: &Connection, id: i64) -> rusqlite::Result<Task> {
 }
 
 /// A statement that is composed of fixed texts, and the values bound to it. It
-/// finds the rows of a page, and no more of them than their sort keys: a search
-/// keeps all of a page in memory while it sorts.
+/// selects only the ids of the rows of a page, because a search keeps everything
+/// that it selects in memory while it sorts.
 pub(crate) struct Listing {
     sql: String,
     values: Vec<Value>,
@@ -55,13 +55,13 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// The statement that answers `query`.
+    /// Composes the statement of `query`.
     pub(crate) fn new(query: &TaskQuery) -> Result<Self, Error> {
         let text = SearchText::of(query)?;
-        // The index is named, because the planner would choose that of the
-        // ids for an application, and sort all its tasks. A search reads texts
-        // that no index has: in the order of the table it takes a fifth of the
-        // time that it takes in the order of an index.
+        // The index is named, because for an application the planner would choose
+        // the index of the ids, and sort all tasks of the application. A search
+        // reads texts that are in no index: in the order of the table it takes a
+        // fifth of the time that it takes in the order of an index.
         let index = match (&query.text, &query.status) {
             (Some(_), _) => " NOT INDEXED WHERE TRUE",
             (None, Some(_)) => " INDEXED BY tasks_by_status WHERE TRUE",
@@ -113,7 +113,7 @@ impl Listing {
         }
     }
 
-    /// Keeps only tasks that contain the text, see [`add_search`].
+    /// Restricts the list to tasks that contain the text, see [`add_search`].
     fn search(&mut self, text: &SearchText) {
         self.and(
             "contains_text(?, task_id, app_id, task_type, status_desc)",
@@ -121,11 +121,11 @@ impl Listing {
         );
     }
 
-    /// Keeps only tasks after `key`. The first comparison enters the index, the
-    /// second one skips the other tasks of the same instant.
+    /// Restricts the list to tasks after `key`. The first comparison uses the
+    /// index; the second one skips tasks of the same time that come before `key`.
     fn after(&mut self, key: TaskKey) {
-        let instant = key.occurred_at_ms;
-        let (enter, beyond) = match self.order {
+        let at_ms = key.occurred_at_ms;
+        let (by_time, by_key) = match self.order {
             TaskOrder::Newest => (
                 "occurred_at_ms <= ?",
                 "(occurred_at_ms < ? OR (app_id, task_id) > \
@@ -137,17 +137,18 @@ impl Listing {
                  (SELECT app_id, task_id FROM tasks WHERE id = ?))",
             ),
         };
-        self.and(enter, [instant]);
-        self.and(beyond, [instant, key.id]);
+        self.and(by_time, [at_ms]);
+        self.and(by_key, [at_ms, key.id]);
     }
 
+    /// Adds a condition and the values of its parameters.
     fn and<V: Into<Value>, const N: usize>(&mut self, condition: &'static str, values: [V; N]) {
         self.sql.push_str(" AND ");
         self.sql.push_str(condition);
         self.values.extend(values.map(Into::into));
     }
 
-    /// Returns the page.
+    /// Reads the page.
     pub(crate) fn read(mut self, connection: &Connection) -> rusqlite::Result<TaskPage> {
         let mut page = Page::new(self.limit);
         self.values.push(rows(&page).into());
@@ -175,7 +176,7 @@ impl Listing {
     }
 }
 
-/// Returns the journal at a glance.
+/// Returns counts over all tasks.
 pub(crate) fn summarize(
     connection: &Connection,
     stale_before_ms: u64,
@@ -204,14 +205,15 @@ pub(crate) fn summarize(
 }
 
 /// Adds the function `contains_text(text, field, …)` to a connection. `LIKE`
-/// would end at the first NUL, and takes longer. The function looks at the
-/// limit of the read itself: many long texts fit between two looks of SQLite.
+/// would end at the first NUL, and takes longer. The function checks the limit of
+/// the read itself, because many long texts are searched between two checks by
+/// SQLite.
 pub(crate) fn add_search(connection: &Connection, limit: Limit) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY;
     connection.create_scalar_function("contains_text", 5, flags, move |context| {
-        if limit.is_over() {
+        if limit.has_passed() {
             let interrupted = ffi::Error::new(ffi::SQLITE_INTERRUPT);
             return Err(rusqlite::Error::SqliteFailure(interrupted, None));
         }
@@ -246,7 +248,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Task> {
     })
 }
 
-/// Returns the last steps of a task, from an index that ends with them.
+/// Returns the last steps of a task, in order.
 fn trail(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Step>> {
     let sql = "SELECT status, occurred_at_ms FROM events INDEXED BY events_by_time \
                WHERE task = ?1 ORDER BY occurred_at_ms DESC, rank DESC, digest DESC LIMIT ?2";

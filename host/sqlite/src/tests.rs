@@ -1,5 +1,5 @@
-//! What the conformance suite does not cover: files, disks and SQLite itself.
-//! Nothing here sleeps: what takes time is waited for.
+//! Tests of what the conformance suite does not cover: files, disks and SQLite
+//! itself. They wait for events instead of sleeping for fixed times.
 
 mod bounds;
 mod copying;
@@ -22,7 +22,7 @@ use super::*;
 /// The time of most arrivals, in milliseconds since 1970.
 const NOW_MS: u64 = 1_700_000_000_000;
 
-/// A journal in a folder of its own, which is removed with it.
+/// A journal in a temporary folder, which is removed when this is dropped.
 struct Fixture {
     journal: SqliteJournal,
     folder: TempDir,
@@ -56,7 +56,7 @@ impl Fixture {
         Self { journal, folder }
     }
 
-    /// A file of the journal: its path with this suffix.
+    /// Returns the path of the journal with this suffix.
     fn file(&self, suffix: &str) -> PathBuf {
         let mut path = self.path().as_os_str().to_owned();
         path.push(suffix);
@@ -78,13 +78,13 @@ impl Fixture {
         self.find_task("app", task_id).await.unwrap()
     }
 
-    /// Runs `hook` on the connection that writes, between two batches.
+    /// Runs `hook` with the connection that writes, between two batches.
     fn hook<T>(&self, hook: impl FnOnce(&Connection) -> T) -> T {
         self.with_writer(|writer| Ok(hook(writer.connection.as_ref().unwrap())))
             .unwrap()
     }
 
-    /// Lets time pass on the clock of the journal.
+    /// Advances the journal's steady clock.
     fn pass(&self, time: Duration) {
         let mut writer = self.writer();
         writer.as_mut().unwrap().clock.pass(time);
@@ -133,7 +133,7 @@ fn digest(content: &impl Hash) -> Vec<u8> {
     [0, 1, 2, 3].map(part).concat()
 }
 
-/// The event with the signature called `name`.
+/// Returns an entry of the event with the signature called `name`.
 fn signed(name: &str, event: Event, expires_at_ms: u64) -> Entry {
     let signature = SignatureUse {
         signature: batchtask_notification::hex(&digest(&name)),

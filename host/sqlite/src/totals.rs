@@ -1,11 +1,12 @@
-//! The row of `totals`: what is known of the journal as a whole.
+//! [`Totals`]: the row of the table `totals`, with the state of the whole journal.
 
 use batchtask_journal::Shares;
 use rusqlite::{Connection, Row, params};
 
 use crate::values::unsigned;
 
-/// The row of `totals`. The writer alone changes it, so it keeps a copy.
+/// The row of the table `totals`. Only the writer changes it, so the writer keeps a
+/// copy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) last_received_at_ms: Option<i64>,
@@ -13,18 +14,17 @@ pub(crate) struct Totals {
     pub(crate) quarantine: Shares,
     pub(crate) quarantine_dropped: u64,
     pub(crate) commits: u64,
-    /// A number of commits that the database had in itself when its log
-    /// started over.
+    /// The number of commits in the database when its log started over.
     pub(crate) log_base: u64,
-    /// The number of the schema in the header of the database, on the disk. It
-    /// is noted with each commit, and not read back.
+    /// The schema number in the header of the database, on the disk. It is written
+    /// with each commit, and not read back.
     pub(crate) schema_number: u32,
-    /// The greatest `seq` that was ever given to an event.
+    /// The greatest `seq` of any event, including pruned ones.
     pub(crate) last_seq: u64,
-    /// What the steady clock showed last.
+    /// The last time of the steady clock.
     pub(crate) clock_ms: Option<u64>,
     pub(crate) pruned_events: u64,
-    /// Whether there are digests of pruned events.
+    /// Whether digests of pruned events are stored.
     pub(crate) knows_pruned: bool,
 }
 
@@ -59,15 +59,15 @@ impl Totals {
         })
     }
 
-    /// Counts the commit that is about to happen and writes the row. So every
-    /// commit writes something, even that of a probe.
+    /// Counts the commit that is about to happen, and writes the row. So every
+    /// commit writes something, even one of a probe only.
     pub(crate) fn save(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.commits += 1;
         let sql = "UPDATE totals SET last_received_at_ms = ?1, signatures = ?2, \
                    quarantine_bytes = ?3, quarantine_large_bytes = ?4, quarantine_dropped = ?5, \
                    commits = ?6, log_base = ?7, last_seq = ?8, clock_ms = ?9, pruned_events = ?10, \
                    schema_number = ?11";
-        // No value reaches 2^63 in practice. The bits are stored.
+        // No value reaches 2^63 in practice.
         connection.prepare_cached(sql)?.execute(params![
             self.last_received_at_ms,
             self.signatures.cast_signed(),

@@ -20,51 +20,52 @@ const FLAG_BITS: [(EventFlags, i64); 8] = [
 const SOURCE_NUMBERS: [(Source, i64); 3] =
     [(Source::Push, 0), (Source::Amqp, 1), (Source::Reconcile, 2)];
 
-/// The bits of flags in the file.
+/// Returns the bits of flags in the file.
 pub(crate) fn flags_to_bits(flags: EventFlags) -> i64 {
     let present = FLAG_BITS.iter().filter(|(flag, _)| flags & *flag == *flag);
     present.fold(0, |bits, (_, bit)| bits | bit)
 }
 
-/// The flags of bits in the file.
+/// Returns the flags of bits in the file.
 pub(crate) fn flags_from_bits(bits: i64) -> EventFlags {
     let present = FLAG_BITS.iter().filter(|(_, bit)| bits & bit != 0);
     present.fold(EventFlags::empty(), |flags, (flag, _)| flags | *flag)
 }
 
-/// The number of a source in the file.
+/// Returns the number of a source in the file.
 pub(crate) fn source_to_number(source: Source) -> i64 {
     let mut numbers = SOURCE_NUMBERS.iter();
     let found = numbers.find(|(known, _)| *known == source);
     found.map_or(0, |(_, number)| *number)
 }
 
-/// The source of a number in the file. An unknown number counts as a push.
+/// Returns the source of a number in the file. An unknown number counts as a
+/// push.
 pub(crate) fn source_from_number(number: i64) -> Source {
     let mut sources = SOURCE_NUMBERS.iter();
     let found = sources.find(|(_, known)| *known == number);
     found.map_or(Source::Push, |(source, _)| *source)
 }
 
-/// How many rows to query for a page.
+/// Returns how many rows to query for a page.
 pub(crate) fn rows<T>(page: &Page<T>) -> i64 {
     page.rows() as i64
 }
 
-/// The greatest number that SQLite holds stands for all beyond it. Instants of
-/// entries are never beyond it: they were checked.
+/// Converts a number for SQLite. A number that is too large becomes the greatest
+/// possible one; times of entries never are, because they were checked.
 pub(crate) fn saturated(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A number that was checked when it was written.
+/// Converts a number from SQLite. It was not negative when it was written.
 pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// The error for a caller when SQLite fails to read or write.
-pub(crate) fn failure(what: &str, error: &rusqlite::Error) -> Error {
-    let text = format!("{what}: {error}");
+/// Converts an error of SQLite. `message` says what failed.
+pub(crate) fn sqlite_error(message: &str, error: &rusqlite::Error) -> Error {
+    let text = format!("{message}: {error}");
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::Full(text),
         _ => Error::Unavailable(text),

@@ -1,5 +1,5 @@
-//! The connection that writes. [`rescue`] is what it does when its files are not
-//! as it left them.
+//! [`Writer`]: the connection that writes. [`rescue`] handles files that were
+//! removed, replaced or truncated while they are in use.
 
 mod rescue;
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use batchtask_journal::{Appended, Entry, Error, Pruned};
+use batchtask_journal::{Appended, Entry, Error, Pruned, error_text};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
@@ -24,19 +24,19 @@ use crate::reader::Readers;
 use crate::schema;
 use crate::steady_clock::SteadyClock;
 use crate::totals::Totals;
-use crate::values::{failure, unsigned};
+use crate::values::{sqlite_error, unsigned};
 
-/// How often the files are looked at while nothing is written.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The least time between two steps of pruning, so that most of the time is
-/// left for notifications.
+/// How often the files are checked while nothing is written.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// The minimum time between two steps of pruning, so that most of the time
+/// remains for notifications.
 const PRUNE_EVERY: Duration = Duration::from_millis(50);
 
 /// The only connection that writes. The fields are dropped in this order: the
-/// owner goes last, when this process no longer uses the file.
+/// owner must be last, when this process no longer uses the file.
 pub(crate) struct Writer {
-    /// `None` after a failure that leaves its state in doubt, until the next
-    /// batch opens another.
+    /// `None` after a failure that leaves its state unknown. The next batch opens
+    /// another.
     pub(crate) connection: Option<Connection>,
     checkpointer: Checkpointer,
     readers: Arc<Readers>,
@@ -49,18 +49,18 @@ pub(crate) struct Writer {
     /// The greatest `seq` that is durable. Followers wait on it.
     last_seq: watch::Sender<u64>,
     checkpoints: Checkpoints,
-    /// Why nothing can be written until the next start.
-    lost: Option<String>,
-    looked_at: Instant,
+    /// Set after a loss of data: why nothing can be written until the next start.
+    data_loss: Option<String>,
+    checked_at: Instant,
     pruned_at: Instant,
     owner: Owner,
 }
 
-/// The lengths of the log at which checkpoints happen.
+/// The lengths of the log, in frames, that decide about checkpoints.
 pub(crate) struct Checkpoints {
-    /// The length when the checkpointer was last told.
+    /// The length when the checkpointer was last woken.
     woken_at_frames: u64,
-    /// The length at which the writer does it itself.
+    /// The length at which the writer makes the log start over.
     restart_at_frames: u64,
 }
 
@@ -74,8 +74,8 @@ impl Default for Checkpoints {
 }
 
 impl Writer {
-    /// Opens the journal of `owner`, and writes to it once to show that it can
-    /// be written. Returns the greatest `seq` in it too.
+    /// Opens the journal of `owner`, and writes to it once to show that it can be
+    /// written. Returns the writer, and the channel of the greatest durable `seq`.
     pub(crate) fn open(
         owner: Owner,
         options: Options,
@@ -85,7 +85,7 @@ impl Writer {
         let path = owner.path().to_owned();
         let failed = |cause| OpenError::sqlite(&path, cause);
         let mut connection = schema::open(&path)?;
-        // From here on the database has all that was in the log.
+        // From here on, the database contains everything that was in the log.
         let mut frames = checkpoint::truncate(&connection).map_err(failed)?;
         if frames == 0 {
             schema::renumber(&connection).map_err(failed)?;
@@ -107,14 +107,14 @@ impl Writer {
             counters,
             last_seq: last_seq_sender,
             checkpoints: Checkpoints::default(),
-            lost: None,
-            looked_at: now,
+            data_loss: None,
+            checked_at: now,
             pruned_at: now,
             owner,
         };
         if frames > 0 {
-            // A reader of another process was in the way of the numbering,
-            // which shows that the journal can be written.
+            // A reader of another process prevented the renumbering, which would
+            // have shown that the journal can be written. So write it here.
             writer.commit_to_sqlite(&[]).map_err(failed)?;
             writer.presence.renew_log();
         }
@@ -123,7 +123,8 @@ impl Writer {
         Ok((writer, last_seq))
     }
 
-    /// Makes all entries of `batch` durable, or none.
+    /// Makes all entries of `batch` durable and returns their outcomes. After an
+    /// error, no entry is stored.
     pub(crate) fn commit(&mut self, batch: &[Entry]) -> Result<Vec<Appended>, Error> {
         self.prepare()?;
         disk::ensure_room(self.owner.path(), self.options.min_free_bytes)?;
@@ -131,7 +132,7 @@ impl Writer {
             .map_err(|error| self.unwritable(&error))
     }
 
-    /// Looks whether the files are there, and whether there is a connection.
+    /// Checks the files, and opens a connection if there is none.
     fn prepare(&mut self) -> Result<(), Error> {
         self.ensure_presence()?;
         if self.connection.is_none() {
@@ -154,8 +155,8 @@ impl Writer {
         Ok(batch.outcomes)
     }
 
-    /// Does something with the connection, which is not used again if it is in
-    /// doubt afterwards.
+    /// Runs `work` with the connection. After an error that leaves its state
+    /// unknown, the connection is closed.
     fn with_connection<T>(
         &mut self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
@@ -166,15 +167,15 @@ impl Writer {
             .ok_or(rusqlite::Error::InvalidQuery)?;
         let result = work(&mut connection);
         let error = result.as_ref().err();
-        if error.is_none_or(|error| still_sound(&connection, error)) {
+        if error.is_none_or(|error| is_usable_after(&connection, error)) {
             self.connection = Some(connection);
         }
         result
     }
 
-    /// Notes in `totals` to which database the log belongs, and what the
-    /// database has in itself if the next commit begins the log. Returns the
-    /// length of the log.
+    /// Sets the fields of `totals` that tie the log to its database: the schema
+    /// number and, if the next commit begins the log, the number of commits in the
+    /// database. Returns the length of the log.
     fn begin_log(&self, totals: &mut Totals) -> u64 {
         totals.schema_number = self.presence.schema_number();
         let frames = self.counters.wal_frames.load(Relaxed);
@@ -184,13 +185,13 @@ impl Writer {
         frames
     }
 
-    /// Makes the effects of a commit visible. `frames` is the length of the log
-    /// before it.
+    /// Publishes the effects of a commit. `frames` is the length of the log before
+    /// it.
     fn committed(&mut self, totals: Totals, frames: u64) {
         let before = self.totals.commits;
         self.totals = totals;
         if self.counters.wal_frames.load(Relaxed) <= frames {
-            // The log started over by itself, with this commit.
+            // SQLite made the log start over with this commit.
             self.totals.log_base = before;
         }
         self.publish_totals();
@@ -213,6 +214,7 @@ impl Writer {
         }
     }
 
+    /// Updates the metric of the oldest event.
     fn find_oldest(&self) {
         let sql = "SELECT received_at_ms FROM events ORDER BY seq LIMIT 1";
         let oldest = self.connection.as_ref().and_then(|connection| {
@@ -225,7 +227,7 @@ impl Writer {
     }
 
     fn unwritable(&self, error: &rusqlite::Error) -> Error {
-        failure(
+        sqlite_error(
             &format!(
                 "journal `{}` cannot be written",
                 self.owner.path().display()
@@ -234,11 +236,12 @@ impl Writer {
         )
     }
 
-    /// Does what can wait. Returns whether there is more to do soon.
+    /// Does work that can wait until a batch was answered. Returns whether there
+    /// is more work to do soon.
     pub(crate) fn maintain(&mut self) -> bool {
         self.checkpoint();
-        if self.looked_at.elapsed() >= LOOK_EVERY && self.lost.is_none() {
-            // The next commit returns the error, and has it logged.
+        if self.checked_at.elapsed() >= CHECK_EVERY && self.data_loss.is_none() {
+            // The next commit returns the error, and it is logged then.
             let _ = self.ensure_presence();
         }
         self.prune_when_due()
@@ -257,7 +260,7 @@ impl Writer {
         match self.prune(now_ms.saturating_sub(keep_ms)) {
             Ok(pruned) => pruned.more,
             Err(error) => {
-                tracing::warn!("old tasks cannot be removed: {error}");
+                tracing::warn!("old tasks cannot be removed: {}", error_text(error));
                 false
             }
         }
@@ -284,8 +287,8 @@ impl Writer {
         Ok(pruned)
     }
 
-    /// Lets the checkpointer copy the log into the database before it grows too
-    /// long, or does it here if the checkpointer cannot keep up.
+    /// Wakes the checkpointer as the log grows, or makes the log start over here
+    /// if the checkpointer cannot keep up.
     fn checkpoint(&mut self) {
         let frames = self.counters.wal_frames.load(Relaxed);
         if frames < self.checkpoints.woken_at_frames {
@@ -301,9 +304,9 @@ impl Writer {
         }
     }
 
-    /// Copies the whole log, so that it starts over. Reads wait meanwhile: one
-    /// after the other, they would always be in the way. Returns whether it
-    /// did.
+    /// Copies the whole log, so that it starts over, and returns whether it did.
+    /// Reads are paused meanwhile, because consecutive reads would block it
+    /// forever.
     fn restart_log(&self, frames: u64) -> bool {
         let Some(connection) = &self.connection else {
             return true;
@@ -317,7 +320,7 @@ impl Writer {
             }
             Ok(_) => {
                 tracing::warn!(
-                    "a reader or a checkpoint keeps the journal's log from starting over"
+                    "the journal's log cannot start over: a reader or a checkpoint still uses it"
                 );
                 false
             }
@@ -328,8 +331,7 @@ impl Writer {
         }
     }
 
-    /// Empties the log, so that only the database is left, and releases the
-    /// file.
+    /// Empties the log, so that only the database remains, and releases the file.
     pub(crate) fn finish(self) {
         if let Some(connection) = self.connection
             && let Err(error) = checkpoint::truncate(&connection)
@@ -341,10 +343,10 @@ impl Writer {
     }
 }
 
-/// Whether a connection can go on after `error`. A full disk or another
-/// process's lock leaves it as it was, once the transaction is rolled back.
-/// After anything else, such as a failed sync, it is not trusted again.
-fn still_sound(connection: &Connection, error: &rusqlite::Error) -> bool {
+/// Returns whether a connection can be used after `error`. A full disk or another
+/// process's lock does not change its state, once the transaction is rolled back.
+/// After any other error, such as a failed sync, it must be closed.
+fn is_usable_after(connection: &Connection, error: &rusqlite::Error) -> bool {
     let known = matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
@@ -352,7 +354,7 @@ fn still_sound(connection: &Connection, error: &rusqlite::Error) -> bool {
     known && connection.is_autocommit()
 }
 
-/// The host's clock, in milliseconds since 1970.
+/// Returns the time of the host's clock in milliseconds since 1970.
 fn host_now_ms() -> u64 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -8,7 +8,7 @@ use batchtask_journal::{Bounds, Journal};
 use batchtask_sqlite::{Options, SqliteJournal};
 use tempfile::TempDir;
 
-/// Makes journals in a folder, which is removed with it.
+/// Opens journals in a temporary folder, which is removed when this is dropped.
 struct Files(TempDir);
 
 impl Files {

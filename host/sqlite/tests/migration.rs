@@ -1,4 +1,5 @@
-//! A journal of version 0.1 opens, and reads the same.
+//! A journal of version 0.1 can be opened and migrated, and its reads have the same
+//! results.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,13 +20,13 @@ fn fixture(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// What version 0.1 answered.
+/// Returns an answer of version 0.1.
 fn answer(name: &str) -> Value {
     let text = fs::read(fixture(name)).expect("a file");
     serde_json::from_slice(&text).expect("JSON")
 }
 
-/// A copy of the journal, opened. Its folder is removed with it.
+/// Copies the journal to a temporary folder and opens the copy.
 fn migrated() -> (SqliteJournal, TempDir) {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("journal.db");
@@ -50,7 +51,7 @@ fn flag_words(flags: EventFlags) -> Vec<&'static str> {
     present.map(|(_, word)| *word).collect()
 }
 
-/// The flags of an answer without those that the views add.
+/// Returns the flags of an answer, without those that are computed for an answer.
 fn stored_flags(answer: &Value) -> Vec<&str> {
     let words = answer["flags"].as_array().expect("flags").iter();
     let is_stored = |word: &&str| FLAG_WORDS.iter().any(|(_, known)| known == word);

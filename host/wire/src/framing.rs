@@ -1,16 +1,15 @@
-//! Where each request on an HTTP/1 connection begins, and what hyper does not
-//! report of it: a length beside its transfer coding, lines that end in LF
-//! alone, a fragment in its target.
+//! [`Framing`]: follows the bytes of an HTTP/1 connection from request to request,
+//! and detects what hyper does not report: a length in addition to a transfer
+//! coding, lines that end in LF alone, and a fragment in the target.
 //!
-//! hyper takes a request with two lengths by its coding and drops the length
-//! (RFC 9112, section 6.3), where a proxy before it may have believed the
-//! length. Such a head is only marked here. What is malformed in any other way
-//! hyper refuses itself, and nothing that comes after that on the connection
-//! matters.
+//! If a request has a length and a transfer coding, hyper uses the coding and drops
+//! the length (RFC 9112, section 6.3), but a proxy before it may have used the
+//! length. Such a request is only marked here. hyper itself refuses a head that is
+//! malformed in other ways, and then the rest of the connection does not matter.
 //!
-//! Among chunks hyper is lenient too. A line there that is not exactly as
-//! RFC 9112, section 7.1 has it is withheld, so that the body never becomes
-//! whole.
+//! hyper is also lenient about the lines among chunks. A line that is not exactly
+//! as RFC 9112, section 7.1 defines it is withheld, so that the body is never
+//! complete.
 
 mod chunks;
 mod reader;
@@ -23,21 +22,23 @@ use std::sync::{Arc, OnceLock};
 pub use self::reader::FramingReader;
 use crate::head::Ambiguity;
 
-/// The requests of a connection, counted twice: as they come in, by
-/// [`Framing`], and as they are answered.
+/// The numbers of a connection's requests. [`Framing`] counts requests as they
+/// arrive; [`next_ambiguity`](Self::next_ambiguity) counts them as they are
+/// answered.
 #[derive(Clone, Debug, Default)]
 pub struct Requests(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
     answered: AtomicU64,
-    /// The number of the first ambiguous request, from 1, and the reason.
+    /// The number of the first ambiguous request, counted from 1, and the reason.
     ambiguous: OnceLock<(u64, Ambiguity)>,
 }
 
 impl Requests {
-    /// Counts a request that is to be answered, and returns what is ambiguous
-    /// in it. Nothing after an ambiguous request is clear.
+    /// Counts a request that is about to be answered. Returns why it is ambiguous,
+    /// or `None` if it is not. After an ambiguous request, all others are ambiguous
+    /// too.
     pub fn next_ambiguity(&self) -> Option<Ambiguity> {
         let number = self.0.answered.fetch_add(1, Relaxed) + 1;
         let (first, ambiguity) = self.0.ambiguous.get()?;
@@ -49,32 +50,33 @@ impl Requests {
 #[derive(Debug)]
 pub struct Framing {
     requests: Requests,
-    came: u64,
+    /// How many heads were complete.
+    arrived: u64,
     part: Part,
-    /// The beginning of a line whose end has not come. hyper takes no line
-    /// without bounds, so neither is this.
+    /// The beginning of an incomplete line. It is bounded, because hyper bounds the
+    /// length of a line.
     line: Vec<u8>,
     head: Head,
 }
 
-/// What comes next.
+/// The part of the connection that is expected next.
 #[derive(Clone, Copy, Debug)]
 enum Part {
-    /// A line of a head, or an empty line before one.
+    /// A line of a head, or an empty line before a head.
     Head,
-    /// So many bytes of a body, and then a head.
+    /// This many bytes of a body, and then a head.
     Body(u64),
     /// The line with the size of a chunk.
     ChunkSize,
-    /// So many bytes of a chunk, and then the size of the next.
+    /// This many bytes of a chunk with its line end, and then the size of the next.
     Chunk(u64),
-    /// A line of what follows the last chunk.
+    /// A line of the trailer, after the last chunk.
     Trailer,
-    /// Nothing: the framing is broken.
+    /// Nothing: a line among chunks was malformed.
     Broken,
 }
 
-/// What is known of a head so far.
+/// What was found in the current head so far.
 #[derive(Debug, Default)]
 struct Head {
     has_begun: bool,
@@ -84,20 +86,20 @@ struct Head {
 }
 
 impl Framing {
-    /// A connection on which nothing has come yet.
+    /// Begins with a connection on which nothing has arrived yet.
     pub fn new(requests: Requests) -> Self {
         Self {
             requests,
-            came: 0,
+            arrived: 0,
             part: Part::Head,
             line: Vec::new(),
             head: Head::default(),
         }
     }
 
-    /// Follows the bytes that came, in whatever pieces they come. Returns how
-    /// many of them may be read: not all if a line among chunks is malformed,
-    /// and then none later.
+    /// Follows the next bytes of the connection, in pieces of any length. Returns
+    /// how many of them may be read: if a line among chunks is malformed, only the
+    /// bytes before it, and 0 from then on.
     pub fn follow(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -133,12 +135,12 @@ impl Framing {
         bytes.len() - rest.len()
     }
 
-    /// Whether nothing more may be read.
+    /// Returns whether nothing more may be read.
     pub fn is_broken(&self) -> bool {
         matches!(self.part, Part::Broken)
     }
 
-    /// Takes bytes to the end of a line, and returns the rest.
+    /// Follows bytes up to the end of a line. Returns the rest.
     fn follow_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
@@ -150,9 +152,10 @@ impl Framing {
         rest
     }
 
-    /// What comes after a line.
+    /// Returns the part that follows a line.
     fn after(&mut self, line: &[u8]) -> Part {
-        // No more than its end: what is left of it may be there to deceive.
+        // Only one line end is removed, because a second CR may be an attempt to
+        // deceive a reader.
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let (line, ends_in_crlf) = match line.strip_suffix(b"\r") {
             Some(line) => (line, true),
@@ -164,7 +167,7 @@ impl Framing {
             Part::ChunkSize => match chunks::size(line) {
                 None => Part::Broken,
                 Some(0) => Part::Trailer,
-                // And the end of its last line.
+                // The chunk and the CR LF after it.
                 Some(size) => Part::Chunk(size.saturating_add(2)),
             },
             Part::Trailer if line.is_empty() => Part::Head,
@@ -189,10 +192,10 @@ impl Framing {
             return Part::Head;
         }
         let head = std::mem::take(&mut self.head);
-        self.came += 1;
+        self.arrived += 1;
         if let Some(ambiguity) = head.ambiguity() {
-            // Only the first counts.
-            let _ = self.requests.0.ambiguous.set((self.came, ambiguity));
+            // Only the first ambiguous request is kept.
+            let _ = self.requests.0.ambiguous.set((self.arrived, ambiguity));
         }
         match head.length {
             _ if head.is_coded => Part::ChunkSize,
@@ -203,8 +206,8 @@ impl Framing {
 }
 
 impl Head {
-    /// Reads a request line or a field, without its end. Names that hyper takes
-    /// have no space around them, and fields no second line.
+    /// Reads a request line or a field, without its line end. hyper refuses names
+    /// with space around them, and fields of several lines.
     fn read(&mut self, line: &[u8]) {
         if !std::mem::replace(&mut self.has_begun, true) {
             if line.contains(&b'#') {
@@ -224,6 +227,7 @@ impl Head {
         }
     }
 
+    /// Keeps the first ambiguity of the head.
     fn note(&mut self, ambiguity: Ambiguity) {
         self.ambiguity.get_or_insert(ambiguity);
     }
@@ -235,8 +239,9 @@ impl Head {
     }
 }
 
-/// The rest after `count` bytes, and how many of them are still to come.
+/// Skips up to `count` bytes. Returns the rest, and how many bytes are still to be
+/// skipped.
 fn skip(bytes: &[u8], count: u64) -> (&[u8], u64) {
-    let here = usize::try_from(count).map_or(bytes.len(), |count| count.min(bytes.len()));
-    (&bytes[here..], count - here as u64)
+    let skipped = usize::try_from(count).map_or(bytes.len(), |count| count.min(bytes.len()));
+    (&bytes[skipped..], count - skipped as u64)
 }

@@ -1,5 +1,5 @@
-//! What two readers could understand differently in the head of a request
-//! (RFC 9112, sections 3.2, 6 and 11.2; RFC 9113, section 8.3.1).
+//! [`Ambiguity`]: why two readers could understand the head of a request
+//! differently (RFC 9112, sections 3.2, 6 and 11.2; RFC 9113, section 8.3.1).
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
 
-/// Why a request is refused: another reader before this one could understand it
+/// Why a request is refused: a proxy before the receiver could understand it
 /// differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ambiguity {
-    /// `Content-Length` beside `Transfer-Encoding`.
+    /// Both `Content-Length` and `Transfer-Encoding` are present.
     TwoLengths,
     /// `Transfer-Encoding` is not exactly `chunked`.
     Coding,
     /// A line of the head ends in LF without CR.
     BareLf,
-    /// A `#` in the target: a reader may cut it off or keep it.
+    /// The target contains a `#`: a reader may cut off the fragment or keep it.
     Fragment,
     /// The target is not a path or an `http` or `https` URL without userinfo.
     Target,
@@ -33,10 +33,10 @@ impl Ambiguity {
     /// Returns the reason, for logs.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::TwoLengths => "Content-Length beside Transfer-Encoding",
-            Self::Coding => "a Transfer-Encoding other than `chunked`",
+            Self::TwoLengths => "both Content-Length and Transfer-Encoding are present",
+            Self::Coding => "Transfer-Encoding is not exactly `chunked`",
             Self::BareLf => "a line of the head ends in LF without CR",
-            Self::Fragment => "a fragment in the target",
+            Self::Fragment => "the target contains a fragment",
             Self::Target => "the target is neither a path nor an http URL",
             Self::HostCount => "Host is missing or repeated",
             Self::HostForm => "Host is not a host with an optional port",
@@ -51,8 +51,9 @@ impl fmt::Display for Ambiguity {
     }
 }
 
-/// Returns what is ambiguous in the head of a request, if anything is. What
-/// hyper does not report of an HTTP/1 head, [`framing`](crate::framing) finds.
+/// Returns why the head of a request is ambiguous, or `None` if it is not.
+/// [`framing`](crate::framing) detects ambiguities of an HTTP/1 head that hyper
+/// does not report.
 pub fn ambiguity<B>(request: &Request<B>) -> Option<Ambiguity> {
     coding(request.headers())
         .or_else(|| target(request.method(), request.uri()))
@@ -68,13 +69,13 @@ fn coding(headers: &HeaderMap) -> Option<Ambiguity> {
 
 fn target(method: &Method, uri: &Uri) -> Option<Ambiguity> {
     let authority = uri.authority()?;
-    let is_clear = match uri.scheme() {
+    let is_known_form = match uri.scheme() {
         Some(scheme) => [Scheme::HTTP, Scheme::HTTPS].contains(scheme),
-        // The form of CONNECT; any other request for it has no path.
+        // An authority without a scheme is the form of CONNECT only.
         None => method == Method::CONNECT,
     };
-    let is_clear = is_clear && !authority.as_str().contains('@');
-    (!is_clear).then_some(Ambiguity::Target)
+    let is_valid = is_known_form && !authority.as_str().contains('@');
+    (!is_valid).then_some(Ambiguity::Target)
 }
 
 fn host<B>(request: &Request<B>) -> Option<Ambiguity> {
@@ -87,19 +88,20 @@ fn host<B>(request: &Request<B>) -> Option<Ambiguity> {
         return Some(Ambiguity::HostCount);
     }
     let host = host.as_bytes();
-    if host.iter().any(|byte| HOST_NEVER.contains(byte)) {
+    if host.iter().any(|byte| NOT_IN_HOST.contains(byte)) {
         return Some(Ambiguity::HostForm);
     }
-    // In HTTP/1 the target's authority wins (RFC 9112, section 3.2.2).
+    // In HTTP/1 the target's authority replaces `Host` (RFC 9112, section 3.2.2).
     let authority = request.uri().authority()?;
     let differs = version == Version::HTTP_2 && !is_same(host, authority, request.uri().scheme());
     differs.then_some(Ambiguity::HostDiffers)
 }
 
-/// Bytes that end or separate hosts for some reader, and are in no host.
-const HOST_NEVER: &[u8] = b" \t,/\\?#@\"<>";
+/// Bytes that are not allowed in a host, and at which some readers end or split it.
+const NOT_IN_HOST: &[u8] = b" \t,/\\?#@\"<>";
 
-/// Whether a `Host` names an authority. The port of the scheme may be left out.
+/// Returns whether `host` is the authority. The default port of the scheme may be
+/// left out.
 fn is_same(host: &[u8], authority: &Authority, scheme: Option<&Scheme>) -> bool {
     let port: &[u8] = match scheme {
         Some(scheme) if *scheme == Scheme::HTTP => b":80",

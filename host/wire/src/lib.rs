@@ -1,18 +1,18 @@
-//! What a connection may say, where rustls and hyper are stricter or more
+//! Checks of a connection's bytes, where rustls is stricter or hyper is more
 //! lenient than the receiver must be.
 //!
 //! | module | content |
 //! |---|---|
 //! | [`tls`] | accepts a ClientHello whose server name is not a DNS name |
-//! | [`framing`] | follows the bytes of an HTTP/1 connection, and finds what hyper does not report |
-//! | [`head`] | [`ambiguity`](head::ambiguity): why two readers could understand the head of a request differently |
+//! | [`framing`] | follows the bytes of an HTTP/1 connection, and detects what hyper does not report |
+//! | [`head`] | [`ambiguity`](head::ambiguity): detects requests that two readers could understand differently |
 //!
-//! A crate of its own, because it builds without wasmtime: its tests and its
-//! fuzz targets are quick.
+//! This is a separate crate because it builds without wasmtime, so its tests and
+//! fuzz targets build quickly.
 
-/// Implements `AsyncWrite` for a wrapper that changes only what is read: writes
-/// go to its field `stream`.
-macro_rules! pass_writes_on {
+/// Implements `AsyncWrite` for a wrapper that changes only reads: writes go to its
+/// field `stream`.
+macro_rules! forward_writes {
     ($wrapper:ident) => {
         impl<S: tokio::io::AsyncWrite + Unpin> tokio::io::AsyncWrite for $wrapper<S> {
             fn poll_write(

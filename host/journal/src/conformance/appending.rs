@@ -1,4 +1,4 @@
-//! What an entry stores, and the outcomes of a batch.
+//! The stored content of an entry, and the outcomes of a batch.
 
 use super::fixture::{NOW_MS, Suite, digest, event, reject};
 use crate::{Appended, Entry, Event, EventFlags, Source};

@@ -1,4 +1,4 @@
-//! Journals that break one rule each, to show that the suite finds it.
+//! [`Broken`]: a journal that breaks a rule, to show that the suite finds it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -30,9 +30,9 @@ macro_rules! faults {
 }
 
 faults! {
-    /// A duplicate is answered `recorded`.
+    /// The outcome of a duplicate is `Recorded`.
     DuplicateIsRecorded
-    /// The last entry of a batch is answered, but not stored.
+    /// The last entry of a batch has an outcome, but is not stored.
     LosesLastOfBatch
     /// The entries of a batch take effect in reverse order.
     ReversesBatch
@@ -40,11 +40,11 @@ faults! {
     ForgetsSignatures
     /// A signature admits any notification.
     SignatureAdmitsAny
-    /// A signature admits not even its own notification again.
+    /// A signature does not even admit its own notification again.
     SignatureAdmitsOnce
     /// Signatures never expire.
     SignatureNeverExpires
-    /// Bodies are stored as UTF-8.
+    /// Bodies are converted to UTF-8, with replacement characters.
     BodyIsText
     /// All events are stored as pushed.
     LosesSource
@@ -53,7 +53,7 @@ faults! {
     /// Request ids are not stored.
     LosesRequestIds
     /// The result of the signature check is not stored.
-    LosesFinding
+    LosesSignatureResult
     /// The state is the event that arrived last.
     StateIsLastArrival
     /// Ranks are not stored.
@@ -70,68 +70,69 @@ faults! {
     IgnoresApplication
     /// The filter by text is ignored.
     IgnoresText
-    /// The text is compared with the case of its letters.
-    TextHasCase
+    /// The filter by text is case-sensitive.
+    TextIsCaseSensitive
     /// The beginning of the time range is ignored.
     IgnoresSince
     /// The end of the time range is ignored.
     IgnoresUntil
-    /// Tasks are listed newest first, always.
+    /// Tasks are always listed newest first.
     IgnoresOrder
-    /// A list of tasks begins at its start, always.
+    /// Every page of tasks is the first page.
     IgnoresCursor
     /// A cursor of another list is accepted.
     AcceptsAnyCursor
-    /// Pages have up to 500 items, always.
+    /// Pages always have up to 500 items.
     IgnoresLimit
-    /// No page has a next one.
+    /// No page has a cursor of a next page.
     HasNoNextPage
-    /// A history has no status before a page.
+    /// The status before a page of a history is missing.
     LosesPreviousStatus
-    /// No event is late.
+    /// No event is marked as late.
     NeverLate
     /// The feed skips every fifth event.
     SkipsInFeed
     /// The feed repeats the last event.
     RepeatsInFeed
-    /// The greatest number in the feed is not known.
+    /// The greatest number in the feed stays 0.
     LosesLastSeq
     /// Rejects are listed oldest first.
     OldestRejectsFirst
     /// Dropped rejects are not counted.
     ForgetsDropped
-    /// No task is stale.
+    /// No task is counted as stale.
     NothingIsStale
-    /// The last arrival is not known.
+    /// The time of the last arrival is missing.
     LosesLastArrival
     /// All statuses are counted together.
     MergesStatuses
     /// Nothing is pruned.
     PrunesNothing
-    /// Tasks are pruned whenever anything arrived.
+    /// Tasks are pruned whatever their last arrival is.
     PrunesAll
     /// Nothing is measured.
     MeasuresNothing
-    /// It can be used after it was closed.
+    /// The journal can be used after it was closed.
     NeverCloses
 }
 
-/// A journal over another one, with a fault.
+/// Wraps a journal and adds a fault.
 pub struct Broken {
     journal: Arc<dyn Journal>,
     fault: Fault,
     arrivals: AtomicU64,
-    no_seq: watch::Sender<u64>,
+    /// A last `seq` that stays 0.
+    zero_seq: watch::Sender<u64>,
 }
 
 impl Broken {
-    /// Breaks `journal`.
+    /// Adds `fault` to `journal`.
     pub fn new(journal: Arc<dyn Journal>, fault: Fault) -> Self {
         Self {
             journal,
             fault,
             arrivals: AtomicU64::new(0),
-            no_seq: watch::Sender::new(0),
+            zero_seq: watch::Sender::new(0),
         }
     }
 
@@ -158,7 +159,7 @@ impl Broken {
             Fault::LosesSource => event.source = Source::Push,
             Fault::LosesFlags => event.flags = EventFlags::empty(),
             Fault::LosesRequestIds => event.request_id = None,
-            Fault::LosesFinding => event.signature = None,
+            Fault::LosesSignatureResult => event.signature = None,
             Fault::LosesRank => event.rank = 0,
             Fault::StateIsLastArrival => {
                 event.occurred_at_ms = self.arrivals.fetch_add(1, Relaxed);
@@ -210,12 +211,12 @@ impl Broken {
         }
     }
 
-    fn next(&self, next: Option<String>) -> Option<String> {
+    fn next_cursor(&self, next: Option<String>) -> Option<String> {
         next.filter(|_| self.fault != Fault::HasNoNextPage)
     }
 
-    /// Whether a refused cursor is to be forgotten instead.
-    fn accepts<T>(&self, result: &Result<T, Error>) -> bool {
+    /// Returns whether the cursor was refused and the fault is to ignore that.
+    fn ignores_refusal<T>(&self, result: &Result<T, Error>) -> bool {
         self.fault == Fault::AcceptsAnyCursor && matches!(result, Err(Error::InvalidCursor(_)))
     }
 }
@@ -261,17 +262,20 @@ impl Journal for Broken {
         let mut query = query.clone();
         self.spoil_query(&mut query);
         let mut page = self.journal.list_tasks(&query).await;
-        if self.accepts(&page) {
+        if self.ignores_refusal(&page) {
             query.cursor = None;
             page = self.journal.list_tasks(&query).await;
         }
         let mut page = page?;
-        if let Some(text) = query.text.filter(|_| self.fault == Fault::TextHasCase) {
-            let ids = |task: &Task| task.app_id.contains(&text) || task.task_id.contains(&text);
+        if let Some(text) = query
+            .text
+            .filter(|_| self.fault == Fault::TextIsCaseSensitive)
+        {
+            let has_id = |task: &Task| task.app_id.contains(&text) || task.task_id.contains(&text);
             page.tasks
-                .retain(|task| ids(task) || task.status_desc.contains(&text));
+                .retain(|task| has_id(task) || task.status_desc.contains(&text));
         }
-        page.next = self.next(page.next);
+        page.next = self.next_cursor(page.next);
         Ok(page)
     }
 
@@ -290,7 +294,7 @@ impl Journal for Broken {
             Fault::NeverLate => page.events.iter_mut().for_each(|event| event.late = false),
             _ => {}
         }
-        page.next = self.next(page.next);
+        page.next = self.next_cursor(page.next);
         Ok(page)
     }
 
@@ -317,7 +321,7 @@ impl Journal for Broken {
             Fault::ForgetsDropped => page.dropped = 0,
             _ => {}
         }
-        page.next = self.next(page.next);
+        page.next = self.next_cursor(page.next);
         Ok(page)
     }
 
@@ -337,7 +341,7 @@ impl Journal for Broken {
 
     fn last_seq(&self) -> watch::Receiver<u64> {
         match self.fault {
-            Fault::LosesLastSeq => self.no_seq.subscribe(),
+            Fault::LosesLastSeq => self.zero_seq.subscribe(),
             _ => self.journal.last_seq(),
         }
     }

@@ -1,4 +1,4 @@
-//! How the suite opens a journal, and what it may expect of it.
+//! How the suite opens a journal, and which abilities it may expect.
 
 use std::sync::Arc;
 
@@ -9,39 +9,39 @@ use crate::{Bounds, Journal};
 /// Opens the journals that the checks use.
 #[async_trait]
 pub trait Factory: Send + Sync + 'static {
-    /// What the journals can do.
+    /// Returns the abilities of the journals.
     fn capabilities(&self) -> Capabilities {
         Capabilities::FULL
     }
 
-    /// Opens the journal called `name`, and creates it if there is none. The
-    /// names are short and consist of digits. A journal is closed before it is
-    /// opened again.
+    /// Opens the journal called `name`, and creates it if it does not exist. The
+    /// names are short and consist of digits. The suite closes a journal before it
+    /// opens it again.
     async fn open(&self, name: &str, bounds: Bounds) -> Arc<dyn Journal>;
 }
 
-/// What a journal can do. A check that needs more does nothing.
+/// The abilities of a journal. A check that needs more passes without checking.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Capabilities {
-    /// The content is there after the journal was closed and opened again.
+    /// Its content survives closing and opening again.
     pub durable: bool,
     /// It has a feed. Otherwise `events_after` returns `Unsupported`.
     pub feed: bool,
     /// It keeps the [`Bounds`] that it was opened with. Otherwise it has its own
     /// bounds, which the suite does not check.
     pub bounds: bool,
-    /// It counts every duplicate, and lists the least request ids. Otherwise a
-    /// duplicate is counted once for each request id, and any request ids are
-    /// listed.
+    /// It counts every duplicate, and lists the first request ids in
+    /// alphabetical order. Otherwise a duplicate is counted once for each request
+    /// id, and any of the request ids are listed.
     pub exact_totals: bool,
     /// A task in a list is the same as the task alone. Otherwise flags and
     /// request ids may be missing in the list.
     pub complete_lists: bool,
     /// Tasks that changed at the same instant are listed by application id and
-    /// task id. Otherwise their order is any, but the same on all pages.
+    /// task id. Otherwise their order is arbitrary, but the same on all pages.
     pub ordered_ties: bool,
-    /// Events without a time have the order of their arrival, also within a
-    /// millisecond. Otherwise the rank decides then.
+    /// Events without a time are in order of arrival, also within a millisecond.
+    /// Otherwise the rank decides within a millisecond.
     pub follows_arrival: bool,
     /// The summary counts stale tasks, and its last arrival covers all events
     /// and duplicates.
@@ -49,8 +49,8 @@ pub struct Capabilities {
     /// Old tasks can be removed from it. Otherwise `prune` returns
     /// `Unsupported`.
     pub prune: bool,
-    /// Large rejects do not push small ones out, and a clock that jumps ahead
-    /// frees no signature.
+    /// Large rejects do not displace small ones, and no signature is forgotten
+    /// when the clock jumps ahead.
     pub robust_bounds: bool,
     /// It measures its quarantine.
     pub measures: bool,
@@ -59,7 +59,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// All of them.
+    /// All abilities.
     pub const FULL: Self = Self {
         durable: true,
         feed: true,

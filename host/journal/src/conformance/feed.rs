@@ -22,7 +22,7 @@ pub(super) async fn the_feed_is_dense_and_in_order(suite: Suite) {
     let mut journal = suite.journal().await;
     assert_eq!(*journal.last_seq().borrow(), 0);
     assert!(journal.events_after(0, 10).await.unwrap().is_empty());
-    // In batches and alone, in an order of occurrence of their own.
+    // Some in batches and some alone. The order of occurrence is the reverse.
     let sent = |number: u64| event(&(number % 3).to_string(), "any", 100 - number);
     for start in [0, 10, 20] {
         let batch = (start..start + 9).map(|number| Entry::Event(sent(number), None));
@@ -103,7 +103,7 @@ pub(super) async fn following_waits_for_the_next_event(suite: Suite) {
     let (followed, written) = tokio::join!(commits.follow(0, 10, u32::MAX), write);
     assert_eq!(written.unwrap(), Appended::Recorded);
     assert_eq!(seqs(&followed.unwrap()), [1]);
-    // An event that is there already is not waited for.
+    // An event that exists already is returned without a wait.
     let followed = commits.follow(0, 10, u32::MAX).await.unwrap();
     assert_eq!(seqs(&followed), [1]);
     assert!(commits.follow(1, 10, 0).await.unwrap().is_empty());
@@ -157,7 +157,7 @@ pub(super) async fn a_journal_without_a_feed_says_so(suite: Suite) {
     journal.record(event("task", "Success", 1)).await;
     let events = journal.events_after(0, 10).await;
     assert!(matches!(events, Err(Error::Unsupported(_))));
-    // A follower is told at once, whatever it waits for.
+    // A follower gets the error at once, whatever it waits for.
     let commits = group_commit(&journal);
     for after in [0, u64::MAX] {
         let events = commits.follow(after, 10, u32::MAX).await;

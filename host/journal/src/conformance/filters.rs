@@ -3,7 +3,7 @@
 use super::fixture::{Fixture, Suite, all_tasks, event};
 use crate::{Class, Error, Event, TaskOrder, TaskQuery};
 
-/// Four tasks that differ in everything that a filter looks at.
+/// A journal with four tasks that differ in every field that can be filtered.
 async fn four_tasks(suite: &Suite) -> Fixture {
     let journal = suite.journal().await;
     let b = Event {
@@ -23,12 +23,12 @@ async fn four_tasks(suite: &Suite) -> Fixture {
     for event in [event("a", "Processing", 10), b, c, d] {
         journal.record(event).await;
     }
-    // A state counts, not what was before: this status is in no list.
+    // Only the state is filtered, so no query finds this earlier status.
     journal.record(event("a", "Waitting", 5)).await;
     journal
 }
 
-/// Makes queries from the members that restrict.
+/// Makes a query with these filters.
 macro_rules! query {
     ($($member:ident: $value:expr),* $(,)?) => {
         TaskQuery {
@@ -90,13 +90,14 @@ pub(super) async fn every_class_has_its_ranks(suite: Suite) {
     }
 }
 
-/// The ids of the tasks that a text finds, in order of their ids.
+/// The ids of the tasks that a search finds, in order.
 async fn found(journal: &Fixture, text: &str) -> String {
     let mut ids = journal.all_pages(&query! { text: text }).await;
     ids.sort();
     ids.join(" ")
 }
 
+/// A journal with tasks of these ids and descriptions.
 async fn described(suite: &Suite, tasks: &[(&str, &str)]) -> Fixture {
     let journal = suite.journal().await;
     for (task, status_desc) in tasks {
@@ -109,7 +110,7 @@ async fn described(suite: &Suite, tasks: &[(&str, &str)]) -> Fixture {
     journal
 }
 
-pub(super) async fn a_text_is_found_letter_for_letter(suite: Suite) {
+pub(super) async fn a_search_text_has_no_wildcards(suite: Suite) {
     let tasks = [
         ("percent", "100% done"),
         ("under", "a_b"),

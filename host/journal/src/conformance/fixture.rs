@@ -1,4 +1,4 @@
-//! What the checks work with: journals under test, and what is sent to them.
+//! Helpers of the checks: journals under test, and entries to store in them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
@@ -14,7 +14,7 @@ use crate::{
 /// The time of most arrivals, in milliseconds since 1970.
 pub(super) const NOW_MS: u64 = 1_700_000_000_000;
 
-/// What a check works with.
+/// Opens the journals of a check.
 #[derive(Clone)]
 pub(super) struct Suite {
     factory: Arc<dyn Factory>,
@@ -31,12 +31,12 @@ impl Suite {
         }
     }
 
-    /// An empty journal.
+    /// Opens an empty journal.
     pub(super) async fn journal(&self) -> Fixture {
         self.journal_with(Bounds::default()).await
     }
 
-    /// An empty journal with these bounds.
+    /// Opens an empty journal with these bounds.
     pub(super) async fn journal_with(&self, bounds: Bounds) -> Fixture {
         let name = self.names.fetch_add(1, Relaxed).to_string();
         Fixture::open(self.clone(), name, bounds).await
@@ -91,7 +91,7 @@ impl Fixture {
         self.journal.clone()
     }
 
-    /// Commits a batch that must succeed.
+    /// Commits a batch, which must succeed.
     pub(super) async fn commit_all(&self, batch: Vec<Entry>) -> Vec<Appended> {
         for entry in &batch {
             entry.check().expect("valid");

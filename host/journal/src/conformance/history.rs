@@ -22,7 +22,7 @@ async fn five_events(suite: &Suite) -> Fixture {
     for at in [3, 0, 2, 4, 1] {
         let sent = event("task", &at.to_string(), NOW_MS + at);
         journal.record(sent).await;
-        // Events of other tasks do not disturb.
+        // Events of another task must not appear.
         journal.record(event("other", "Fail", NOW_MS + at)).await;
     }
     journal
@@ -45,7 +45,7 @@ pub(super) async fn a_history_cursor_stays_where_it_is(suite: Suite) {
     let journal = five_events(&suite).await;
     let first = page(&journal, None, 2).await;
     journal.record(event("task", "before", NOW_MS - 1)).await;
-    // As late as status 1, and of a greater rank.
+    // At the same time as status 1, with a greater rank.
     let between = Event {
         rank: 3,
         ..event("task", "between", NOW_MS + 1)
@@ -95,7 +95,7 @@ pub(super) async fn a_trail_of_long_statuses_is_cut(suite: Suite) {
     }
     let trail = journal.task("task").await.trail;
     let times: Vec<u64> = trail.iter().map(|step| step.occurred_at_ms).collect();
-    // It may be cut at any length, but it ends with the state.
+    // It may be cut at any length, but its last step is the state.
     let first = times.first().copied().expect("a step");
     assert_eq!(times, (first..20).collect::<Vec<_>>());
 }

@@ -6,7 +6,7 @@ use super::fixture::{Fixture, NOW_MS, Suite, all_tasks, event, reject, signed};
 use crate::page::reject_bytes;
 use crate::{Appended, Entry, Error, Event, GroupCommit, Reject, SignatureUse, group_commit};
 
-/// Entries that no backend needs to handle.
+/// Invalid entries, which group commit refuses before a backend sees them.
 fn invalid_entries() -> Vec<Entry> {
     let valid = || event("task", "a", 1);
     let events = [
@@ -63,7 +63,7 @@ fn invalid_entries() -> Vec<Entry> {
     entries
 }
 
-pub(super) async fn what_is_invalid_is_refused_alone(suite: Suite) {
+pub(super) async fn only_the_invalid_entry_is_refused(suite: Suite) {
     let journal = suite.journal().await;
     let options = group_commit::Options::default();
     let commits = GroupCommit::new(journal.shared(), options, None).unwrap();
@@ -102,7 +102,7 @@ pub(super) async fn content_survives_a_restart(suite: Suite) {
     assert_eq!(journal.task("task").await.status, "Fail");
 }
 
-/// The whole content, in comparable form.
+/// The content of the journal as a text, to compare it.
 async fn everything(journal: &Fixture) -> String {
     let tasks = journal.tasks(&all_tasks()).await;
     let history = journal.history("task").await;
@@ -111,7 +111,7 @@ async fn everything(journal: &Fixture) -> String {
     format!("{tasks:?}\n{history:?}\n{rejects:?}\n{summary:?}")
 }
 
-pub(super) async fn measures_have_names_of_their_own(suite: Suite) {
+pub(super) async fn names_of_measures_are_unique(suite: Suite) {
     let journal = suite.journal().await;
     let measures = journal.measures();
     let names: BTreeSet<_> = measures.iter().map(|measure| measure.name).collect();

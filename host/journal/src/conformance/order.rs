@@ -1,4 +1,4 @@
-//! The state is a function of what arrived, not of the order of arrival.
+//! The state does not depend on the order of arrival.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::{Entry, Event, EventFlags, Step, Task};
 /// How many random sets of arrivals are tried.
 const CASES: u64 = 16;
 
-/// One arrival. Two with equal fields except `request` are the same event.
+/// An arrival. Two arrivals that differ in `request` only are the same event.
 #[derive(Clone, Debug)]
 struct Arrival {
     task: u8,
@@ -68,7 +68,7 @@ async fn append_all(journal: &Fixture, arrivals: &[Arrival], random: &mut Rng) {
     }
 }
 
-/// All that must not depend on the order of arrival, in comparable form.
+/// Everything that must not depend on the order of arrival, as texts to compare.
 async fn state(journal: &Fixture) -> Vec<String> {
     let capabilities = journal.capabilities();
     let mut lines = Vec::new();
@@ -78,7 +78,7 @@ async fn state(journal: &Fixture) -> Vec<String> {
             assert_eq!(format!("{alone:?}"), format!("{task:?}"));
         }
         for stored in journal.history(&task.task_id).await {
-            // The request id of the first arrival is one of several.
+            // The request id is that of the first arrival, so it depends on the order.
             let event = Event {
                 request_id: None,
                 ..stored.event
@@ -102,7 +102,7 @@ async fn state(journal: &Fixture) -> Vec<String> {
     lines
 }
 
-/// Compares a task with its arrivals, straight from the contract.
+/// Checks that a task is what the contract says for these arrivals.
 fn check_task(task: &Task, arrivals: &[Arrival], capabilities: Capabilities) {
     let events = arrivals.iter().map(Arrival::event);
     let arrived: Vec<Event> = events.filter(|e| e.task_id == task.task_id).collect();
@@ -143,16 +143,16 @@ pub(super) async fn the_order_of_arrival_changes_nothing(suite: Suite) {
         let mut random = Rng::with_seed(seed);
         let count = random.usize(0..80);
         let mut arrivals: Vec<_> = (0..count).map(|_| Arrival::random(&mut random)).collect();
-        let one = suite.journal().await;
-        append_all(&one, &arrivals, &mut random).await;
-        for task in one.tasks(&all_tasks()).await.tasks {
-            let task = one.task(&task.task_id).await;
+        let ordered = suite.journal().await;
+        append_all(&ordered, &arrivals, &mut random).await;
+        for task in ordered.tasks(&all_tasks()).await.tasks {
+            let task = ordered.task(&task.task_id).await;
             check_task(&task, &arrivals, suite.capabilities);
         }
         random.shuffle(&mut arrivals);
-        let other = suite.journal().await;
-        append_all(&other, &arrivals, &mut random).await;
-        assert_eq!(state(&other).await, state(&one).await, "seed {seed}");
+        let shuffled = suite.journal().await;
+        append_all(&shuffled, &arrivals, &mut random).await;
+        assert_eq!(state(&shuffled).await, state(&ordered).await, "seed {seed}");
     }
 }
 
@@ -217,7 +217,7 @@ pub(super) async fn events_without_a_time_have_the_order_of_their_arrival(suite:
         return;
     }
     let journal = suite.journal().await;
-    // Twice in one millisecond, and with a clock that goes back.
+    // Two arrivals in the same millisecond, and a clock that goes back.
     let arrivals = [
         ("Processing", 2, NOW_MS),
         ("Fail", 4, NOW_MS),

@@ -5,8 +5,8 @@ use super::fixture::{
 };
 use crate::{Appended, Class, Entry, Event, Reject, TaskOrder, TaskQuery};
 
-/// Tasks `0` to `9`. Every two changed at the same instant, if the journal
-/// orders such tasks.
+/// A journal with the tasks `0` to `9`. If the journal orders tasks that changed
+/// at the same time, there are pairs of such tasks.
 async fn ten_tasks(suite: &Suite) -> Fixture {
     let journal = suite.journal().await;
     for task in [3, 1, 4, 0, 5, 9, 2, 6, 8, 7] {
@@ -16,7 +16,7 @@ async fn ten_tasks(suite: &Suite) -> Fixture {
     journal
 }
 
-/// When one of ten tasks changed.
+/// When this task of the ten changed.
 fn instant(suite: &Suite, task: u64) -> u64 {
     if suite.capabilities.ordered_ties {
         NOW_MS + task / 2
@@ -53,7 +53,7 @@ pub(super) async fn pages_follow_one_another_in_both_orders(suite: Suite) {
     }
 }
 
-pub(super) async fn the_limit_of_a_page_is_kept_within_its_own_limits(suite: Suite) {
+pub(super) async fn the_limit_of_a_page_is_clamped(suite: Suite) {
     let journal = ten_tasks(&suite).await;
     for (limit, found) in [(1, 1), (4, 4), (u32::MAX, 10)] {
         let query = TaskQuery {
@@ -90,7 +90,7 @@ pub(super) async fn a_cursor_stays_where_it_is_while_tasks_move(suite: Suite) {
     let all = newest_first(&suite);
     let first = journal.tasks(&query).await;
     assert_eq!(task_ids(&first), all[..3]);
-    // The last task of the page moves to the front, and a new one before it.
+    // The last task of the page moves to the front, and a new task appears before it.
     journal.record(event(all[2], "Success", NOW_MS + 100)).await;
     let new = event("new", "Initializing", NOW_MS + 101);
     journal.record(new).await;
@@ -160,7 +160,7 @@ pub(super) async fn a_cursor_is_short_whatever_the_ids(suite: Suite) {
     assert_eq!(first, ["a", "b", "c"]);
 }
 
-pub(super) async fn a_cursor_of_something_else_is_invalid(suite: Suite) {
+pub(super) async fn a_cursor_of_another_list_is_invalid(suite: Suite) {
     let journal = ten_tasks(&suite).await;
     for at in 0..3 {
         journal.record(event("0", "Fail", at)).await;
@@ -222,7 +222,7 @@ pub(super) async fn a_cursor_of_something_else_is_invalid(suite: Suite) {
 
 pub(super) async fn pages_stay_near_a_mebibyte(suite: Suite) {
     let journal = suite.journal().await;
-    // Four of these reach a mebibyte.
+    // Four texts of this length exceed a mebibyte.
     const LENGTH: usize = 300_000;
     for at in 0..7 {
         let described = Event {
@@ -261,7 +261,7 @@ pub(super) async fn pages_stay_near_a_mebibyte(suite: Suite) {
     }
 }
 
-pub(super) async fn an_item_beyond_the_size_of_a_page_is_a_page(suite: Suite) {
+pub(super) async fn an_item_larger_than_a_page_has_a_page_of_its_own(suite: Suite) {
     const LENGTH: usize = 3_000_000;
     if suite.capabilities.item_bytes_max < LENGTH {
         return;

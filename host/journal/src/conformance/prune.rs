@@ -1,4 +1,4 @@
-//! Old tasks that are removed.
+//! The removal of old tasks.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::{Appended, Entry, Error, Event, GroupCommit, StoredEvent, group_commi
 /// The rank of `Success`.
 const FINAL: u8 = 5;
 
-/// An event of a task that arrives at this time.
+/// An event of a task, which arrives at this time.
 fn arrives(task: &str, rank: u8, at: u64, received_at_ms: u64) -> Event {
     Event {
         rank,
@@ -17,7 +17,8 @@ fn arrives(task: &str, rank: u8, at: u64, received_at_ms: u64) -> Event {
     }
 }
 
-/// Prunes until there is no more. Returns how many events were removed.
+/// Prunes until there is nothing more to remove. Returns how many events were
+/// removed.
 async fn prune(journal: &Fixture, before_ms: u64) -> u64 {
     let mut events = 0;
     loop {
@@ -73,7 +74,7 @@ pub(super) async fn only_old_final_tasks_are_pruned(suite: Suite) {
     }
 }
 
-pub(super) async fn what_was_pruned_does_not_come_back(suite: Suite) {
+pub(super) async fn pruned_events_do_not_come_back(suite: Suite) {
     if !suite.capabilities.prune {
         return;
     }
@@ -133,7 +134,7 @@ pub(super) async fn a_follower_goes_on_after_pruned_events(suite: Suite) {
     assert_eq!(seqs(&journal.feed(1).await), [2, 4, 6]);
 }
 
-pub(super) async fn a_follower_waits_where_all_was_pruned(suite: Suite) {
+pub(super) async fn a_follower_waits_if_all_events_were_pruned(suite: Suite) {
     if !suite.capabilities.prune || !suite.capabilities.feed {
         return;
     }

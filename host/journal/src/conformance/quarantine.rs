@@ -4,7 +4,7 @@ use super::fixture::{Fixture, NOW_MS, Suite, reject};
 use crate::page::{ITEM_OVERHEAD_BYTES, reject_bytes};
 use crate::{Appended, Bounds, QuarantinePage, Reject, SMALL_REJECT_BYTES_MAX, Shares};
 
-/// A reject that arrives at this time after [`NOW_MS`].
+/// A reject that arrives `after_ms` after [`NOW_MS`].
 fn reject_at(after_ms: u64, body: &[u8]) -> Reject {
     Reject {
         received_at_ms: NOW_MS + after_ms,
@@ -48,8 +48,11 @@ pub(super) async fn rejects_are_listed_newest_first(suite: Suite) {
     let whole = page(&journal, None, 500).await;
     assert_eq!(first_bytes(&whole), [6, 5, 4, 3, 2, 1, 0]);
     assert_eq!((whole.dropped, whole.next), (0, None));
-    let descends = whole.rejects.windows(2).all(|two| two[0].seq > two[1].seq);
-    assert!(descends, "the numbers grow");
+    let descends = whole
+        .rejects
+        .windows(2)
+        .all(|pair| pair[0].seq > pair[1].seq);
+    assert!(descends, "the newest reject has the greatest number");
 
     let first = page(&journal, None, 3).await;
     assert_eq!(first_bytes(&first), [6, 5, 4]);
@@ -70,7 +73,7 @@ pub(super) async fn the_same_reject_without_a_signature_is_kept_again(suite: Sui
     assert_eq!(journal.quarantined().await, 2);
 }
 
-/// Room for three rejects of 100 bytes.
+/// Bounds with room for three rejects of 100 bytes.
 fn small_quarantine() -> Bounds {
     let each = ITEM_OVERHEAD_BYTES + reject(&[]).reason.len() + 100;
     Bounds {
@@ -124,7 +127,7 @@ pub(super) async fn numbers_in_the_quarantine_are_not_reused(suite: Suite) {
     let journal = suite.journal_with(bounds).await;
     journal.quarantine(reject(&[1; 100])).await;
     let first = page(&journal, None, 1).await.rejects[0].seq;
-    // The next one fills the quarantine alone.
+    // The next reject fills the whole quarantine.
     let overhead = ITEM_OVERHEAD_BYTES + reject(&[]).reason.len();
     let all = bounds.quarantine_max_bytes as usize - overhead;
     journal.quarantine(reject(&vec![2; all])).await;
@@ -165,28 +168,28 @@ pub(super) async fn large_rejects_do_not_push_small_ones_out(suite: Suite) {
             journal.quarantine(reject(body)).await;
             let after = shares(&page(&journal, None, 500).await);
             assert!(after.total() <= max, "{after:?}");
-            let (mine, theirs) = if is_large {
+            let (own, other) = if is_large {
                 ((before.large, after.large), (before.small, after.small))
             } else {
                 ((before.small, after.small), (before.large, after.large))
             };
-            // The other size gives way only beyond its own half.
+            // The other size loses only what exceeds its half.
             assert!(
-                theirs.1 >= theirs.0.min(before_half(max, 20_500)),
+                other.1 >= other.0.min(half_less_one(max, 20_500)),
                 "{before:?} {after:?}"
             );
-            assert!(mine.1 > 0, "the newest is kept");
+            assert!(own.1 > 0, "the newest is kept");
         }
-        // Many large ones leave small ones their half.
+        // Many large rejects leave the small ones their half.
         for _ in 0..20 {
             journal.quarantine(reject(&large)).await;
         }
         let kept = shares(&page(&journal, None, 500).await);
-        assert!(kept.small >= before_half(max, 8_500), "{kept:?}");
+        assert!(kept.small >= half_less_one(max, 8_500), "{kept:?}");
     }
 }
 
-/// Half of the quarantine, less one reject that may not have fit.
-fn before_half(max: u64, reject_bytes: u64) -> u64 {
+/// Half of the quarantine, less one reject that may not have fitted.
+fn half_less_one(max: u64, reject_bytes: u64) -> u64 {
     (max / 2).saturating_sub(reject_bytes)
 }

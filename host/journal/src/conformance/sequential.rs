@@ -1,4 +1,4 @@
-//! A journal of the guest as a journal of a host.
+//! [`Sequential`]: turns a journal of the guest into a journal of a host.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,17 +11,17 @@ use crate::{
     Task, TaskPage, TaskQuery,
 };
 
-/// Runs the suite over a store that implements the guest's synchronous trait,
-/// such as an adapter's. It appends the entries of a batch one after the other,
-/// so it is not fit for production: a batch is not atomic.
+/// Wraps a store that implements the guest's synchronous trait, such as an
+/// adapter's, so that the suite can run over it. Do not use it in production: it
+/// appends the entries of a batch one after the other, so a batch is not atomic.
 pub struct Sequential<J> {
-    /// `None` once it is closed.
+    /// `None` once the journal is closed.
     store: Mutex<Option<J>>,
     last_seq: watch::Sender<u64>,
 }
 
 impl<J: GuestJournal> Sequential<J> {
-    /// A journal over this store.
+    /// Returns a journal over this store.
     pub fn new(store: J) -> Self {
         Self {
             store: Mutex::new(Some(store)),
@@ -29,8 +29,9 @@ impl<J: GuestJournal> Sequential<J> {
         }
     }
 
-    /// Follows the feed to its end. A store without a feed stays at 0.
-    fn find_last_seq(&self, store: &J) {
+    /// Updates `last_seq` by reading the feed to its end. A store without a feed
+    /// stays at 0.
+    fn update_last_seq(&self, store: &J) {
         let after = || *self.last_seq.borrow();
         while let Ok(events) = store.follow(after(), PAGE_ITEMS_MAX, 0)
             && let Some(last) = events.last()
@@ -39,6 +40,7 @@ impl<J: GuestJournal> Sequential<J> {
         }
     }
 
+    /// Runs `work` on the store, unless the journal is closed.
     fn with<T>(&self, work: impl FnOnce(&J) -> Result<T, Error>) -> Result<T, Error> {
         let closed = || Error::Unavailable("the journal is closed".into());
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +62,7 @@ impl<J: GuestJournal + Send + 'static> Journal for Sequential<J> {
         self.with(|store| {
             let entries = batch.into_iter();
             let outcomes = entries.map(|entry| append(store, entry)).collect();
-            self.find_last_seq(store);
+            self.update_last_seq(store);
             outcomes
         })
     }

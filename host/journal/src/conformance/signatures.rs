@@ -1,12 +1,12 @@
-//! Which use of a signature is a replay.
+//! When the use of a signature is a replay.
 
 use super::fixture::{Fixture, NOW_MS, Suite, event, reject, signed, signed_reject};
 use crate::{Appended, Bounds, Entry, Event, Reject};
 
-/// A signature that is used now is remembered until this time.
+/// When a signature that is used at [`NOW_MS`] expires.
 const LATER_MS: u64 = NOW_MS + 1000;
 
-/// An event of the same task with another status, that arrives at this time.
+/// An event of the task `task` with this status, which arrives at this time.
 fn arrives(status: &str, received_at_ms: u64) -> Event {
     Event {
         received_at_ms,
@@ -14,7 +14,7 @@ fn arrives(status: &str, received_at_ms: u64) -> Event {
     }
 }
 
-/// Appends an event that arrives at this time, with the signature `once`.
+/// Appends an event that arrives at `now_ms`, with the signature called `once`.
 async fn use_once(journal: &Fixture, status: &str, now_ms: u64, expires_at_ms: u64) -> Appended {
     let event = arrives(status, now_ms);
     let signature = signed("once", &event, expires_at_ms);
@@ -48,7 +48,7 @@ pub(super) async fn a_signature_admits_no_other_notification(suite: Suite) {
     assert_eq!(other, Appended::Replayed);
     let task = journal.task("task").await;
     assert_eq!((task.status.as_str(), task.events), ("Processing", 1));
-    // A known event is not admitted either: it is another notification.
+    // An event that is known already is another notification too.
     journal.record(arrives("Fail", NOW_MS)).await;
     let known = use_once(&journal, "Fail", NOW_MS, LATER_MS).await;
     assert_eq!(known, Appended::Replayed);
@@ -138,7 +138,7 @@ pub(super) async fn a_signature_is_free_once_it_expired(suite: Suite) {
         (10, "a", Appended::Recorded),
         (19, "b", Appended::Replayed),
         (20, "b", Appended::Recorded),
-        // From now on, it belongs to `b`.
+        // From now on, the signature belongs to `b`.
         (29, "a", Appended::Replayed),
         (29, "b", Appended::Duplicate),
     ] {
@@ -152,7 +152,7 @@ pub(super) async fn a_signature_is_free_once_it_expired(suite: Suite) {
     for (now_ms, outcome) in [
         (110, Appended::Recorded),
         (119, Appended::Duplicate),
-        // It was used again meanwhile, so it expires later.
+        // The signature was used again meanwhile, so it expires later.
         (128, Appended::Duplicate),
         (138, Appended::Recorded),
     ] {
@@ -181,12 +181,12 @@ pub(super) async fn a_replay_changes_nothing(suite: Suite) {
     let journal = suite.journal().await;
     assert_eq!(use_once(&journal, "a", 10, 20).await, Appended::Recorded);
     assert_eq!(use_once(&journal, "b", 15, 90).await, Appended::Replayed);
-    // It still belongs to `a`, and its expiry is the old one.
+    // The signature still belongs to `a`, with the old expiry.
     assert_eq!(use_once(&journal, "a", 19, 20).await, Appended::Duplicate);
     assert_eq!(use_once(&journal, "b", 20, 30).await, Appended::Recorded);
 }
 
-pub(super) async fn a_duplicate_brings_its_own_signature(suite: Suite) {
+pub(super) async fn the_signature_of_a_duplicate_is_remembered(suite: Suite) {
     let journal = suite.journal().await;
     journal.record(arrives("a", NOW_MS)).await;
     let again = use_once(&journal, "a", NOW_MS, LATER_MS).await;
@@ -209,7 +209,7 @@ pub(super) async fn a_signature_survives_a_restart(suite: Suite) {
     assert_eq!(same, Appended::Duplicate);
 }
 
-pub(super) async fn of_too_many_signatures_the_next_to_expire_are_forgotten(suite: Suite) {
+pub(super) async fn excess_signatures_are_forgotten_in_order_of_expiry(suite: Suite) {
     if !suite.capabilities.bounds {
         return;
     }
@@ -242,7 +242,7 @@ pub(super) async fn a_clock_that_jumps_ahead_frees_no_signature(suite: Suite) {
     if !suite.capabilities.robust_bounds {
         return;
     }
-    /// Less than the time in which a signature may be used, and much more.
+    /// A jump shorter than the life of a signature, and a much longer one.
     const JUMPS_MS: [u64; 2] = [900, 366 * 24 * 60 * 60 * 1000];
     for jump_ms in JUMPS_MS {
         let journal = suite.journal().await;

@@ -118,7 +118,7 @@ pub(super) async fn many_statuses_are_counted_together(suite: Suite) {
         *by_rank.entry(rank).or_insert(0) += tasks;
     }
     assert_eq!(by_rank, BTreeMap::from([(2, 50), (4, 50)]));
-    // The listed ones, and one without a status for each rank.
+    // The listed statuses, and one count without a status for each rank.
     assert!(summary.statuses.len() <= StatusCounts::LISTED + 2);
     assert!(
         summary

@@ -1,4 +1,4 @@
-//! What the journal in memory holds, and what an entry does to it.
+//! The content of the journal in memory, and how an entry changes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -12,18 +12,18 @@ use crate::{
     Reject, RejectSize, Shares, SignatureStatus, SignatureUse, placed_at_ms,
 };
 
-/// The place of an event in the order of its task: instant, rank, digest.
+/// The place of an event in the order of its task: time, rank, digest.
 pub(super) type Place = (u64, u8, Vec<u8>);
 
-/// All content of the journal.
+/// The content of the journal.
 pub(super) struct State {
     bounds: Bounds,
-    /// In order of their first event, so the index of a task never changes.
+    /// The tasks in order of their first arrival, so an index never changes.
     pub(super) tasks: Vec<TaskState>,
     /// The index of a task by its application id and task id.
     pub(super) by_ids: BTreeMap<(String, String), usize>,
-    /// In order of arrival: the `seq` of an event is its index plus 1. `None`
-    /// for an event that was pruned.
+    /// The events in order of arrival: the `seq` of an event is its index plus 1.
+    /// A pruned event is `None`.
     pub(super) events: Vec<Option<EventState>>,
     /// The digests of the events that were pruned.
     pruned: HashSet<Vec<u8>>,
@@ -37,7 +37,7 @@ pub(super) struct State {
 pub(super) struct TaskState {
     pub(super) app_id: String,
     pub(super) task_id: String,
-    /// The indexes of its events, by their place. Empty once it was pruned.
+    /// The indexes of its events, by their place. Empty once the task was pruned.
     pub(super) events: BTreeMap<Place, usize>,
     by_digest: HashMap<Vec<u8>, usize>,
     pub(super) last_received_at_ms: u64,
@@ -48,7 +48,7 @@ pub(super) struct TaskState {
 pub(super) struct EventState {
     pub(super) event: Event,
     pub(super) duplicates: u64,
-    /// All that are short enough to be listed.
+    /// The request ids that are short enough to be listed.
     pub(super) request_ids: BTreeSet<String>,
     pub(super) late: bool,
 }
@@ -62,7 +62,7 @@ pub(super) struct Quarantine {
     last_seq: u64,
 }
 
-/// The signatures that were used: their digest and when they expire.
+/// The signatures that were used, each with its digest and expiry.
 #[derive(Default)]
 struct Signatures {
     uses: HashMap<String, (Vec<u8>, u64)>,
@@ -99,7 +99,7 @@ impl State {
                     SignatureStatus::Repeated => Appended::Duplicate,
                     SignatureStatus::Fresh => {
                         self.quarantine
-                            .keep(reject, self.bounds.quarantine_max_bytes);
+                            .add(reject, self.bounds.quarantine_max_bytes);
                         Appended::Recorded
                     }
                 }
@@ -108,7 +108,7 @@ impl State {
         }
     }
 
-    /// The bytes in the quarantine, and how many rejects were dropped.
+    /// Returns the bytes in the quarantine and the number of dropped rejects.
     pub(super) fn quarantine_totals(&self) -> (u64, u64) {
         (self.quarantine.shares.total(), self.quarantine.dropped)
     }
@@ -135,7 +135,7 @@ impl State {
         if let Some(&known) = task.by_digest.get(&event.digest) {
             task.duplicates += 1;
             if let Some(known) = &mut self.events[known] {
-                known.repeat(event.request_id);
+                known.add_duplicate(event.request_id);
             }
             return Appended::Duplicate;
         }
@@ -204,23 +204,23 @@ impl EventState {
             late,
             event,
         };
-        state.list(state.event.request_id.clone());
+        state.list_request_id(state.event.request_id.clone());
         state
     }
 
-    fn repeat(&mut self, request_id: Option<String>) {
+    fn add_duplicate(&mut self, request_id: Option<String>) {
         self.duplicates += 1;
-        self.list(request_id);
+        self.list_request_id(request_id);
     }
 
-    fn list(&mut self, request_id: Option<String>) {
+    fn list_request_id(&mut self, request_id: Option<String>) {
         let is_listed = |id: &String| id.len() <= LISTED_REQUEST_ID_BYTES_MAX;
         self.request_ids.extend(request_id.filter(is_listed));
     }
 }
 
 impl Quarantine {
-    fn keep(&mut self, reject: Reject, max_bytes: u64) {
+    fn add(&mut self, reject: Reject, max_bytes: u64) {
         let bytes = reject_bytes(&reject) as u64;
         if bytes > RejectSize::of(bytes).reject_bytes_max(max_bytes) {
             self.dropped += 1;
@@ -235,7 +235,8 @@ impl Quarantine {
         self.rejects.push_back(Quarantined { seq, reject });
     }
 
-    /// Drops the oldest reject of a size. Returns whether there was one.
+    /// Drops the oldest reject of this size. Returns false if there is no such
+    /// reject.
     fn drop_oldest(&mut self, size: RejectSize) -> bool {
         let bytes = |kept: &Quarantined| reject_bytes(&kept.reject) as u64;
         let mut rejects = self.rejects.iter();
@@ -250,7 +251,8 @@ impl Quarantine {
 }
 
 impl Signatures {
-    /// Remembers a use of a signature, unless it is a replay.
+    /// Remembers the use of a signature, unless it is a replay. Returns its
+    /// status.
     fn admit(&mut self, signature: SignatureUse, now_ms: u64, max: u64) -> SignatureStatus {
         let known = self.uses.get(&signature.signature);
         let status = known.map_or(SignatureStatus::Fresh, |(digest, expires_at_ms)| {
@@ -258,7 +260,7 @@ impl Signatures {
         });
         if status != SignatureStatus::Replayed {
             self.remember(signature, status);
-            self.forget(max);
+            self.forget_excess(max);
         }
         status
     }
@@ -279,9 +281,10 @@ impl Signatures {
         self.uses.insert(signature, (digest, expires_at_ms));
     }
 
-    /// Forgets what is too many, that which expires next first. What expired is
-    /// not forgotten for that alone: the clock may be wrong.
-    fn forget(&mut self, max: u64) {
+    /// Forgets the signatures beyond `max`; those that expire first go first. An
+    /// expired signature is not forgotten just because it expired: the clock may
+    /// be wrong.
+    fn forget_excess(&mut self, max: u64) {
         while self.uses.len() as u64 > max
             && let Some((_, signature)) = self.by_expiry.pop_first()
         {

@@ -1,4 +1,4 @@
-//! What is read from the journal in memory.
+//! The reads of the journal in memory.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -82,7 +82,7 @@ impl State {
             if page.is_full() {
                 break;
             }
-            // A pruned event is missing.
+            // Pruned events are `None`.
             if self.events[index].is_some() {
                 self.push_event(&mut page, index);
             }
@@ -137,17 +137,17 @@ impl State {
         self.tasks.get(*index)
     }
 
-    /// The tasks that were not pruned.
+    /// Returns the tasks that were not pruned.
     fn present_tasks(&self) -> impl Iterator<Item = &TaskState> {
         self.tasks.iter().filter(|task| !task.events.is_empty())
     }
 
-    /// An event of a task that was not pruned.
+    /// Returns an event of a task that was not pruned.
     fn event(&self, index: usize) -> &EventState {
         self.events[index].as_ref().expect("it was not pruned")
     }
 
-    /// The greatest event of a task: its state.
+    /// Returns the greatest event of a task, which is the task's state.
     fn state(&self, task: &TaskState) -> &Event {
         let (_, &last) = task.events.last_key_value().expect("a task has an event");
         &self.event(last).event
@@ -165,12 +165,12 @@ impl State {
         }
     }
 
-    /// Sorts tasks: by their last change, then by their ids.
+    /// Returns the sort key of a task: its last change, then its ids.
     fn sort_key_of<'a>(&self, task: &'a TaskState, order: TaskOrder) -> SortKey<'a> {
         sort_key(self.state(task).occurred_at_ms.cast_signed(), task, order)
     }
 
-    /// The sort key that a task had when the cursor was made.
+    /// Returns the sort key that a task had when its cursor was made.
     fn sort_key(&self, key: &TaskKey, order: TaskOrder) -> Option<SortKey<'_>> {
         let task = self.tasks.get(usize::try_from(key.id).ok()?)?;
         Some(sort_key(key.occurred_at_ms, task, order))
@@ -241,7 +241,8 @@ impl State {
     }
 }
 
-/// The order of a list: one of the two instants is always the same.
+/// The sort key of a list. The first time sorts oldest first, the second newest
+/// first; the unused one is 0.
 type SortKey<'a> = (i64, Reverse<i64>, &'a str, &'a str);
 
 fn sort_key(occurred_at_ms: i64, task: &TaskState, order: TaskOrder) -> SortKey<'_> {
@@ -260,7 +261,7 @@ fn key(event: &Event) -> EventKey {
     }
 }
 
-/// Whether a task with this state is in the list.
+/// Returns whether a task with this state matches the query.
 fn matches(state: &Event, query: &TaskQuery, text: Option<&SearchText>) -> bool {
     let equals = |wanted: &Option<String>, found: &String| {
         wanted.as_ref().is_none_or(|wanted| wanted == found)

@@ -1,4 +1,4 @@
-//! Signatures that are forgotten, and the length of the log.
+//! The bounds of the signatures, of the log and of the time of a read.
 
 use super::*;
 
@@ -20,11 +20,11 @@ async fn expired_signatures_are_forgotten() {
         journal.commit(vec![entry]).await.unwrap();
         journal.pass(Duration::from_secs(60));
     }
-    // Those of the last 10 minutes, and a margin of 2.
+    // The signatures of the last 10 minutes, and a margin of 2 minutes.
     assert_eq!(signatures(&journal), 12);
 }
 
-/// Uses one signature with this event at this time.
+/// Appends an event that arrives at this time, with the signature called `once`.
 async fn use_once(journal: &Fixture, status: &str, now_ms: u64) -> Appended {
     let event = Event {
         received_at_ms: now_ms,
@@ -34,7 +34,8 @@ async fn use_once(journal: &Fixture, status: &str, now_ms: u64) -> Appended {
     journal.commit(vec![entry]).await.unwrap()[0]
 }
 
-/// A signed event at this time, which lets expired signatures be forgotten.
+/// Appends a signed event that arrives at this time. Such a commit also deletes
+/// expired signatures.
 async fn use_another(journal: &Fixture, now_ms: u64) {
     let event = Event {
         received_at_ms: now_ms,
@@ -57,7 +58,7 @@ async fn a_clock_that_jumps_ahead_frees_no_signature_even_over_a_restart() {
         use_another(&journal, NOW_MS + ahead_ms + 1).await;
         let other = use_once(&journal, "b", NOW_MS + 1000).await;
         assert_eq!(other, Appended::Replayed, "{ahead_ms}");
-        // And it goes on working, with the clock at any time.
+        // The journal still works, whatever the clock shows.
         for now_ms in [0, NOW_MS, NOW_MS + ahead_ms] {
             use_another(&journal, now_ms + 2).await;
         }
@@ -78,7 +79,7 @@ async fn the_signatures_are_counted() {
         let sql = "SELECT signatures FROM totals";
         journal.hook(|connection| connection.query_row(sql, [], |row| row.get::<_, i64>(0)))
     };
-    // Some are new, some repeated, some used again after they expired.
+    // Some signatures are new, some are repeated, some are used again after expiry.
     for at in 0..60 {
         let number = at % 17;
         let event = Event {
@@ -134,15 +135,15 @@ async fn the_log_starts_over_once_no_reader_is_in_the_way() {
             .await;
         journal.wal_bytes()
     };
-    // A snapshot that stays open stops the log from being emptied, not writes.
+    // An open snapshot prevents the log from starting over, but not writes.
     while append_large().await < max {}
     reader.execute_batch("COMMIT").unwrap();
     while append_large().await >= max / 2 {}
 }
 
-/// Reads that follow one another without a gap always have a snapshot open.
+/// Reads without a gap between them always have a snapshot open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_log_keeps_its_bound_whoever_reads() {
+async fn the_log_keeps_its_bound_under_permanent_reads() {
     let journal = Arc::new(Fixture::new());
     journal.record(event("task", "a", 0)).await;
     let reading: Vec<_> = (0..4)
@@ -155,13 +156,13 @@ async fn the_log_keeps_its_bound_whoever_reads() {
                     let read = readers.read(move |connection| {
                         connection.query_row(endless, [], |row| row.get::<_, i64>(0))
                     });
-                    // It is ended each time.
+                    // It is stopped each time.
                     assert!(matches!(read.await, Err(Error::Unavailable(_))));
                 }
             })
         })
         .collect();
-    // A commit of this size, and what was there when a restart was due.
+    // The bound, with a margin for the commits between two attempts.
     let max = (checkpoint::END_READS_FRAMES + 2 * checkpoint::RETRY_FRAMES) * counters::FRAME_BYTES;
     for at in 1..300 {
         let body = vec![b' '; 1_000_000];
@@ -177,9 +178,10 @@ async fn the_log_keeps_its_bound_whoever_reads() {
     reading.iter().for_each(|read| read.abort());
 }
 
-/// One call of the function that searches is as long as the texts are.
+/// SQLite does not check the deadline while the search function runs, which takes
+/// long for long texts.
 #[tokio::test]
-async fn a_search_of_long_texts_ends_in_its_time() {
+async fn a_search_in_long_texts_keeps_its_deadline() {
     let journal = Fixture::with(Options {
         read_timeout: Duration::from_millis(20),
         ..Options::default()
@@ -202,9 +204,9 @@ async fn a_search_of_long_texts_ends_in_its_time() {
     assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
 }
 
-/// What a list reads of a task does not grow with the number of its events.
+/// The work to list a task does not grow with the number of its events.
 #[tokio::test]
-async fn a_task_with_very_many_events_is_listed_at_once() {
+async fn a_task_with_very_many_events_is_listed_quickly() {
     let journal = Fixture::new();
     let body = "x".repeat(1000);
     for batch in 0..50_u64 {
@@ -218,14 +220,14 @@ async fn a_task_with_very_many_events_is_listed_at_once() {
         });
         journal.commit(entries.collect()).await.unwrap();
     }
-    let steps = |connection: &Connection| {
+    let count_events = |connection: &Connection| {
         let sql = "SELECT count(*) FROM events";
         connection.query_row(sql, [], |row| row.get::<_, i64>(0))
     };
-    assert_eq!(journal.hook(steps).unwrap(), 20_000);
-    // Less than a tenth of what it takes to look at each event.
-    let looks = Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counted = looks.clone();
+    assert_eq!(journal.hook(count_events).unwrap(), 20_000);
+    // Less than a tenth of the instructions that reading each event takes.
+    let calls = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = calls.clone();
     let mut connection = schema::open_reader(journal.path()).unwrap();
     let count = move || {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -236,6 +238,6 @@ async fn a_task_with_very_many_events_is_listed_at_once() {
     let page = listing.read(&connection).unwrap();
     assert_eq!(page.tasks[0].request_ids.len(), 16);
     assert!(page.tasks[0].request_ids[0].starts_with("00000000x"));
-    let instructions = 100 * looks.load(std::sync::atomic::Ordering::Relaxed);
+    let instructions = 100 * calls.load(std::sync::atomic::Ordering::Relaxed);
     assert!(instructions < 2000, "{instructions}");
 }

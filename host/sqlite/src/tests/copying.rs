@@ -1,4 +1,4 @@
-//! Backups, and putting one back.
+//! Backup and restore.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -61,7 +61,7 @@ async fn a_journal_is_copied_while_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_backup_replaces_no_file_unasked() {
+async fn a_backup_replaces_a_file_only_if_it_may() {
     let journal = journal_with(3).await;
     let backup = journal.folder.path().join("backup.db");
     back_up(journal.path(), &backup, false).unwrap();
@@ -74,7 +74,7 @@ async fn a_backup_replaces_no_file_unasked() {
 }
 
 #[tokio::test]
-async fn a_backup_of_what_is_no_journal_is_refused() {
+async fn a_backup_of_another_file_is_refused() {
     let folder = TempDir::new().unwrap();
     let (path, backup) = (folder.path().join("j.db"), folder.path().join("b.db"));
     let missing = back_up(&path, &backup, false);
@@ -86,7 +86,7 @@ async fn a_backup_of_what_is_no_journal_is_refused() {
 }
 
 #[tokio::test]
-async fn a_backup_is_put_back() {
+async fn a_backup_is_restored() {
     let journal = journal_with(10).await;
     let backup = journal.folder.path().join("backup.db");
     back_up(journal.path(), &backup, false).unwrap();
@@ -102,13 +102,13 @@ async fn a_backup_is_put_back() {
     assert_eq!(restored.events, 10);
     let journal = journal.reopen();
     assert_eq!(journal.task("task").await.unwrap().events, 10);
-    // Followers miss nothing that comes now.
+    // Followers do not miss new events.
     assert_eq!(*journal.last_seq().borrow(), 30);
     journal.record(event("task", "Success", 99)).await;
     assert_eq!(journal.events_after(30, 10).await.unwrap()[0].seq, 31);
 }
 
-/// The situation that a copy by hand leads to: the log of the former journal.
+/// The log of the former journal is left, as after a copy by hand.
 #[tokio::test]
 async fn a_backup_replaces_the_log_of_a_crash_too() {
     let journal = journal_with(10).await;
@@ -135,7 +135,7 @@ async fn a_backup_replaces_the_log_of_a_crash_too() {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_none_changes_nothing() {
+async fn an_invalid_backup_changes_nothing() {
     let journal = journal_with(10).await;
     journal.shut_down();
     let before = fs::read(journal.path()).unwrap();
@@ -163,10 +163,10 @@ async fn a_backup_that_is_none_changes_nothing() {
     }
     restore(journal.path(), &file("other"), true).unwrap();
     assert_eq!(events_of(journal.path()), 1);
-    // Where there was no journal, there is none either.
-    let none = file("none");
-    assert!(restore(&none, &file("damaged"), false).is_err());
-    assert!(!none.exists());
-    restore(&none, &whole, false).unwrap();
-    assert_eq!(events_of(&none), 10);
+    // If there was no journal, none is created.
+    let new = file("new");
+    assert!(restore(&new, &file("damaged"), false).is_err());
+    assert!(!new.exists());
+    restore(&new, &whole, false).unwrap();
+    assert_eq!(events_of(&new), 10);
 }

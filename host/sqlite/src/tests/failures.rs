@@ -1,10 +1,10 @@
-//! What happens when the disk, another process or the connection fails.
+//! Failures of the disk, of another process and of the connection.
 
 use std::fs;
 
 use super::*;
 
-/// Lets the database grow by `pages` more pages and no further.
+/// Limits the growth of the database to `pages` more pages.
 fn allow_pages(journal: &Fixture, pages: i64) {
     let limit = |connection: &Connection| {
         let count: i64 = connection
@@ -26,7 +26,7 @@ fn large_event() -> Event {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_passes() {
+async fn a_full_disk_is_reported_and_is_temporary() {
     let journal = Fixture::new();
     journal.record(event("task", "Processing", 1)).await;
     allow_pages(&journal, 1);
@@ -38,7 +38,7 @@ async fn a_full_disk_is_told_and_passes() {
 }
 
 #[tokio::test]
-async fn a_disk_with_little_room_left_is_full_before_it_is() {
+async fn a_disk_below_the_minimum_of_free_bytes_counts_as_full() {
     let journal = Fixture::with(Options {
         min_free_bytes: u64::MAX,
         ..Options::default()
@@ -59,7 +59,7 @@ async fn one_failure_fails_its_whole_batch() {
     let tasks = journal.list_tasks(&all_tasks()).await.unwrap().tasks;
     assert!(tasks.is_empty());
     assert_eq!(*journal.last_seq().borrow(), 0);
-    // The signature is not used up, and no number was given away.
+    // Neither the signature nor a `seq` was used up.
     let other = signed("once", event("small", "Success", 2), NOW_MS + 1);
     let outcomes = journal.commit(vec![other, small()]).await.unwrap();
     assert_eq!(outcomes, [Appended::Recorded, Appended::Replayed]);
@@ -68,7 +68,7 @@ async fn one_failure_fails_its_whole_batch() {
 }
 
 #[tokio::test]
-async fn a_lock_of_another_process_is_told_and_passes() {
+async fn a_lock_of_another_process_is_reported_and_is_temporary() {
     let journal = Fixture::new();
     journal.hook(|connection| connection.busy_timeout(Duration::ZERO).unwrap());
     let other = Connection::open(journal.path()).unwrap();
@@ -80,11 +80,11 @@ async fn a_lock_of_another_process_is_told_and_passes() {
     journal.record(event("task", "Success", 1)).await;
 }
 
-/// Makes the connection that writes fail at the next batch.
-async fn spoil_connection(journal: &Fixture) {
+/// Makes the connection that writes fail, so that it is closed.
+async fn break_connection(journal: &Fixture) {
     journal.hook(|connection| connection.pragma_update(None, "query_only", true).unwrap());
-    let spoiled = journal.commit(vec![Entry::Probe]).await;
-    assert!(matches!(spoiled, Err(Error::Unavailable(_))), "{spoiled:?}");
+    let failed = journal.commit(vec![Entry::Probe]).await;
+    assert!(matches!(failed, Err(Error::Unavailable(_))), "{failed:?}");
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_connection_that_failed_is_replaced() {
     let journal = Fixture::new();
     let entry = |status, at| signed("once", event("task", status, at), NOW_MS + 1);
     journal.commit(vec![entry("Processing", 1)]).await.unwrap();
-    spoil_connection(&journal).await;
+    break_connection(&journal).await;
     let outcomes = journal.commit(vec![entry("Success", 2)]).await;
     assert_eq!(outcomes.unwrap(), [Appended::Replayed]);
     journal.record(event("task", "Success", 2)).await;
@@ -100,10 +100,10 @@ async fn a_connection_that_failed_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_is_not_made_anew() {
+async fn a_removed_file_is_not_created_again() {
     let journal = Fixture::new();
     journal.record(event("task", "Processing", 1)).await;
-    spoil_connection(&journal).await;
+    break_connection(&journal).await;
     let elsewhere = journal.folder.path().join("elsewhere.db");
     fs::rename(journal.path(), &elsewhere).unwrap();
     let gone = journal.append(event("task", "Success", 2)).await;

@@ -1,4 +1,4 @@
-//! Figures, not checks: they are printed, and nothing fails for them.
+//! A benchmark: prints figures and checks nothing.
 //!
 //! ```sh
 //! cargo test --release -p batchtask-sqlite --lib measure -- --ignored --nocapture
@@ -13,16 +13,17 @@ use super::*;
 
 /// How many events a task has.
 const EVENTS_A_TASK: u64 = 20;
-/// How many tasks run at a time.
+/// How many tasks are open at the same time.
 const OPEN_TASKS: u64 = 1000;
 /// How many events the journal grows to.
 const EVENTS: u64 = 1_000_000;
-/// How many events a rate is measured over.
+/// How many events are appended to measure a rate.
 const SAMPLE: u64 = 100_000;
 
 const STATUSES: [&str; 4] = ["Initializing", "Waitting", "Processing", "Success"];
 
-/// The `number`th event of a long rollout: a thousand tasks at a time.
+/// Returns the event with this number of a long rollout, in which a thousand tasks
+/// are open at the same time.
 fn rollout(number: u64) -> Event {
     let task = number / (EVENTS_A_TASK * OPEN_TASKS) * OPEN_TASKS + number % OPEN_TASKS;
     let step = number / OPEN_TASKS % EVENTS_A_TASK;
@@ -39,7 +40,8 @@ fn rollout(number: u64) -> Event {
     }
 }
 
-/// Appends `numbers`, `callers` at a time, and returns events per second.
+/// Appends the events `numbers` from `callers` concurrent callers. Returns events
+/// per second.
 async fn append(commits: &Arc<GroupCommit>, numbers: std::ops::Range<u64>, callers: u64) -> f64 {
     let count = numbers.end - numbers.start;
     let started = Instant::now();
@@ -65,7 +67,7 @@ async fn print_append_rates(commits: &Arc<GroupCommit>, from: u64) {
         let rate = append(commits, start..start + count, callers).await;
         let batch = count / (commits.stats().commits - before);
         println!(
-            "from {start:>8} events, {callers:>3} callers: {rate:>8.0} events/s, {batch} a commit"
+            "from {start:>8} events, {callers:>3} callers: {rate:>8.0} events/s, {batch} per commit"
         );
     }
 }
@@ -98,21 +100,21 @@ async fn print_read_times(journal: &SqliteJournal) {
         ..page()
     };
     print_page_time(journal, "by status", status).await;
-    let nothing = TaskQuery {
+    let unmatched = TaskQuery {
         app_id: Some("none".into()),
         ..page()
     };
-    print_page_time(journal, "by no application", nothing).await;
-    let nothing = TaskQuery {
+    print_page_time(journal, "unknown application", unmatched).await;
+    let unmatched = TaskQuery {
         class: Some(Class::Retryable),
         ..page()
     };
-    print_page_time(journal, "by no class", nothing).await;
-    let nothing = TaskQuery {
+    print_page_time(journal, "class without tasks", unmatched).await;
+    let unmatched = TaskQuery {
         text: Some("no such text".into()),
         ..page()
     };
-    print_page_time(journal, "by no text", nothing).await;
+    print_page_time(journal, "text without matches", unmatched).await;
     let started = Instant::now();
     journal
         .find_task("app", &format!("{:024x}", 17))
@@ -146,7 +148,7 @@ async fn print_feed_rate(journal: &SqliteJournal) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures, for a minute or so"]
+#[ignore = "a benchmark that takes about a minute"]
 async fn measure() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("journal.db");

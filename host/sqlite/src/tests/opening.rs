@@ -1,4 +1,4 @@
-//! Which files are journals, and for whom.
+//! Which files can be opened as a journal, and by which process.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn refusal(path: &Path) -> OpenError {
     open(path).err().expect("refused")
 }
 
-/// A database that is not made by this program, with `sql` run in it.
+/// Runs `sql` in a database that was not made by this program.
 fn database(path: &Path, sql: &str) {
     Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }
@@ -36,13 +36,13 @@ fn a_missing_folder_is_named() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_folder_that_takes_no_files_is_refused() {
-    // Not even the superuser makes files here.
+fn a_folder_in_which_no_file_can_be_created_is_refused() {
+    // Not even the superuser can create files here.
     let error = refusal(Path::new("/proc/self/journal.db"));
     assert!(matches!(error, OpenError::Folder { .. }), "{error}");
 }
 
-/// Nobody else reads a journal, whatever the umask is.
+/// Only the owner can read a journal, whatever the umask is.
 #[tokio::test]
 async fn the_files_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
@@ -61,7 +61,7 @@ fn a_file_with_two_names_is_refused() {
     let journal = Fixture::new();
     let other = journal.folder.path().join("other.db");
     fs::hard_link(journal.path(), &other).unwrap();
-    // While it is in use, and later, by either name.
+    // It is refused while it is in use, and later by either name.
     assert!(matches!(refusal(&other), OpenError::InUse { .. }));
     journal.shut_down();
     for path in [journal.path(), &other] {
@@ -76,7 +76,7 @@ fn a_file_with_two_names_is_refused() {
 }
 
 #[test]
-fn a_link_whose_target_is_made_by_the_opening_is_one_journal() {
+fn a_link_whose_target_is_created_by_opening_is_the_same_journal() {
     let folder = TempDir::new().unwrap();
     let (link, target) = (
         folder.path().join("link.db"),
@@ -91,7 +91,7 @@ fn a_link_whose_target_is_made_by_the_opening_is_one_journal() {
 }
 
 #[test]
-fn another_owner_is_waited_for() {
+fn opening_waits_for_another_owner() {
     let journal = Fixture::new();
     let path = journal.path().to_owned();
     let waiting = std::thread::spawn(move || {
@@ -118,7 +118,7 @@ fn a_journal_that_cannot_be_written_is_refused_with_the_cause_once() {
 }
 
 #[test]
-fn a_folder_is_no_file() {
+fn a_folder_is_refused() {
     let folder = TempDir::new().unwrap();
     assert!(matches!(refusal(folder.path()), OpenError::NotAFile { .. }));
     assert!(matches!(
@@ -203,7 +203,7 @@ fn a_database_locked_by_another_program_is_in_use() {
 }
 
 #[tokio::test]
-async fn closing_leaves_the_database_alone_behind() {
+async fn closing_leaves_only_the_database_behind() {
     let journal = Fixture::new();
     journal.record(event("task", "Success", 1)).await;
     let wal = journal.folder.path().join("journal.db-wal");
@@ -258,7 +258,7 @@ async fn the_third_schema_is_migrated_with_its_content() {
         })
     };
     assert_eq!(shares().unwrap(), (20_300, 20_000));
-    // The references hold: the old task can be removed.
+    // The foreign keys are valid: the old task can be removed.
     assert_eq!(journal.prune(10).await.unwrap().events, 2);
     assert_eq!(journal.prune(10).await.unwrap().events, 0);
 }

@@ -1,5 +1,5 @@
-//! Files that are removed, replaced, cut or overwritten under a journal that is
-//! in use, or before it is opened.
+//! Files that are removed, replaced, truncated or overwritten, while a journal is
+//! in use or before it is opened.
 
 use std::fs::{self, File};
 use std::time::Instant;
@@ -12,7 +12,7 @@ async fn record_many(journal: &Fixture, events: std::ops::Range<u64>) {
     }
 }
 
-/// A read, whose connection stays open.
+/// Returns the number of events. The connection of this read stays open.
 async fn count(journal: &Fixture) -> u64 {
     journal.task("task").await.map_or(0, |task| task.events)
 }
@@ -25,7 +25,7 @@ fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     }
 }
 
-fn cut(path: &Path, bytes: u64) {
+fn truncate(path: &Path, bytes: u64) {
     File::options()
         .write(true)
         .open(path)
@@ -44,7 +44,7 @@ async fn a_log_that_is_removed_is_saved_and_begun_again() {
         record_many(&journal, 100..200).await;
         assert!(journal.file(suffix).exists(), "{suffix}");
         assert_eq!(count(&journal).await, 200);
-        // What a crash would leave is complete.
+        // The files that a crash would leave are complete.
         let copy = journal.folder.path().join("copy.db");
         fs::copy(journal.path(), &copy).unwrap();
         fs::copy(journal.file("-wal"), copy.with_extension("db-wal")).unwrap();
@@ -67,7 +67,7 @@ async fn a_log_that_is_replaced_is_saved() {
     assert_eq!(count(&journal.reopen()).await, 20);
 }
 
-/// It is looked at while nothing is written, too.
+/// The files are also checked while nothing is written.
 #[tokio::test]
 async fn a_log_that_is_removed_is_saved_before_the_next_commit() {
     let journal = Fixture::new();
@@ -82,23 +82,23 @@ async fn a_log_that_is_removed_is_saved_before_the_next_commit() {
 }
 
 #[tokio::test]
-async fn after_a_cut_nothing_is_acknowledged() {
+async fn after_a_truncation_nothing_is_acknowledged() {
     for (suffix, bytes) in [("-wal", 0), ("-wal", 50_000), ("", 0), ("", 8192)] {
         let journal = Fixture::new();
         record_many(&journal, 0..100).await;
-        cut(&journal.file(suffix), bytes);
+        truncate(&journal.file(suffix), bytes);
         let first = journal.append(event("task", "Processing", 100)).await;
         let text = assert_unavailable(first);
         assert!(text.contains("batchtask restore"), "{text}");
         assert!(text.contains(&format!("journal.db{suffix}`")), "{text}");
         let again = journal.append(event("task", "Processing", 100)).await;
-        assert_eq!(assert_unavailable(again), text, "said in the same words");
+        assert_eq!(assert_unavailable(again), text, "the same error");
     }
 }
 
-/// Nothing is lost with a log whose content is in the database already.
+/// Truncating a log loses nothing if its content is in the database already.
 #[tokio::test]
-async fn a_cut_of_a_log_that_was_copied_is_no_loss() {
+async fn truncating_a_copied_log_loses_nothing() {
     let journal = Fixture::new();
     record_many(&journal, 0..10).await;
     let other = Connection::open(journal.path()).unwrap();
@@ -132,7 +132,7 @@ async fn a_copy_over_the_database_is_noticed() {
 }
 
 #[tokio::test]
-async fn an_index_that_another_program_adds_is_no_damage() {
+async fn an_index_that_another_program_adds_is_accepted() {
     let journal = Fixture::new();
     record_many(&journal, 0..10).await;
     let other = Connection::open(journal.path()).unwrap();
@@ -143,24 +143,23 @@ async fn an_index_that_another_program_adds_is_no_damage() {
 }
 
 #[tokio::test]
-async fn a_look_at_the_files_takes_microseconds() {
+async fn a_check_of_the_files_takes_microseconds() {
     let journal = Fixture::new();
     record_many(&journal, 0..10).await;
-    let looks = 1000;
+    let checks = 1000;
     let owner = journal.folder.path().join("other.db");
     let owner = Owner::lock(&owner, std::time::Duration::ZERO).unwrap();
     let mut presence = crate::presence::Presence::of(&owner);
     let started = Instant::now();
-    for _ in 0..looks {
-        presence.look(&owner, 0);
+    for _ in 0..checks {
+        presence.check(&owner, 0);
     }
-    let each = started.elapsed() / looks;
+    let each = started.elapsed() / checks;
     assert!(each.as_micros() < 200, "{each:?}");
-    eprintln!("a look at the files takes {each:?}");
+    eprintln!("a check of the files takes {each:?}");
 }
 
-/// What a crash leaves of a journal, in a folder of its own: the database and
-/// its log.
+/// Copies the files that a crash would leave, database and log, to a new folder.
 fn crashed(journal: &Fixture) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("journal.db");
@@ -185,10 +184,10 @@ fn assert_foreign(path: &Path) {
         Err(error) => panic!("{error:?}"),
         Ok(_) => panic!("it was opened"),
     }
-    assert_eq!(fs::read(path).unwrap(), before, "it is left alone");
+    assert_eq!(fs::read(path).unwrap(), before, "it is not changed");
 }
 
-/// As `.backup` of the command line of SQLite makes it.
+/// Makes a backup like the command `.backup` of SQLite's command line.
 fn backup_by_sqlite(from: &Path, to: &Path) {
     let (from, mut to) = (
         Connection::open(from).unwrap(),
@@ -212,7 +211,7 @@ async fn a_copy_in_the_place_of_the_database_is_refused_with_the_log() {
         let (folder, path) = crashed(&journal);
         fs::copy(&copy, &path).unwrap();
         assert_foreign(&path);
-        // As it is told: without the log it is the copy.
+        // As the message says: without the log, the journal is the copy.
         fs::remove_file(path.with_extension("db-wal")).unwrap();
         let restored = open(&path).unwrap();
         let task = restored.find_task("app", "task").await.unwrap().unwrap();
@@ -249,13 +248,13 @@ async fn an_empty_database_is_refused_with_a_log() {
     let journal = Fixture::new();
     record_many(&journal, 0..50).await;
     let (_folder, path) = crashed(&journal);
-    cut(&path, 0);
+    truncate(&path, 0);
     assert_foreign(&path);
 }
 
 /// A crash at any moment leaves a database and a log that belong together.
 #[tokio::test]
-async fn what_a_crash_leaves_is_never_refused() {
+async fn the_files_of_a_crash_are_never_refused() {
     let journal = Fixture::new();
     for round in 0..40_u64 {
         record_many(&journal, round * 10..round * 10 + 10).await;

@@ -1,4 +1,4 @@
-//! Old tasks that are removed while notifications arrive.
+//! The removal of old tasks while notifications arrive.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// A final event that arrives at this time.
+/// An event with a final status, which arrives at this time.
 fn last(task_id: &str, at: u64, received_at_ms: u64) -> Event {
     Event {
         rank: 5,
@@ -22,7 +22,7 @@ fn keeping_days(days: u64) -> Options {
     }
 }
 
-/// Lets the journal do what it does in between until there is no more to do.
+/// Calls `maintain` until there is nothing more to do.
 async fn maintain(journal: &Fixture) {
     let started = Instant::now();
     while journal.maintain().await {
@@ -31,8 +31,8 @@ async fn maintain(journal: &Fixture) {
     }
 }
 
-/// Lets the clock of the journal be behind until the host's is believed.
-async fn sleep_for_days(journal: &Fixture) {
+/// Lets two days pass on the steady clock, until it follows the host's clock.
+async fn pass_two_days(journal: &Fixture) {
     for _ in 0..2 {
         journal.pass(Duration::from_secs(25 * 3600));
         // More than the time between two steps.
@@ -46,7 +46,7 @@ fn host_now_ms() -> u64 {
 }
 
 #[tokio::test]
-async fn old_tasks_are_removed_in_between() {
+async fn old_tasks_are_removed_by_maintenance() {
     let journal = Fixture::with(keeping_days(2));
     let now_ms = host_now_ms();
     for number in 0..500 {
@@ -64,7 +64,7 @@ async fn old_tasks_are_removed_in_between() {
             .await
             .unwrap();
     }
-    sleep_for_days(&journal).await;
+    pass_two_days(&journal).await;
     let pruned = "batchtask_journal_pruned_events_total";
     assert_eq!(journal.measure(pruned), 250);
     assert!(journal.task("0").await.is_none());
@@ -75,7 +75,7 @@ async fn old_tasks_are_removed_in_between() {
     assert_eq!(journal.measure(pruned), 250);
 }
 
-/// The numbers in the indexes are those of the contract.
+/// The numbers in the indexes of the schema must be those of the contract.
 #[test]
 fn the_schema_knows_final_tasks_and_small_rejects() {
     assert_eq!(
@@ -85,7 +85,7 @@ fn the_schema_knows_final_tasks_and_small_rejects() {
     assert_eq!(batchtask_journal::SMALL_REJECT_BYTES_MAX, 16_384);
 }
 
-/// A host whose clock is wrong for a while removes nothing too early.
+/// Nothing is removed too early if the host's clock is wrong for a while.
 #[tokio::test]
 async fn a_clock_that_jumps_ahead_removes_nothing() {
     let journal = Fixture::with(keeping_days(2));
@@ -94,13 +94,13 @@ async fn a_clock_that_jumps_ahead_removes_nothing() {
     journal.append(sent.clone()).await.unwrap();
     maintain(&journal).await;
     assert!(journal.task("task").await.is_some());
-    // It stays ahead: then it is right, and the journal was asleep.
-    sleep_for_days(&journal).await;
+    // The host's clock stays ahead, so it is right and the steady clock is late.
+    pass_two_days(&journal).await;
     assert!(journal.task("task").await.is_none());
     assert_eq!(journal.append(sent).await.unwrap(), Appended::Duplicate);
 }
 
-/// A step is short, whatever the events are like.
+/// A step is short, for many events as well as for large ones.
 #[tokio::test]
 async fn a_step_removes_little() {
     let journal = Fixture::new();
@@ -125,7 +125,7 @@ async fn a_step_removes_little() {
         if !pruned.more {
             break;
         }
-        // In between the state holds, and the count is that of the events.
+        // Between two steps the state is unchanged, and the number of events is correct.
         if let Some(task) = task {
             assert_eq!(
                 (task.status.as_str(), task.occurred_at_ms),
@@ -142,9 +142,9 @@ async fn a_step_removes_little() {
     assert_eq!(*journal.last_seq().borrow(), 1010);
 }
 
-/// The digests are kept for two days, and not for ever.
+/// The digests are kept for two days, and not forever.
 #[tokio::test]
-async fn the_digests_of_pruned_events_are_forgotten_in_the_end() {
+async fn the_digests_of_pruned_events_are_forgotten_after_two_days() {
     let journal = Fixture::new();
     let known = || {
         let sql = "SELECT count(*) FROM pruned";
@@ -160,7 +160,7 @@ async fn the_digests_of_pruned_events_are_forgotten_in_the_end() {
         journal.prune(u64::MAX).await.unwrap();
         assert_eq!(known().unwrap(), expected, "{task}");
     }
-    // Every figure is there from the start.
+    // Every metric is available from the start.
     for name in [
         "batchtask_journal_size_bytes",
         "batchtask_journal_wal_bytes",

@@ -1,4 +1,4 @@
-//! What the writer does when its files are not as it left them.
+//! What the writer does if its files were removed, replaced or truncated.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -9,47 +9,48 @@ use rusqlite::config::DbConfig;
 
 use super::Writer;
 use crate::checkpoint;
-use crate::presence::Found;
+use crate::presence::FileState;
 use crate::schema;
 use crate::totals::Totals;
 
 impl Writer {
-    /// Fails if a file was removed, replaced or cut, unless what was in it can
-    /// be saved.
+    /// Checks the files. Fails if a file was removed, replaced or truncated,
+    /// unless its content could be saved.
     pub(super) fn ensure_presence(&mut self) -> Result<(), Error> {
-        if let Some(lost) = &self.lost {
-            return Err(Error::Unavailable(lost.clone()));
+        if let Some(text) = &self.data_loss {
+            return Err(Error::Unavailable(text.clone()));
         }
-        self.looked_at = Instant::now();
-        // Without a connection there is no log.
+        self.checked_at = Instant::now();
+        // `reconnect` checks the database instead.
         if self.connection.is_none() {
             return Ok(());
         }
         let frames = self.counters.wal_frames.load(Relaxed);
-        match self.presence.look(&self.owner, frames) {
-            Found::Intact => Ok(()),
-            Found::DatabaseGone => Err(self.part()),
-            Found::OtherSchema if self.schema_was_changed() => {
-                // The log of a crash must say so too.
+        match self.presence.check(&self.owner, frames) {
+            FileState::Intact => Ok(()),
+            FileState::DatabaseGone => Err(self.leave_files()),
+            FileState::OtherSchema if self.schema_was_changed() => {
+                // The log of a crash must contain the new number too.
                 self.commit_to_sqlite(&[])
                     .map(drop)
                     .map_err(|error| self.unwritable(&error))
             }
-            Found::DatabaseCut | Found::OtherSchema => {
+            FileState::DatabaseTruncated | FileState::OtherSchema => {
                 let path = self.owner.path().display();
                 let text = format!(
-                    "`{path}` was cut or overwritten while it was in use, and is damaged: stop \
-                     the receiver, put a backup in its place with `batchtask restore`, and start \
-                     it again"
+                    "`{path}` was truncated or overwritten while it was in use, and is damaged: \
+                     stop the receiver, restore a backup with `batchtask restore`, and start the \
+                     receiver again"
                 );
-                Err(self.lose(text))
+                Err(self.give_up(text))
             }
-            Found::LogInDoubt(path) => self.rescue(&path.display().to_string()),
+            FileState::LogInDoubt(path) => self.rescue(&path.display().to_string()),
         }
     }
 
-    /// Whether the schema on the disk is that of the journal: another program
-    /// may have added an index.
+    /// Returns whether the schema was changed within the journal, for example
+    /// because another program added an index. If so, accepts the new schema
+    /// number.
     fn schema_was_changed(&mut self) -> bool {
         let Some(connection) = &self.connection else {
             return false;
@@ -59,27 +60,29 @@ impl Writer {
             .is_ok_and(|number| self.presence.renew_schema(&self.owner, number))
     }
 
-    /// Leaves the files, which may come back.
-    fn part(&mut self) -> Error {
+    /// Closes the connections. The next commit opens the files again if they are
+    /// back.
+    fn leave_files(&mut self) -> Error {
         self.discard_connections();
-        self.gone()
+        self.missing_error()
     }
 
-    fn gone(&self) -> Error {
+    fn missing_error(&self) -> Error {
         let path = self.owner.path().display();
         Error::Unavailable(format!(
-            "`{path}` was removed or replaced while it was in use: put it back"
+            "`{path}` was removed or replaced while it was in use: put the file back"
         ))
     }
 
-    /// Writes nothing more until the next start.
-    fn lose(&mut self, text: String) -> Error {
+    /// Makes all writes fail with this text until the next start.
+    fn give_up(&mut self, text: String) -> Error {
         self.discard_connections();
-        self.lost = Some(text.clone());
+        self.data_loss = Some(text.clone());
         Error::Unavailable(text)
     }
 
-    /// Closes the connections that write, and leaves the files as they are.
+    /// Closes the connections that write, without a checkpoint: the files are not
+    /// changed.
     fn discard_connections(&mut self) {
         let connections = [self.connection.take(), self.checkpointer.take_connection()];
         for connection in connections.into_iter().flatten() {
@@ -88,9 +91,9 @@ impl Writer {
         }
     }
 
-    /// Saves the content of a log, which `path` no longer leads to, in the
-    /// database, and begins another log. All connections of this process must
-    /// be closed for that.
+    /// Copies the content of the log, whose file `path` is no longer intact, into
+    /// the database, and begins another log. For that, all connections of this
+    /// process are closed.
     fn rescue(&mut self, path: &str) -> Result<(), Error> {
         let readers = self.readers.clone();
         let paused = readers.pause(checkpoint::READERS_WAIT, true);
@@ -101,16 +104,17 @@ impl Writer {
             Some(Ok(0)) if paused.is_quiet => {}
             Some(Err(error)) => {
                 let text = format!(
-                    "`{path}` was cut or removed while it was in use, and what it had beyond the \
-                     database is gone ({error}): start the receiver again to go on with what is \
-                     left, or put a backup in its place with `batchtask restore`"
+                    "`{path}` was truncated or removed while it was in use, and the entries that \
+                     only it contained are lost ({error}): restart the receiver to use the rest \
+                     of the journal, or restore a backup with `batchtask restore`"
                 );
-                return Err(self.lose(text));
+                return Err(self.give_up(text));
             }
             _ => {
                 return Err(Error::Unavailable(format!(
-                    "`{path}` was removed, replaced or cut while it was in use, and another \
-                     process that reads the journal keeps its content from being saved"
+                    "`{path}` was removed, replaced or truncated while it was in use, and its \
+                     content cannot be saved while another process reads the journal: end that \
+                     process"
                 )));
             }
         }
@@ -118,19 +122,19 @@ impl Writer {
         self.counters.wal_frames.store(0, Relaxed);
         self.connection = Some(self.reconnect()?);
         tracing::error!(
-            "`{path}` was removed, replaced or cut while it was in use; nothing was lost, because \
-             its content could be saved in the database"
+            "`{path}` was removed, replaced or truncated while it was in use; nothing was lost, \
+             because its content could be saved in the database"
         );
         Ok(())
     }
 
-    /// Opens the journal again, with the totals that are durable in it.
+    /// Opens the journal again, and loads its totals.
     pub(super) fn reconnect(&mut self) -> Result<Connection, Error> {
         let path = self.owner.path();
         if !self.presence.has_database() {
-            // Another journal knows other duplicates, the readers would still
-            // read the previous one, and the log is not its own.
-            return Err(self.gone());
+            // Another file must not be used: it has other duplicates, the log does
+            // not belong to it, and the readers would still read the former file.
+            return Err(self.missing_error());
         }
         let mut connection =
             schema::reopen(path).map_err(|error| Error::Unavailable(error.text()))?;

@@ -1,10 +1,10 @@
-//! The lines among chunks, as RFC 9112, section 7.1 has them.
+//! Parses the lines among chunks, exactly as RFC 9112, section 7.1 defines them.
 
-/// Digits that a size of 64 bits has.
+/// The number of hexadecimal digits of a size of 64 bits.
 const DIGITS_MAX: usize = 16;
 
-/// Returns the size of a chunk, from its line without the end. `None` if the
-/// line is not digits with an optional extension after them.
+/// Parses the line with the size of a chunk, without its line end. Returns `None`
+/// if the line is not digits with an optional extension after them.
 pub(super) fn size(line: &[u8]) -> Option<u64> {
     let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
     let digits = line.iter().take_while(|byte| is_digit(byte)).count();
@@ -15,19 +15,20 @@ pub(super) fn size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Whether a line after the last chunk, without its end, is a field.
+/// Returns whether a line of the trailer, without its line end, is a field.
 pub(super) fn is_trailer(line: &[u8]) -> bool {
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     let is_named = !name.is_empty() && name.len() < line.len();
     is_named && name.iter().all(u8::is_ascii_graphic) && is_text(line)
 }
 
-/// Space may stand before the semicolon, but not alone.
+/// Returns whether the rest of a line is empty or an extension. Space is allowed
+/// only before a semicolon.
 fn is_extension(rest: &[u8]) -> bool {
     rest.is_empty() || rest.trim_ascii_start().starts_with(b";") && is_text(rest)
 }
 
-/// Whether no byte is a control character other than a tab. Some readers end a
+/// Returns whether no byte is a control character, except tabs. Some readers end a
 /// line at a CR alone, or a text at a NUL.
 fn is_text(bytes: &[u8]) -> bool {
     bytes

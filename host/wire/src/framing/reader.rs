@@ -1,4 +1,4 @@
-//! A connection whose bytes are followed as hyper reads them.
+//! [`FramingReader`]: follows the bytes of a connection as hyper reads them.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Framing;
 
-/// A stream that fails where the framing of a body is malformed.
+/// A stream whose reads fail at a malformed line among the chunks of a body.
 #[derive(Debug)]
 pub struct FramingReader<S> {
     stream: S,
@@ -16,7 +16,7 @@ pub struct FramingReader<S> {
 }
 
 impl<S> FramingReader<S> {
-    /// Follows what is read from a stream.
+    /// Wraps a stream. `framing` follows the bytes that are read from it.
     pub fn new(stream: S, framing: Framing) -> Self {
         Self { stream, framing }
     }
@@ -35,7 +35,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingReader<S> {
             let readable = this.framing.follow(&buffer.filled()[before..]);
             buffer.set_filled(before + readable);
         }
-        // What came before the malformed line is read first.
+        // The bytes before the malformed line are read first.
         if this.framing.is_broken() && buffer.filled().len() == before {
             let error = "a line among the chunks of a body is malformed";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
@@ -44,7 +44,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingReader<S> {
     }
 }
 
-pass_writes_on!(FramingReader);
+forward_writes!(FramingReader);
 
 #[cfg(test)]
 mod tests {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_comes_before_a_malformed_line_is_read_and_nothing_after() {
+    async fn bytes_before_a_malformed_line_are_read_and_none_after_it() {
         let head = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
         let bytes = format!("{head}0 \r\n\r\nGET / HTTP/1.1\r\n\r\n");
         let mut reader = FramingReader::new(bytes.as_bytes(), Framing::new(Requests::default()));

@@ -4,8 +4,9 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 const TWO_LENGTHS: &str =
     "POST / HTTP/1.1\r\nContent-Length:5\r\nTRANSFER-encoding: chunked\r\n\r\n0\r\n\r\n";
 
-/// The number of the first ambiguous request and the reason, and how many bytes
-/// may be read, whatever the pieces.
+/// Follows a text in pieces of several lengths, which must make no difference.
+/// Returns the number of the first ambiguous request with the reason, and how many
+/// bytes may be read.
 fn follow(text: &str) -> (Option<(u64, Ambiguity)>, usize) {
     let found = |piece: usize| {
         let requests = Requests::default();
@@ -35,7 +36,7 @@ fn ambiguous(text: &str) -> Option<(u64, Ambiguity)> {
 }
 
 #[test]
-fn it_is_found_by_its_number() {
+fn an_ambiguous_request_is_found_with_its_number() {
     let two = |number| Some((number, Ambiguity::TwoLengths));
     assert_eq!(ambiguous(TWO_LENGTHS), two(1));
     let bytes = [GET, GET, TWO_LENGTHS, TWO_LENGTHS].concat();
@@ -44,7 +45,7 @@ fn it_is_found_by_its_number() {
 }
 
 #[test]
-fn bodies_are_passed_over() {
+fn bodies_are_skipped() {
     let length = TWO_LENGTHS.len();
     let head = "POST / HTTP/1.1\r\n";
     let second = Some((2, Ambiguity::TwoLengths));

@@ -9,7 +9,7 @@ pub(super) const CLIENT_HELLO: u8 = 1;
 /// The type of the extension `server_name`.
 const SERVER_NAME: u16 = 0;
 
-/// The type that a masked extension has: of those for private use.
+/// The type of a masked extension. It is in the range for private use.
 const MASKED: u16 = 0xff3c;
 
 /// The type of the extension `supported_versions`.
@@ -20,14 +20,15 @@ const TLS13: [u8; 2] = [3, 4];
 /// `NameType` of a host name.
 const HOST_NAME: u8 = 0;
 
-/// Masks the server name of a message if rustls refuses it. Returns the place
-/// of the two changed bytes, and their new values.
+/// Finds the server name of a message if rustls would refuse it. Returns the
+/// position of the two bytes to change, and their new values.
 pub fn mask(message: &[u8]) -> Option<(usize, [u8; 2])> {
     Some((find_refused(message, SERVER_NAME)?, MASKED.to_be_bytes()))
 }
 
-/// Returns what [`mask`] changed in a message, and the values before it. The
-/// message may lack its end, as when binders are verified.
+/// Finds a masked server name in a message. Returns the position of the two bytes
+/// that [`mask`] changed, and their former values. The end of the message may be
+/// missing, as it is when binders are verified.
 pub fn unmask(message: &[u8]) -> Option<(usize, [u8; 2])> {
     if *message.first()? != CLIENT_HELLO {
         return None;
@@ -35,7 +36,7 @@ pub fn unmask(message: &[u8]) -> Option<(usize, [u8; 2])> {
     Some((find_refused(message, MASKED)?, SERVER_NAME.to_be_bytes()))
 }
 
-/// Whether a message offers TLS 1.3.
+/// Returns whether a message offers TLS 1.3.
 pub(super) fn offers_tls13(message: &[u8]) -> bool {
     let Some(mut extensions) = extensions(message) else {
         return false;
@@ -45,15 +46,15 @@ pub(super) fn offers_tls13(message: &[u8]) -> bool {
     list.is_some_and(|list| list.chunks_exact(2).any(|version| version == TLS13))
 }
 
-/// The place of the first extension of a type whose body rustls would refuse as
-/// a list of server names.
+/// Returns the position of the first extension of this type, if rustls would refuse
+/// its body as a list of server names.
 fn find_refused(message: &[u8], kind: u16) -> Option<usize> {
     let found = extensions(message)?.find(|extension| extension.kind == kind)?;
     (!is_accepted(found.body)).then_some(found.place)
 }
 
-/// Whether rustls takes a list of server names: one host name, which is a DNS
-/// name or an address.
+/// Returns whether rustls accepts a list of server names: it must be a single host
+/// name, which is a DNS name or an address.
 fn is_accepted(body: &[u8]) -> bool {
     let mut body = Reader::new(body);
     let list = body.vector(2).filter(|_| body.rest.is_empty());
@@ -67,13 +68,13 @@ fn is_accepted(body: &[u8]) -> bool {
 
 /// An extension of a message.
 struct Extension<'a> {
-    /// Where its type begins, from the beginning of the message.
+    /// The position of its type in the message.
     place: usize,
     kind: u16,
     body: &'a [u8],
 }
 
-/// The extensions of a message, to the last that is whole.
+/// Returns the complete extensions of a message.
 fn extensions(message: &[u8]) -> Option<impl Iterator<Item = Extension<'_>>> {
     let mut reader = Reader::new(message);
     // Type, length, version and random.
@@ -84,8 +85,8 @@ fn extensions(message: &[u8]) -> Option<impl Iterator<Item = Extension<'_>>> {
     }
     let length = usize::from(u16::from_be_bytes(reader.array()?));
     let mut place = message.len() - reader.rest.len();
-    // A message that lacks its end has fewer than its length says, and one that
-    // others follow has more.
+    // If the end of the message is missing, fewer bytes are left than `length`. If
+    // other messages follow, more are left.
     reader.rest = &reader.rest[..length.min(reader.rest.len())];
     Some(std::iter::from_fn(move || {
         let before = reader.rest.len();
@@ -97,7 +98,8 @@ fn extensions(message: &[u8]) -> Option<impl Iterator<Item = Extension<'_>>> {
     }))
 }
 
-/// Reads a text of TLS. Every method returns `None` if too little is left.
+/// Reads data in the presentation language of TLS. Every method returns `None` if
+/// too few bytes are left.
 struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -119,7 +121,7 @@ impl<'a> Reader<'a> {
         Some(*taken)
     }
 
-    /// Reads a vector, whose length stands before it in so many bytes.
+    /// Reads a vector, after its length of `length_bytes` bytes.
     fn vector(&mut self, length_bytes: usize) -> Option<&'a [u8]> {
         let length = self.take(length_bytes)?;
         let add = |length, byte: &u8| length << 8 | usize::from(*byte);
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_masked_only_if_it_is_no_name() {
+    fn a_name_is_masked_only_if_it_is_not_a_dns_name() {
         for name in [
             "receiver.example.com",
             "localhost",
@@ -157,7 +159,7 @@ mod tests {
             let (place, masked) = mask(&sent).expect(name);
             let mut message = sent.clone();
             message[place..place + 2].copy_from_slice(&masked);
-            assert_eq!(mask(&message), None, "it has no server name now");
+            assert_eq!(mask(&message), None, "the server name is masked");
             let (again, unmasked) = unmask(&message).unwrap();
             message[again..again + 2].copy_from_slice(&unmasked);
             assert_eq!(message, sent);
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_may_lack_its_end() {
+    fn the_end_of_a_message_may_be_missing() {
         let mut sent = hello(&server_name(b"a:1"));
         let (place, masked) = mask(&sent).unwrap();
         sent[place..place + 2].copy_from_slice(&masked);
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn other_messages_stay_as_they_are() {
+    fn other_messages_are_not_unmasked() {
         let mut sent = hello(&server_name(b"a:1"));
         let (place, masked) = mask(&sent).unwrap();
         sent[place..place + 2].copy_from_slice(&masked);

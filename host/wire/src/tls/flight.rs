@@ -1,10 +1,11 @@
-//! The beginning of a connection: what of it may be read, masked or not.
+//! [`FirstFlight`]: follows the first bytes of a connection, and masks the
+//! ClientHello in them.
 
 use super::client_hello::{mask, offers_tls13};
 use super::records::{Beginning, Message, beginning};
 
-/// The most that is held back. A record is no longer, and no client needs two.
-/// More is let through as it is.
+/// The maximum number of bytes that are held back: the size of the largest record,
+/// which no client exceeds. More bytes are passed on unchanged.
 pub const HELD_BYTES_MAX: usize = 16 << 10;
 
 /// Follows the first bytes of a connection.
@@ -15,25 +16,25 @@ pub struct FirstFlight {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Phase {
-    /// The ClientHello.
+    /// A ClientHello is expected.
     #[default]
     Hello,
-    /// Perhaps a second one, if the server asks the client to try again
+    /// A second ClientHello may follow, if the server asks the client to try again
     /// (RFC 8446, section 4.1.4).
     Retry,
-    /// Nothing that matters here.
+    /// No ClientHello follows.
     Over,
 }
 
 impl FirstFlight {
-    /// Whether everything that comes may be read as it is.
+    /// Returns whether all bytes from now on are passed on unchanged.
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
 
-    /// Masks what has to be masked at the front of `held`, which is all that
-    /// came and was not read yet. Returns how many bytes may be read now, and
-    /// how many are needed before it is worth calling again.
+    /// Masks the ClientHello at the front of `held`, which are all bytes that
+    /// arrived and were not read yet. Returns how many bytes may be read now, and
+    /// how many must be held before the next call.
     pub fn follow(&mut self, held: &mut [u8]) -> (usize, usize) {
         let mut readable = 0;
         while !self.is_over() {
@@ -58,18 +59,18 @@ impl FirstFlight {
         }
     }
 
-    /// Masks a message in place, and returns what comes after it.
+    /// Masks a message in place. Returns the phase after it.
     fn after(&self, message: &Message, held: &mut [u8]) -> Phase {
         let Some((place, masked)) = mask(&message.bytes) else {
             return Phase::Over;
         };
-        // The two bytes may be in two records.
+        // The two bytes may be in different records.
         for (at, byte) in (place..).zip(masked) {
             if let Some(place) = message.place(at) {
                 held[place] = byte;
             }
         }
-        // Without TLS 1.3 what follows may be encrypted and look like anything.
+        // Without TLS 1.3 there is no retry, and encrypted bytes could look like one.
         if self.phase == Phase::Hello && offers_tls13(&message.bytes) {
             Phase::Retry
         } else {
@@ -78,12 +79,13 @@ impl FirstFlight {
     }
 }
 
+/// The result of parsing the next record or message.
 enum Step {
-    /// So many bytes may be read.
+    /// This many bytes may be read.
     Read(usize),
-    /// So many bytes must be there to know more.
+    /// This many bytes must be held to decide.
     Wait(usize),
-    /// No ClientHello comes.
+    /// No ClientHello follows.
     End,
 }
 
@@ -93,7 +95,7 @@ mod tests {
     use super::super::tests::{hello, in_records, server_name};
     use super::*;
 
-    /// What is read of bytes that come in pieces, without more to come.
+    /// Returns what is read if the bytes arrive in pieces of this length.
     fn read(bytes: &[u8], piece: usize) -> Vec<u8> {
         let (mut flight, mut held, mut read) = (FirstFlight::default(), Vec::new(), Vec::new());
         let mut needed = 0;
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_masked_in_whatever_records_and_pieces_it_comes() {
+    fn a_hello_is_masked_in_records_and_pieces_of_any_length() {
         let sent = hello(&server_name(b"receiver.example.com:443"));
         let (place, masked) = mask(&sent).unwrap();
         let mut expected = sent.clone();
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hello_is_let_through_at_once() {
+    fn other_bytes_are_passed_on_at_once() {
         for bytes in [
             &b"GET / HTTP/1.1\r\n"[..],
             &[22, 3, 1, 0, 4, 2, 0, 0, 0],
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn little_is_held() {
+    fn the_number_of_held_bytes_is_bounded() {
         let long = in_records(&hello(&vec![0; 40_000]), 1 << 14);
         for piece in [1, 1000] {
             let (mut flight, mut held, mut needed) = (FirstFlight::default(), Vec::new(), 0);

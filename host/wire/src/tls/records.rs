@@ -1,4 +1,4 @@
-//! A handshake message in the records that carry it (RFC 8446, section 5.1).
+//! Joins a handshake message from the records that carry it (RFC 8446, section 5.1).
 
 use std::ops::Range;
 
@@ -7,39 +7,40 @@ use super::client_hello::CLIENT_HELLO;
 /// `ContentType` of a handshake record.
 const HANDSHAKE: u8 = 22;
 
-/// `ContentType` of a record that says only that ciphers change. TLS 1.3 has it
-/// to look like TLS 1.2, between two ClientHello messages too.
+/// `ContentType` of a `change_cipher_spec` record. TLS 1.3 uses it only to look
+/// like TLS 1.2, also between two ClientHello messages.
 const CHANGE_CIPHER_SPEC: u8 = 20;
 
-/// Type, version and length of a record.
+/// The length of a record's header: type, version and length.
 const RECORD_HEADER_BYTES: usize = 5;
 
-/// Type and length of a handshake message.
+/// The length of a handshake message's header: type and length.
 const MESSAGE_HEADER_BYTES: usize = 4;
 
 /// A ClientHello and the records around it.
 pub(super) struct Message {
     /// The message, without the headers of its records.
     pub(super) bytes: Vec<u8>,
-    /// Which bytes of the records it came in.
+    /// The ranges of its bytes in the records.
     pieces: Vec<Range<usize>>,
-    /// How long the records are.
+    /// The length of the records.
     pub(super) length: usize,
 }
 
-/// What records begin with.
+/// The beginning of a sequence of records.
 pub(super) enum Beginning {
     /// A ClientHello.
     Hello(Message),
-    /// A record that says only that ciphers change, of so many bytes.
+    /// A `change_cipher_spec` record of this many bytes.
     ChangeCipherSpec(usize),
-    /// The beginning of either. At least so many bytes are needed to know more.
+    /// An incomplete record or message. At least this many bytes are needed to
+    /// decide.
     Partial(usize),
     /// Anything else.
     Other,
 }
 
-/// Joins the message that records begin with.
+/// Parses the beginning of a sequence of records.
 pub(super) fn beginning(records: &[u8]) -> Beginning {
     let mut message = Message {
         bytes: Vec::new(),
@@ -48,13 +49,13 @@ pub(super) fn beginning(records: &[u8]) -> Beginning {
     };
     loop {
         let content = match record(records, message.length) {
-            Record::Whole(HANDSHAKE, content) if !content.is_empty() => content,
-            Record::Whole(CHANGE_CIPHER_SPEC, content) if message.length == 0 => {
+            Record::Complete(HANDSHAKE, content) if !content.is_empty() => content,
+            Record::Complete(CHANGE_CIPHER_SPEC, content) if message.length == 0 => {
                 return Beginning::ChangeCipherSpec(content.end);
             }
             Record::Partial(HANDSHAKE | CHANGE_CIPHER_SPEC, end) => return Beginning::Partial(end),
-            Record::Whole(..) | Record::Partial(..) => return Beginning::Other,
-            Record::None => return Beginning::Partial(message.length + RECORD_HEADER_BYTES),
+            Record::Complete(..) | Record::Partial(..) => return Beginning::Other,
+            Record::NoHeader => return Beginning::Partial(message.length + RECORD_HEADER_BYTES),
         };
         message.length = content.end;
         message.bytes.extend_from_slice(&records[content.clone()]);
@@ -62,37 +63,37 @@ pub(super) fn beginning(records: &[u8]) -> Beginning {
         if message.bytes[0] != CLIENT_HELLO {
             return Beginning::Other;
         }
-        if message.is_whole() {
+        if message.is_complete() {
             return Beginning::Hello(message);
         }
     }
 }
 
-/// A record at a place.
+/// A record at some position.
 enum Record {
-    /// Its type and where its content is.
-    Whole(u8, Range<usize>),
-    /// Its type and where it will end.
+    /// A complete record: its type and the range of its content.
+    Complete(u8, Range<usize>),
+    /// An incomplete record: its type and where it will end.
     Partial(u8, usize),
-    /// Its header has not come yet.
-    None,
+    /// The header is incomplete.
+    NoHeader,
 }
 
 fn record(records: &[u8], place: usize) -> Record {
     let header = records.get(place..place + RECORD_HEADER_BYTES);
     let Some(&[kind, _, _, high, low]) = header else {
-        return Record::None;
+        return Record::NoHeader;
     };
     let content = place + RECORD_HEADER_BYTES;
     let end = content + usize::from(u16::from_be_bytes([high, low]));
     if end > records.len() {
         return Record::Partial(kind, end);
     }
-    Record::Whole(kind, content..end)
+    Record::Complete(kind, content..end)
 }
 
 impl Message {
-    fn is_whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         let Some(&[_, high, middle, low]) = self.bytes.first_chunk::<MESSAGE_HEADER_BYTES>() else {
             return false;
         };
@@ -100,7 +101,7 @@ impl Message {
         self.bytes.len() >= MESSAGE_HEADER_BYTES + length
     }
 
-    /// Where a byte of the message is among the records.
+    /// Returns the position in the records of a byte of the message.
     pub(super) fn place(&self, mut at: usize) -> Option<usize> {
         for piece in &self.pieces {
             if at < piece.len() {

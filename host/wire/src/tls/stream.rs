@@ -1,4 +1,4 @@
-//! The stream between a socket and rustls.
+//! [`MaskedStream`]: the stream between a socket and rustls.
 
 use std::io;
 use std::pin::Pin;
@@ -8,25 +8,25 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::flight::FirstFlight;
 
-/// How much is read at once until the ClientHello is whole.
+/// How many bytes are read at once until the ClientHello is complete.
 const PIECE_BYTES: usize = 4 << 10;
 
-/// A stream whose ClientHello has no server name that rustls refuses.
+/// A stream that masks the server name of the ClientHello if rustls would refuse it.
 #[derive(Debug)]
 pub struct MaskedStream<S> {
     stream: S,
     flight: FirstFlight,
-    /// What came and was not read yet: first what may be read, then what may
-    /// not.
+    /// The bytes that have arrived and were not read yet.
     held: Vec<u8>,
+    /// How many of them may be read now.
     readable: usize,
-    /// How much must be held before more of it may be read.
+    /// How many bytes must be held before more of them may be read.
     needed: usize,
     is_at_end: bool,
 }
 
 impl<S> MaskedStream<S> {
-    /// A stream on which nothing was read yet.
+    /// Wraps a stream from which nothing was read yet.
     pub fn new(stream: S) -> Self {
         Self {
             stream,
@@ -38,6 +38,7 @@ impl<S> MaskedStream<S> {
         }
     }
 
+    /// Moves readable bytes to `buffer`.
     fn take(&mut self, buffer: &mut ReadBuf<'_>) {
         let count = self.readable.min(buffer.remaining());
         buffer.put_slice(&self.held[..count]);
@@ -50,7 +51,7 @@ impl<S> MaskedStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> MaskedStream<S> {
-    /// Reads until something of it may be read.
+    /// Reads from the inner stream until held bytes may be read.
     fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut piece = [0; PIECE_BYTES];
         while self.readable == 0 {
@@ -58,7 +59,7 @@ impl<S: AsyncRead + Unpin> MaskedStream<S> {
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
             self.held.extend_from_slice(buffer.filled());
             if buffer.filled().is_empty() {
-                // Nothing becomes whole any more.
+                // The end of the stream: an incomplete message stays incomplete.
                 self.is_at_end = true;
                 self.readable = self.held.len();
                 break;
@@ -87,7 +88,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for MaskedStream<S> {
     }
 }
 
-pass_writes_on!(MaskedStream);
+forward_writes!(MaskedStream);
 
 #[cfg(test)]
 mod tests {
@@ -97,8 +98,9 @@ mod tests {
     use super::super::tests::{hello, in_records, server_name};
     use super::*;
 
-    async fn read(mut came: &[u8], at_once: usize) -> Vec<u8> {
-        let mut stream = MaskedStream::new(&mut came);
+    /// Reads everything through a masked stream, at most `at_once` bytes at a time.
+    async fn read(mut sent: &[u8], at_once: usize) -> Vec<u8> {
+        let mut stream = MaskedStream::new(&mut sent);
         let (mut all, mut piece) = (Vec::new(), vec![0; at_once]);
         loop {
             match stream.read(&mut piece).await.unwrap() {
@@ -109,19 +111,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_is_read_however_little_at_once() {
-        let sent = in_records(&hello(&server_name(b"a:1")), 1 << 14);
-        let came = [&sent[..], b"and the rest"].concat();
+    async fn everything_is_read_in_reads_of_any_length() {
+        let hello = in_records(&hello(&server_name(b"a:1")), 1 << 14);
+        let sent = [&hello[..], b"and the rest"].concat();
         for at_once in [1, 2, 100, 1 << 14] {
-            let read = read(&came, at_once).await;
-            assert_eq!(read.len(), came.len());
-            assert!(unmask(&read[5..sent.len()]).is_some());
+            let read = read(&sent, at_once).await;
+            assert_eq!(read.len(), sent.len());
+            assert!(unmask(&read[5..hello.len()]).is_some());
             assert!(read.ends_with(b"and the rest"));
         }
     }
 
     #[tokio::test]
-    async fn what_breaks_off_is_read_as_it_came() {
+    async fn an_incomplete_hello_is_read_unchanged() {
         let sent = in_records(&hello(&server_name(b"a:1")), 1 << 14);
         for end in 0..sent.len() {
             assert_eq!(read(&sent[..end], 7).await, &sent[..end]);

@@ -1,5 +1,4 @@
-//! Messages to test with, and handshakes with OpenSSL, which sends whatever
-//! name it is told to.
+//! Messages for tests, and handshakes with OpenSSL, which can send any server name.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,15 +13,15 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{MaskedStream, provider, verifier};
 
-/// The list of server names of one host name.
+/// Returns a list of server names with this host name only.
 pub(super) fn server_name(name: &[u8]) -> Vec<u8> {
     let mut list = vec![0];
     list.extend(vector16(name));
     vector16(&list)
 }
 
-/// A ClientHello whose second extension is a server name, and whose third
-/// offers TLS 1.3.
+/// Returns a ClientHello whose second extension is this list of server names, and
+/// whose third extension offers TLS 1.3.
 pub(super) fn hello(server_name: &[u8]) -> Vec<u8> {
     let mut extensions = vec![0, 23, 0, 0, 0, 0];
     extensions.extend(vector16(server_name));
@@ -40,7 +39,7 @@ fn vector16(bytes: &[u8]) -> Vec<u8> {
     [&length, bytes].concat()
 }
 
-/// A message in records of at most so many bytes.
+/// Splits a message into records of at most `bytes_max` bytes.
 pub(super) fn in_records(message: &[u8], bytes_max: usize) -> Vec<u8> {
     let records = message.chunks(bytes_max);
     records
@@ -48,9 +47,9 @@ pub(super) fn in_records(message: &[u8], bytes_max: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Any bytes at all, in any pieces, are let through but for two of each hello.
+/// Random bytes are passed on, and at most two bytes are changed.
 #[test]
-fn random_bytes_change_in_no_more_than_the_type_of_an_extension() {
+fn of_random_bytes_at_most_the_type_of_an_extension_is_changed() {
     let mut random = fastrand::Rng::with_seed(5);
     for _ in 0..20_000 {
         let name: Vec<u8> = (0..random.usize(..90)).map(|_| random.u8(..)).collect();
@@ -67,7 +66,7 @@ fn random_bytes_change_in_no_more_than_the_type_of_an_extension() {
     }
 }
 
-/// An authority, and a certificate of it with its key; all as PEM.
+/// An authority, and a certificate from it with its key.
 struct Identity {
     authority: rcgen::Certificate,
     certificate: rcgen::Certificate,
@@ -125,7 +124,8 @@ async fn serve(identity: &Identity, asks_for_certificates: bool) -> u16 {
     port
 }
 
-/// What OpenSSL reports of a handshake. `None` if there is no OpenSSL.
+/// Runs a handshake with OpenSSL, and returns what it prints. Returns `None` if
+/// OpenSSL is not installed.
 async fn openssl(port: u16, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-connect", &format!("127.0.0.1:{port}")]);
@@ -134,7 +134,7 @@ async fn openssl(port: u16, arguments: &[&str]) -> Option<String> {
     let child = command.spawn().ok()?;
     let output = tokio::task::spawn_blocking(move || {
         let mut child = child;
-        // Its end would end the connection before tickets came.
+        // The end of the input would end the connection before tickets arrive.
         let input = child.stdin.take();
         let output = child.wait_with_output().unwrap();
         drop(input);
@@ -195,7 +195,7 @@ async fn any_name_is_accepted_in_both_versions_and_after_a_retry() {
             };
             assert!(said.contains("\nhello\n"), "{name} {version}: {said}");
         }
-        // The share is of a group that the server does not have.
+        // The client's key share is of a group that the server does not support.
         let retry = ["-tls1_3", "-groups", "P-521:X25519", "-servername", &name];
         let said = openssl(port, &retry).await.unwrap();
         assert!(said.contains("\nhello\n"), "{name}: {said}");

@@ -1,4 +1,4 @@
-//! Hashes and signatures over a handshake as the client sent it.
+//! Hashes and signatures over a handshake, as the client sent it.
 
 use std::sync::{Arc, LazyLock};
 
@@ -15,8 +15,8 @@ use rustls::{
 use super::client_hello::unmask;
 
 /// Returns the cryptography for a server behind a
-/// [`MaskedStream`](super::MaskedStream): that of ring, but for a masked
-/// ClientHello, of which it hashes what the client sent.
+/// [`MaskedStream`](super::MaskedStream): that of ring, except that a masked
+/// ClientHello is unmasked before it is hashed.
 pub fn provider() -> Arc<CryptoProvider> {
     // Suites live as long as the program, so they are made once.
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
@@ -76,8 +76,8 @@ impl Hash for UnmaskingHash {
     }
 }
 
-/// A hash in the making. rustls adds one message at a time, a ClientHello
-/// without its binders too.
+/// A hash in progress. rustls adds one message at a time. It may also add a
+/// ClientHello without its binders.
 struct Unmasking(Box<dyn Context>);
 
 impl Context for Unmasking {
@@ -104,8 +104,8 @@ impl Context for Unmasking {
 }
 
 /// Returns a verifier of client certificates behind a
-/// [`MaskedStream`](super::MaskedStream). In TLS 1.2 a client signs all
-/// messages, not their hash.
+/// [`MaskedStream`](super::MaskedStream). It is needed because in TLS 1.2 a client
+/// signs the messages, not their hash.
 pub fn verifier(verifier: Arc<dyn ClientCertVerifier>) -> Arc<dyn ClientCertVerifier> {
     Arc::new(UnmaskingVerifier(verifier))
 }
