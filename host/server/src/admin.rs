@@ -1,10 +1,11 @@
-//! The admin listener: liveness, readiness, metrics. For operators, never for
-//! the open internet.
+//! The admin listener: liveness, readiness and metrics. It must not be reachable
+//! from the internet.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use batchtask_guest::journal::error_text;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
@@ -20,37 +21,35 @@ use crate::limits::Limits;
 use crate::listener::{Listener, Stream};
 use crate::telemetry::Registry;
 
-/// Connections to the admin listener at once. For a further one, the oldest of
-/// the address that has the most is closed.
+/// Connections to the admin listener at once. Beyond this, a new connection
+/// replaces the oldest one of the address that has the most.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long readiness may take to show.
+/// The time limit of the readiness check.
 const READY_TIME: Duration = Duration::from_secs(5);
 
-/// What the admin listener reports on.
+/// The parts that the admin listener reports on.
 pub struct Admin {
-    /// Asked whether its component and its journal work.
+    /// The intake, whose component and journal are checked for readiness.
     pub intake: Arc<Intake>,
-    /// What was counted.
+    /// The metrics.
     pub registry: Registry,
-    /// How long an open task may go without a new event until it is stale.
-    pub stale_after: Duration,
 }
 
 type Answer = http::Response<Full<Bytes>>;
 
 impl Admin {
-    /// Serves until it is dropped.
+    /// Serves until the future is dropped.
     pub async fn serve(self: Arc<Self>, listener: impl Into<Listener>) {
         let listener = listener.into();
         let connections = Crowd::new(MAX_CONNECTIONS);
         loop {
             let Ok((stream, peer)) = listener.accept().await else {
-                // Out of file descriptors: others must end first.
+                // No file descriptor is available, so wait until connections end.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
-            // Nobody is held here: a new connection always has a place.
+            // No member is held here, so a new connection always has a place.
             let Some(member) = connections.enter(Peer::at(peer.map(|peer| peer.ip()))) else {
                 continue;
             };
@@ -77,7 +76,7 @@ impl Admin {
                 Ok::<_, Infallible>(answer)
             }
         });
-        // How it ended makes no difference.
+        // It does not matter how the connection ended.
         let _ = http1::Builder::new()
             .serve_connection(TokioIo::new(stream), service)
             .await;
@@ -85,7 +84,7 @@ impl Admin {
 
     async fn answer(&self, method: &Method, path: &str) -> Answer {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n");
             let allow = HeaderValue::from_static("GET, HEAD");
             answer.headers_mut().insert(header::ALLOW, allow);
             return answer;
@@ -97,12 +96,12 @@ impl Admin {
                 Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason + "\n"),
             },
             "/metrics" => self.metrics().await,
-            _ => text(StatusCode::NOT_FOUND, "/healthz, /readyz or /metrics\n"),
+            _ => text(StatusCode::NOT_FOUND, "use /healthz, /readyz or /metrics\n"),
         }
     }
 
-    /// The journal takes a write, the component answers, and pushes are not being
-    /// refused.
+    /// Checks that pushes are not being refused, and that the component and the
+    /// journal work. Returns the reason if not.
     async fn ready(&self) -> Result<(), String> {
         if let Some(reason) = self.intake.refusing() {
             return Err(reason);
@@ -116,19 +115,18 @@ impl Admin {
             journal
                 .probe()
                 .await
-                .map_err(|error| format!("journal: {error:?}"))
+                .map_err(|error| format!("journal: {}", error_text(error)))
         };
         tokio::time::timeout(READY_TIME, ready)
             .await
-            .unwrap_or_else(|_| Err("not in time".into()))
+            .unwrap_or_else(|_| Err("the check timed out".into()))
     }
 
     async fn metrics(&self) -> Answer {
-        let stale_after_ms = u64::try_from(self.stale_after.as_millis()).unwrap_or(u64::MAX);
-        let stale_before_ms = now_ms().saturating_sub(stale_after_ms);
+        let stale_before_ms = now_ms().saturating_sub(self.intake.settings().stale_after_ms);
         let commits = self.intake.journal();
         let journal = commits.journal();
-        // What the journal cannot tell now is absent; the rest still counts.
+        // If the journal cannot be read now, only the metrics of tasks are missing.
         let tasks = journal.summarize(stale_before_ms).await.ok();
         let rendered = self
             .registry

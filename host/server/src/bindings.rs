@@ -1,5 +1,5 @@
-//! What `wit/` says, as Rust: generated. Only `component` uses these types; the
-//! rest of the host uses those of `batchtask_guest`.
+//! Rust types generated from `wit/`. Only `component` uses them; the rest of the
+//! host uses the types of `batchtask_guest`.
 #![allow(
     missing_docs,
     unreachable_pub,

@@ -1,6 +1,6 @@
-//! Log lines that may come in bursts: of each reason the first ones are
-//! written, and the rest are counted and summed up in one line. Nobody can fill
-//! the log, and no reason hides another.
+//! Limits log lines that can come in bursts. For each reason, the first lines are
+//! written, and the rest are counted and reported in one line. So no client can
+//! fill the log, and no reason hides another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,8 @@ pub(crate) const LINES: u32 = 10;
 /// How long a window lasts, from its first line.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
-/// Writes the line that sums a window up: the reason, and how many lines of it
-/// were not written.
+/// Writes the line at the end of a window. It gets the reason, and how many lines
+/// were left out.
 type SumUp = fn(&'static str, u64);
 
 /// A limit on log lines, for each reason. Reasons must come from a fixed set.
@@ -27,7 +27,7 @@ pub(crate) struct Bursts {
 struct Window {
     until: Instant,
     lines: u32,
-    more: u64,
+    omitted: u64,
 }
 
 impl Bursts {
@@ -38,21 +38,21 @@ impl Bursts {
         })
     }
 
-    /// Whether to write a line of this reason now. If not, it is counted, and
-    /// the sum is logged when the window ends.
+    /// Whether to write a line with this reason now. If not, the line is counted,
+    /// and the number is logged when the window ends.
     pub(crate) fn admits(self: &Arc<Self>, reason: &'static str) -> bool {
         let now = Instant::now();
         let mut windows = self.windows();
         let window = windows.entry(reason).or_insert(Window::starting(now));
-        if window.until <= now && window.more == 0 {
+        if window.until <= now && window.omitted == 0 {
             *window = Window::starting(now);
         }
         if window.lines < LINES {
             window.lines += 1;
             return true;
         }
-        window.more += 1;
-        if window.more == 1 {
+        window.omitted += 1;
+        if window.omitted == 1 {
             let (bursts, until) = (self.clone(), window.until);
             tokio::spawn(async move {
                 tokio::time::sleep_until(until).await;
@@ -65,11 +65,11 @@ impl Bursts {
     fn end(&self, reason: &'static str) {
         let ended = self.windows().remove(reason);
         if let Some(window) = ended {
-            (self.sum_up)(reason, window.more);
+            (self.sum_up)(reason, window.omitted);
         }
     }
 
-    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    /// Locks the windows. Nothing panics while the lock is held, so a poisoned lock is safe to use.
     fn windows(&self) -> MutexGuard<'_, HashMap<&'static str, Window>> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,7 +80,7 @@ impl Window {
         Self {
             until: now + WINDOW,
             lines: 0,
-            more: 0,
+            omitted: 0,
         }
     }
 }
@@ -93,7 +93,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_lines_of_a_reason_are_written_and_the_rest_is_summed_up() {
-        let bursts = Bursts::new(|reason, more| SUMS.lock().unwrap().push((reason, more)));
+        let bursts = Bursts::new(|reason, omitted| SUMS.lock().unwrap().push((reason, omitted)));
         let written = |reason, lines| (0..lines).filter(|_| bursts.admits(reason)).count();
         assert_eq!(written("many", 25), 10);
         assert_eq!(written("few", 3), 3);
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(*SUMS.lock().unwrap(), [("many", 15)]);
         assert_eq!(written("many", 10), 10);
         tokio::time::sleep(WINDOW + Duration::from_millis(1)).await;
-        assert_eq!(SUMS.lock().unwrap().len(), 1, "nothing more to say");
+        assert_eq!(SUMS.lock().unwrap().len(), 1, "no line is omitted");
         assert_eq!(written("many", 11), 10);
     }
 }

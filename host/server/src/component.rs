@@ -1,12 +1,12 @@
-//! The component on wasmtime, ready to be called.
+//! Runs the component on Wasmtime.
 //!
-//! - [`Component`]: a compiled component, built with [`Options`]; every call
-//!   goes to one of its exports.
-//! - `engine`: wasmtime, set up for many short-lived instances.
+//! - [`Component`]: a compiled component, built with [`Options`]. Each call goes
+//!   to one of its exports.
+//! - `engine`: Wasmtime, configured for many short-lived instances.
 //! - `instances`: instances with all imports; `lean`: instances that can only
-//!   decide; `imports`: what an instance can reach; `memory`: its limit.
-//! - `wasi_http`: a component that has no `intake`.
-//! - `convert`: between the generated types and those of the guest's crate.
+//!   decide; `imports`: what an instance can call; `memory`: its memory limit.
+//! - `wasi_http`: calls a component that does not export `intake`.
+//! - `convert`: converts between the generated types and the guest crate's types.
 
 mod convert;
 mod engine;
@@ -36,27 +36,27 @@ use crate::bindings::ReceiverPre;
 use crate::bindings::exports::batchtask::receiver::intake as export;
 use crate::limits::Limits;
 use crate::notices::Notices;
-use crate::settings::Settings;
+use crate::settings::{LiveSettings, SettingPairs, Settings};
 use crate::telemetry::Registry;
 
 pub use batchtask_guest::bindings::exports::batchtask::receiver::intake::{
     Admission, Kind, Report, Request, Response,
 };
 
-/// The component that is built with the host.
+/// The component that is built with the host, as a wasm binary.
 pub const EMBEDDED: &[u8] = include_bytes!(env!("BATCHTASK_COMPONENT"));
 
-/// How many requests an instance serves by default. A fresh instance for each
-/// takes 16 to 20 % more processor time at 800 requests a second; it is the
-/// choice for operators who want isolation more than that.
+/// How many requests an instance serves by default. With 1, every request gets
+/// a fresh instance, which isolates requests from each other but takes 16 to 20 %
+/// more processor time at 800 requests a second.
 pub const DEFAULT_REUSE: u32 = 1000;
 
-/// Longer bodies are decided about by an instance that yields its thread. The
-/// lean ones compute to their end, which for this much takes under a
-/// millisecond.
+/// The longest body that a lean instance decides about, in bytes. Lean instances
+/// do not yield their thread, and take less than a millisecond for this many
+/// bytes. Longer bodies go to full instances, which yield.
 const LEAN_BODY_BYTES: usize = 64 << 10;
 
-/// One notification from another channel than HTTP.
+/// A notification from a channel other than HTTP.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// The channel.
@@ -65,39 +65,39 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
-/// Why there is no component to ask.
+/// Why a component cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The bytes are not a component that this host can run.
-    #[error("the component cannot be run: {0:#}")]
+    #[error("this host cannot run the component: {0:#}")]
     Component(wasmtime::Error),
-    /// The component exports neither interface that the host can call.
+    /// The component does not export an interface that the host can call.
     #[error(
         "the component exports neither `batchtask:receiver/intake` nor `wasi:http/incoming-handler`"
     )]
     NoExport,
-    /// Settings are invalid; a line for each.
+    /// Settings are invalid. There is one line for each.
     #[error("{}", .0.join("\n"))]
     Settings(Vec<String>),
-    /// Two metrics have one name.
+    /// Two metrics have the same name.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
 }
 
-/// What a component runs with.
+/// The options of a component.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the operator configured.
+    /// The receiver's settings.
     pub settings: Settings,
-    /// The component, as wasm binary.
+    /// The component, as a wasm binary.
     pub wasm: Vec<u8>,
-    /// The folder in which compiled code is cached; `None` for no cache.
+    /// The folder for the cache of compiled code, or `None` for no cache.
     pub cache_dir: Option<PathBuf>,
     /// How many requests an instance serves, at least 1.
     pub reuse: u32,
     /// The limits of the host.
     pub limits: Limits,
-    /// What operators should know. The component shows it.
+    /// The host's notices, which the component shows.
     pub notices: Notices,
     /// Where metrics are registered.
     pub registry: Registry,
@@ -120,26 +120,27 @@ impl Default for Options {
 /// A compiled component. Any number of calls may run at once.
 pub struct Component {
     exports: Exports,
+    settings: LiveSettings,
 }
 
-/// What a component is called by.
+/// The exports that the host calls.
 enum Exports {
-    /// `intake.decide`: the host commits.
+    /// `intake.decide`; the host commits.
     Decide {
         lean: Option<Lean>,
         full: Instances<ReceiverPre<Imports>>,
     },
-    /// `intake.exchange`: the component has a journal of its own, and commits.
+    /// `intake.exchange`; the component has its own journal, and commits.
     Exchange(Instances<ReceiverPre<Imports>>),
-    /// `wasi:http/incoming-handler`: the same, without `intake`.
+    /// `wasi:http/incoming-handler`; the component has no `intake`, and commits.
     WasiHttp(WasiHttp),
 }
 
-/// Why a call has no result.
+/// Why a call into the component failed.
 pub(crate) enum Failure {
     /// The component trapped, or could not be instantiated.
     Trap(wasmtime::Error),
-    /// It took longer than its caller waits.
+    /// The deadline passed before the call returned.
     Slow,
 }
 
@@ -152,7 +153,7 @@ impl From<wasmtime::Error> for Failure {
     }
 }
 
-/// Waits for a call until the deadline.
+/// Waits for a call. Fails if the deadline passes first.
 async fn until<T>(deadline: Instant, call: impl Future<Output = wasmtime::Result<T>>) -> Called<T> {
     match tokio::time::timeout_at(deadline.into(), call).await {
         Ok(called) => Ok(called?),
@@ -165,10 +166,9 @@ impl Component {
     /// request.
     pub(crate) fn build(options: &Options, journal: Arc<GroupCommit>) -> Result<Self, BuildError> {
         let metrics = InstanceMetrics::register(&options.registry)?;
-        let settings = options.settings.of_the_receiver();
+        let settings = LiveSettings::new(options.settings.pairs());
         let shared = Shared {
             journal,
-            settings: settings.clone(),
             notices: options.notices.clone(),
             memory_bytes: options.limits.instance_memory_bytes(),
         };
@@ -182,22 +182,23 @@ impl Component {
             let pre = Imports::linker(engine.wasmtime())?.instantiate_pre(&component)?;
             if has_instance(&component, Side::Export, "batchtask:receiver/intake@") {
                 let decides = has_instance(&component, Side::Import, "batchtask:receiver/journal@");
-                // A component of somebody else's may compute for long: it
-                // gets instances that yield.
+                // Another component may compute for a long time, so it gets only
+                // instances that yield.
                 let lean = (decides && options.wasm == EMBEDDED)
                     .then(|| {
                         let memory_bytes = shared.memory_bytes;
                         Lean::new(
                             &engine,
                             &component,
-                            settings,
+                            settings.clone(),
                             memory_bytes,
                             reuse,
                             metrics.clone(),
                         )
                     })
                     .transpose()?;
-                let full = Instances::new(&engine, ReceiverPre::new(pre)?, shared, reuse, metrics);
+                let pre = ReceiverPre::new(pre)?;
+                let full = Instances::new(&engine, pre, shared, settings.clone(), reuse, metrics);
                 return Ok(Some(if decides {
                     Exports::Decide { lean, full }
                 } else {
@@ -206,8 +207,9 @@ impl Component {
             }
             if has_instance(&component, Side::Export, "wasi:http/incoming-handler@") {
                 let max_body_bytes = shared.memory_bytes;
+                let pre = ProxyPre::new(pre)?;
                 let instances =
-                    Instances::new(&engine, ProxyPre::new(pre)?, shared, reuse, metrics);
+                    Instances::new(&engine, pre, shared, settings.clone(), reuse, metrics);
                 let handler = WasiHttp::new(instances, max_body_bytes);
                 return Ok(Some(Exports::WasiHttp(handler)));
             }
@@ -216,18 +218,31 @@ impl Component {
         let exports = exports().map_err(BuildError::Component)?;
         Ok(Self {
             exports: exports.ok_or(BuildError::NoExport)?,
+            settings,
         })
     }
 
-    /// Makes an instance, and has it check its settings.
+    /// Creates an instance, and lets it check its settings.
     pub(crate) async fn check(&self) -> Result<(), BuildError> {
+        self.check_settings(self.settings.current()).await
+    }
+
+    /// Uses other settings from the next call on, if they are valid.
+    pub(crate) async fn reload(&self, settings: &Settings) -> Result<(), BuildError> {
+        let pairs = settings.pairs();
+        self.check_settings(pairs.clone()).await?;
+        self.settings.replace(pairs);
+        Ok(())
+    }
+
+    async fn check_settings(&self, settings: SettingPairs) -> Result<(), BuildError> {
         let instances = match &self.exports {
             Exports::Decide { full, .. } | Exports::Exchange(full) => full,
             Exports::WasiHttp(handler) => {
-                return handler.check().await.map_err(BuildError::Component);
+                return handler.check(settings).await.map_err(BuildError::Component);
             }
         };
-        let call = instances.call(async |receiver, store| {
+        let call = instances.call_with(settings, async |receiver, store| {
             receiver.batchtask_receiver_intake().call_check(store).await
         });
         call.await
@@ -235,8 +250,8 @@ impl Component {
             .map_err(BuildError::Settings)
     }
 
-    /// Checks the head of a request. `None` if the component has no such
-    /// check.
+    /// Checks the head of a request. Returns `None` if the component does not
+    /// export this check.
     pub(crate) async fn head(
         &self,
         head: &Request,
@@ -284,7 +299,7 @@ impl Component {
         }
     }
 
-    /// Decides about a request that can only store something or be refused.
+    /// Decides about a request that cannot read the journal.
     pub(crate) async fn decide_push(
         &self,
         request: Request,
@@ -333,7 +348,7 @@ impl Component {
     }
 }
 
-/// The response that stands for what `accept` returned.
+/// Converts the result of `accept` into a response.
 fn accepted_response(accepted: Result<export::Outcome, export::Refusal>) -> Response {
     let (status, outcome, detail) = match &accepted {
         Ok(export::Outcome::Recorded) => (200, Success::Recorded.label(), None),
@@ -381,13 +396,14 @@ async fn decide(
     Ok(decision.await?.convert())
 }
 
-/// Which side of a component is looked at.
+/// The imports or the exports of a component.
 enum Side {
     Import,
     Export,
 }
 
-/// Whether a component imports or exports an interface whose name begins so.
+/// Whether a component imports or exports an interface whose name begins with
+/// `prefix`.
 fn has_instance(component: &wasmtime::component::Component, side: Side, prefix: &str) -> bool {
     let ty = component.component_type();
     let is_it = |name: &str, item: &ComponentItem| {

@@ -1,13 +1,14 @@
-//! The public listener: HTTP on one side, the intake on the other.
+//! The public listener: passes HTTP requests to the intake.
 //!
-//! - `exchange`: from a request to its answer; `body`: reading a body.
-//! - `crowd`: who gives way when there is no room; `room`: the memory of long
-//!   bodies; `streams`: the requests of an HTTP/2 connection.
-//! - `stream`: ends connections that stall.
-//! - `answers`: responses as HTTP.
-//! - `drain`: how the connections end with the listener.
-//! - `proxy`: where a connection through a proxy comes from; `forwarded`: where
-//!   a request does.
+//! - `exchange`: answers a request; `body`: reads its body.
+//! - `crowd`: evicts connections or requests when there are too many; `room`:
+//!   limits the memory for long bodies; `streams`: the requests of an HTTP/2
+//!   connection.
+//! - `stream`: closes connections that stall.
+//! - `answers`: converts the component's responses to HTTP.
+//! - `drain`: lets connections end when the listener stops.
+//! - `proxy`: reads PROXY protocol headers; `forwarded`: reads `X-Forwarded-For`
+//!   and `Forwarded`.
 
 mod answers;
 mod body;
@@ -26,7 +27,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use batchtask_wire::framing::{Framing, FramingReader, Requests};
@@ -57,12 +58,12 @@ use crate::proxies::Proxies;
 use crate::telemetry::{ConnectionFailure, ConnectionFailures, GaugeGuard, Registry};
 use crate::tls::Tls;
 
-/// Response sent when the connection limit is reached; a TLS client is just
-/// disconnected.
+/// The response when the connection limit is reached. A TLS client gets no
+/// response.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
 
-/// A pause when no connection can be accepted for lack of file descriptors.
+/// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves an intake over HTTP.
@@ -71,10 +72,9 @@ pub struct Server {
     max_body_bytes: usize,
     limits: Limits,
     tls: Option<Arc<Tls>>,
-    proxies: Option<Proxies>,
-    forwarders: Option<Proxies>,
+    trust: RwLock<Arc<Trust>>,
     connections: Crowd,
-    /// The requests that are not complete.
+    /// Requests whose body is still arriving, and all HTTP/2 requests.
     unfinished: Crowd,
     room: Room,
     open: IntGauge,
@@ -83,7 +83,18 @@ pub struct Server {
     failures: ConnectionFailures,
 }
 
-/// Counts what had to give way.
+/// The proxies in front of a server.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Every connection must come from one of these, and begin with a header of
+    /// the PROXY protocol. `None`: there is no such header.
+    pub proxy_protocol: Option<Proxies>,
+    /// A request from one of these reports the client's address in a header field,
+    /// `X-Forwarded-For` or `Forwarded`.
+    pub forwarders: Option<Proxies>,
+}
+
+/// Counts evicted connections and requests.
 struct Evictions {
     connections: IntCounter,
     requests: IntCounter,
@@ -93,7 +104,7 @@ impl Evictions {
     fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counters = registry.counters(
             "batchtask_evictions_total",
-            "Connections and unfinished requests that had to give way to others.",
+            "Connections and unfinished requests that were closed to make room for others.",
             "of",
         )?;
         Ok(Self {
@@ -104,14 +115,12 @@ impl Evictions {
 }
 
 impl Server {
-    /// A server that reads at most `max_body_bytes` of a body, and speaks TLS
-    /// if it gets certificates.
+    /// Creates a server that uses TLS if `tls` is given.
     ///
     /// # Errors
-    /// Another metric has the name of one of its own.
+    /// Another metric has the name of one of the server's metrics.
     pub fn new(
         intake: Arc<Intake>,
-        max_body_bytes: usize,
         limits: Limits,
         tls: Option<Arc<Tls>>,
         registry: &Registry,
@@ -119,6 +128,7 @@ impl Server {
         if let Some(tls) = &tls {
             tls.register(registry)?;
         }
+        let max_body_bytes = intake.settings().max_body_bytes;
         Ok(Self {
             connections: Crowd::new(limits.max_connections as usize),
             unfinished: Crowd::new(limits.max_unfinished as usize),
@@ -130,27 +140,28 @@ impl Server {
             max_body_bytes,
             limits,
             tls,
-            proxies: None,
-            forwarders: None,
+            trust: RwLock::default(),
             cut: CancellationToken::new(),
         })
     }
 
-    /// The same server behind proxies: every connection must come from one of
-    /// them, and begin with a header of the PROXY protocol.
-    pub fn behind(self, proxies: Option<Proxies>) -> Self {
-        Self { proxies, ..self }
+    /// Trusts these proxies from the next connection and request on. At first no
+    /// proxy is trusted.
+    pub fn trust(&self, trust: Trust) {
+        let trust = Arc::new(trust);
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
     }
 
-    /// The same server behind proxies that say in a header field,
-    /// `X-Forwarded-For` or `Forwarded`, where a request comes from.
-    pub fn trusting(self, forwarders: Option<Proxies>) -> Self {
-        Self { forwarders, ..self }
+    fn trusted(&self) -> Arc<Trust> {
+        self.trust
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
-    /// Accepts connections until `stop` resolves, then lets all of them end: an
-    /// idle one with its next answer or after the hand-over time, others with
-    /// their request, all within the drain time.
+    /// Accepts connections until `stop` resolves. Then lets all connections end
+    /// within the drain time: busy ones after their request, idle ones after their
+    /// next answer or the hand-over time.
     pub async fn serve(
         self: Arc<Self>,
         listener: impl Into<Listener>,
@@ -164,7 +175,7 @@ impl Server {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => self.clone().spawn(stream, peer, drain.watcher()),
                     Err(error) => {
-                        // For lack of file descriptors, perhaps.
+                        // Perhaps no file descriptor is left, so close a connection.
                         self.connections.evict(Duration::ZERO);
                         self.not_accepted(&error);
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -176,12 +187,12 @@ impl Server {
         drop(listener);
         let drained = self.cut.run_until_cancelled(drain.run(&self.limits)).await;
         if drained != Some(true) {
-            tracing::warn!("some requests did not end in time and were cut off");
+            tracing::warn!("some requests did not end in time, and their connections were closed");
         }
     }
 
-    /// Ends the drain: [`serve`](Self::serve) returns, once it was stopped,
-    /// without waiting for requests.
+    /// Ends the drain: after it was stopped, [`serve`](Self::serve) returns without
+    /// waiting for requests.
     pub fn cut_drain(&self) {
         self.cut.cancel();
     }
@@ -194,7 +205,8 @@ impl Server {
             .record_error(ConnectionFailure::NotAccepted, None, error);
     }
 
-    /// Counts a connection that gets no room: a push may have come over it.
+    /// Counts a connection that is closed at the connection limit. It counts as a
+    /// refused push, because a push may have come over it.
     fn no_room(&self, peer: Option<SocketAddr>) {
         self.intake.pressure().count(true);
         self.failures.record(ConnectionFailure::NoRoom, peer);
@@ -207,7 +219,7 @@ impl Server {
                 Some(member) => self.accepted(stream, peer, watcher, member).await,
                 None if self.tls.is_none() => {
                     self.no_room(peer);
-                    // Read nothing: who asks too much is answered at once.
+                    // Answer at once, without reading the request.
                     let _ = stream.write_all(NO_ROOM).await;
                 }
                 None => self.no_room(peer),
@@ -215,7 +227,7 @@ impl Server {
         });
     }
 
-    /// Serves a connection until it ends, or must give way to another one.
+    /// Serves a connection until it ends or is evicted.
     async fn accepted(
         self: Arc<Self>,
         stream: Stream,
@@ -265,7 +277,7 @@ impl Server {
         }
     }
 
-    /// Finds out what is spoken on a connection, and serves that.
+    /// Negotiates TLS and the HTTP version, and serves the connection.
     async fn speak(
         self: Arc<Self>,
         stream: Guarded<Stream>,
@@ -292,19 +304,19 @@ impl Server {
         }
     }
 
-    /// The address of the client: the peer, or what a proxy says it is.
+    /// Returns the client's address: the peer's, or the one that a proxy reports.
     async fn client(
         &self,
         stream: &mut (impl AsyncRead + Unpin),
         peer: Option<SocketAddr>,
     ) -> io::Result<Option<SocketAddr>> {
-        let Some(proxies) = &self.proxies else {
+        let Some(proxies) = &self.trusted().proxy_protocol else {
             return Ok(peer);
         };
         if !proxies.include(peer) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                "not a proxy",
+                "the address is not listed in `--proxy-protocol`",
             ));
         }
         Ok(proxy::read_header(stream).await?.or(peer))
@@ -338,7 +350,7 @@ impl Server {
             }
         });
         let connection = http1::Builder::new()
-            // A client that closes its side may still wait for an answer.
+            // A client that has closed its sending side may still wait for an answer.
             .half_close(true)
             .max_headers(header_fields as usize)
             .max_buf_size(header_bytes as usize)
@@ -363,8 +375,8 @@ impl Server {
         };
         let sender = Arc::new(sender);
         let service = service_fn(move |request: http::Request<Incoming>| {
-            // Frames of several requests share the connection: from the first
-            // request on, pings tell whether it lives, not its silence.
+            // Several requests share the connection, so after the first one, pings and
+            // not silence show whether the client is alive.
             answering.set(true);
             let (server, sender) = (self.clone(), sender.clone());
             async move {
@@ -392,7 +404,7 @@ impl Server {
         Ok(watcher.http2(connection).await?)
     }
 
-    /// Counts a request that is not clear, and returns its answer.
+    /// Counts an ambiguous request, and returns its answer.
     fn ambiguous(&self, ambiguity: Ambiguity, sender: &Sender) -> http::Response<Answer> {
         self.failures
             .record_error(ConnectionFailure::Ambiguous, sender.peer, &ambiguity);
@@ -410,7 +422,8 @@ enum Failed {
 }
 
 impl Failed {
-    /// The reason to count it under. `None` if the client just went away.
+    /// Returns the reason for the metric, or `None` if the client just closed the
+    /// connection.
     fn failure(&self) -> Option<ConnectionFailure> {
         match self {
             Self::Http(error) if is_timeout(error) => Some(ConnectionFailure::Timeout),
@@ -433,7 +446,8 @@ fn is_timeout(error: &hyper::Error) -> bool {
     error.is_timeout() || source.is_some_and(is_stall)
 }
 
-/// What a failed handshake shows: another protocol, or anything else.
+/// Returns the reason for a failed handshake: the client does not speak TLS, or
+/// TLS failed.
 fn tls_failure(error: &io::Error) -> ConnectionFailure {
     let error = error.get_ref().and_then(|error| error.downcast_ref());
     match error {
@@ -444,8 +458,8 @@ fn tls_failure(error: &io::Error) -> ConnectionFailure {
     }
 }
 
-/// Whether an error says that no file descriptor was left: `EMFILE` of this
-/// process, or `ENFILE` of the system.
+/// Whether an error means that no file descriptor is left: `EMFILE` for this
+/// process, or `ENFILE` for the system.
 fn lacks_descriptor(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
 }

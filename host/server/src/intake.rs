@@ -1,18 +1,19 @@
-//! The one way in: every channel hands its notifications to an [`Intake`],
-//! which bounds, counts and logs them, has the component decide, and commits.
+//! The intake: every channel passes its notifications to an [`Intake`], which
+//! limits, counts and logs them, asks the component to decide, and commits.
 //!
-//! - `metrics`: what is counted; `lines`: log lines; `skew`: the clock.
+//! - `metrics`: request metrics; `lines`: log lines; `skew`: detects a wrong clock.
 
 mod lines;
 mod metrics;
 mod skew;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use batchtask_guest::outcomes::{Outcome, Problem, Refusal, Success};
 use batchtask_guest::receiver::{Decision, Entry as Stored, Write, is_read, kind};
+use batchtask_guest::settings::{Fault, Settings as Checked};
 use batchtask_journal::{Entry, GroupCommit};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -25,10 +26,11 @@ use crate::component::{
 use crate::limits::Limits;
 use crate::pressure::Pressure;
 use crate::reads::{Read, Reads};
+use crate::settings::Settings;
 use crate::telemetry::GaugeGuard;
 
-/// The receiver: a component over a journal. Shared by reference; any number
-/// of calls may run at once.
+/// The receiver: a component and its journal. Any number of calls may run at
+/// once.
 pub struct Intake {
     component: Component,
     journal: Arc<GroupCommit>,
@@ -40,35 +42,36 @@ pub struct Intake {
     refused: Arc<Bursts>,
     pressure: Pressure,
     skew: Skew,
-    /// Whether the path of the webhook proves the sender.
-    has_path_secret: bool,
+    /// The values of the settings.
+    checked: RwLock<Arc<Checked>>,
 }
 
-/// Who a call comes from, for metrics and logs.
+/// The origin of a call, for metrics and logs.
 pub(crate) struct Caller {
     /// The method, or the name of the channel.
     pub(crate) method: &'static str,
     pub(crate) kind: Kind,
-    /// The address that it came from, if it has one.
+    /// The peer's address, if it has one.
     pub(crate) peer: Option<SocketAddr>,
     /// Whether the host itself has proven the sender.
     pub(crate) is_proven: bool,
 }
 
-/// The row of the table of outcomes that a response is of. `None` if the
-/// component has a table of its own.
+/// Returns the documented outcome of a response, or `None` if the component
+/// reports an outcome of its own.
 pub fn outcome(response: &Response) -> Option<Outcome> {
     Outcome::of(&response.report.outcome)
 }
 
 impl Intake {
-    /// Compiles the component and has it check its settings.
+    /// Compiles the component, and lets it check its settings.
     ///
     /// # Errors
     /// See [`BuildError`].
     pub async fn build(journal: Arc<GroupCommit>, options: &Options) -> Result<Self, BuildError> {
         let component = Component::build(options, journal.clone())?;
         component.check().await?;
+        let checked = checked(&options.settings)?;
         let (limits, registry) = (options.limits.clone(), &options.registry);
         Ok(Self {
             component,
@@ -80,11 +83,31 @@ impl Intake {
             refused: lines::bursts(),
             pressure: Pressure::new(),
             skew: Skew::register(registry, options.notices.clone())?,
-            has_path_secret: options.settings.get("BATCHTASK_PATH_SECRET").is_some(),
+            checked: RwLock::new(Arc::new(checked)),
         })
     }
 
-    /// Makes an instance of the component, and has it check its settings.
+    /// Uses other settings from the next request on. Requests that are being
+    /// answered keep theirs.
+    ///
+    /// # Errors
+    /// The settings are invalid. The previous ones stay in use.
+    pub async fn reload(&self, settings: &Settings) -> Result<(), BuildError> {
+        self.component.reload(settings).await?;
+        let checked = Arc::new(checked(settings)?);
+        *self.checked.write().unwrap_or_else(PoisonError::into_inner) = checked;
+        Ok(())
+    }
+
+    /// The values of the settings.
+    pub(crate) fn settings(&self) -> Arc<Checked> {
+        self.checked
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Creates an instance of the component, and lets it check its settings.
     ///
     /// # Errors
     /// See [`BuildError`].
@@ -92,13 +115,13 @@ impl Intake {
         self.component.check().await
     }
 
-    /// The journal that it commits to.
+    /// Returns the journal.
     pub fn journal(&self) -> &Arc<GroupCommit> {
         &self.journal
     }
 
-    /// Answers a request whose body was read to its end. Never fails: what
-    /// goes wrong is a response too.
+    /// Answers a request whose body has been read completely. Errors are
+    /// returned as responses.
     pub async fn exchange(&self, request: Request) -> Response {
         let caller = Caller {
             method: method_label(&request.method),
@@ -113,10 +136,10 @@ impl Intake {
         self.observe(&caller, work).await.0
     }
 
-    /// Takes one notification from another channel than HTTP, from a sender
-    /// that the caller has checked. A response with the status 200 means that
-    /// it is durable; with 500 or more, that the same call may succeed later;
-    /// with anything else, that it never will.
+    /// Accepts a notification from a channel other than HTTP. The caller must
+    /// have authenticated the sender. Status 200 means that the notification is
+    /// durable; 500 or above, that the same call may succeed later; any other
+    /// status, that it will never succeed.
     pub async fn accept(&self, message: Message) -> Response {
         let caller = Caller {
             method: batchtask_guest::journal::source_name(message.source),
@@ -135,11 +158,11 @@ impl Intake {
         self.observe(&caller, work).await.0
     }
 
-    /// Checks the head of a request: its body is ignored, and need not be
-    /// there. `Ok(None)` if the component has no such check.
+    /// Checks the head of a request, and ignores its body. Returns `Ok(None)` if
+    /// the component does not export this check.
     ///
     /// # Errors
-    /// The final response.
+    /// Returns the final response if the request is refused.
     pub(crate) async fn head(
         &self,
         head: &Request,
@@ -152,11 +175,11 @@ impl Intake {
         }
     }
 
-    /// Waits for the turn of a complete request among those that are being
-    /// answered. Keep the permit until its response is there.
+    /// Waits until a complete request may be answered. Keep the permit until
+    /// the response is known.
     ///
     /// # Errors
-    /// The final response.
+    /// Returns the final response if the deadline passes first.
     pub(crate) async fn turn(
         &self,
         deadline: Instant,
@@ -170,9 +193,9 @@ impl Intake {
             .ok_or_else(|| refusal(Refusal::Overloaded, None).into())
     }
 
-    /// Answers a request, as part of what [`observe`](Self::observe) does. The
-    /// answer to a read is held in memory until the caller has taken it: keep
-    /// the [`Read`] until then.
+    /// Answers a request; call this within [`observe`](Self::observe). The
+    /// answer to a read stays in memory until it has been sent: keep the
+    /// [`Read`] until then.
     pub(crate) async fn answer(
         &self,
         request: Request,
@@ -188,19 +211,19 @@ impl Intake {
         let decided = self.component.decide(request, deadline);
         let decided = self.reads.in_turn(decided).await;
         let response = self.conclude(decided, deadline).await;
-        // Only those who were let in may take time over an answer.
+        // Only a reader with the token may hold a read slot while the answer is sent.
         let was_read = outcome(&response) == Some(Outcome::Success(Success::Read));
         (response, was_read.then_some(read))
     }
 
-    /// Runs `work` within the time of a request; counts and logs its response.
+    /// Runs `work` with a deadline, and counts and logs its response.
     pub(crate) async fn observe<T>(
         &self,
         caller: &Caller,
         work: impl AsyncFnOnce(Instant) -> (Response, T),
     ) -> (Response, T) {
         let started = Instant::now();
-        // Dropped with this future when an HTTP/2 caller breaks off.
+        // Also dropped with this future when an HTTP/2 client cancels its request.
         let counted = GaugeGuard::new(&self.metrics.in_flight);
         let (response, extra) = work(started + self.limits.request_time()).await;
         drop(counted);
@@ -213,15 +236,16 @@ impl Intake {
         self.metrics
             .answered(caller, response, elapsed.as_secs_f64());
         if caller.kind == Kind::Push {
-            self.metrics.pushed(caller, response, self.has_path_secret);
+            let has_path_secret = !self.settings().path_secrets.is_empty();
+            self.metrics.pushed(caller, response, has_path_secret);
             self.pressure.count(response.status == 503);
             self.skew.pushed(response);
         }
         lines::log(caller, response, elapsed, &self.refused);
     }
 
-    /// Why this host refuses pushes now, for lack of room or of file
-    /// descriptors. `None` if it does not.
+    /// Returns why this host is refusing pushes now (no capacity or no file
+    /// descriptors), or `None` if it is not.
     pub fn refusing(&self) -> Option<String> {
         self.pressure.refusing()
     }
@@ -238,7 +262,7 @@ impl Intake {
         }
     }
 
-    /// Makes it durable, and returns the response. No instance is held
+    /// Commits a write, and returns the response. No instance is in use
     /// meanwhile.
     async fn commit(&self, write: Write, deadline: Instant) -> Response {
         let (entry, signature, receipt) = write.split();
@@ -255,7 +279,7 @@ impl Intake {
             .unwrap_or_else(|problem| problem.into_response())
     }
 
-    /// The response when a call into the component has no result.
+    /// Returns the response for a failed call into the component.
     fn failed(&self, failure: &Failure) -> Response {
         match failure {
             Failure::Slow => refusal(Refusal::Slow, None),
@@ -268,7 +292,16 @@ impl Intake {
     }
 }
 
-/// A refusal of the host's own, from the component's table.
+/// The values of the settings that a component has accepted. A component that does not
+/// check its settings may have accepted invalid ones: then the host uses the defaults.
+fn checked(settings: &Settings) -> Result<Checked, BuildError> {
+    let read = Checked::read(|name| settings.get(name).map(String::from));
+    let read = read.or_else(|_| Checked::read(|_| None));
+    read.map_err(|faults| BuildError::Settings(faults.iter().map(Fault::text).collect()))
+}
+
+/// Returns the response for a refusal by the host itself. Its texts come from
+/// the component's table of outcomes.
 pub(crate) fn refusal(refusal: Refusal, operator: Option<String>) -> Response {
     let problem = Problem {
         operator,
@@ -277,7 +310,8 @@ pub(crate) fn refusal(refusal: Refusal, operator: Option<String>) -> Response {
     problem.into_response()
 }
 
-/// The name of a method in logs and metrics, because a caller may invent any.
+/// Returns the method's name for logs and metrics, or `other` for a method that
+/// is not well known, because a client may invent any.
 pub(crate) fn method_label(method: &str) -> &'static str {
     const KNOWN: [&str; 8] = [
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",

@@ -1,20 +1,20 @@
-//! Runs the batch-task receiver: its component on Wasmtime, over a journal,
-//! behind HTTP. For embedders, and for the bundled host.
+//! Runs the batch-task receiver component on Wasmtime, with a journal and an
+//! HTTP listener. Embedders and the bundled program use this library.
 //!
-//! - [`component`]: the component, ready to be called.
-//! - [`intake`]: the one way in for every channel; start here to embed it.
-//!   [`reads`](limits::Limits::max_reads) are bounded there.
-//! - [`http`]: the public listener; [`listener`]: its socket; [`tls`]: its
-//!   certificates; [`proxies`]: those in front of it.
-//! - [`admin`]: the other listener; [`telemetry`]: metrics.
-//! - [`services`]: how parts of a program start, restart and stop.
-//! - [`settings`]: what the operator configured; [`limits`]: every limit;
-//!   [`notices`]: what operators should know.
-//!   `bursts` limits log lines; `pressure`: whether pushes are being refused.
-//! - [`clock`]: the time.
+//! - [`component`]: the compiled component and the calls into it.
+//! - [`intake`]: the entry point of every channel; start here to embed it.
+//!   `reads` limits how many [reads](limits::Limits::max_reads) run at once.
+//! - [`http`]: the public listener; [`listener`]: listening sockets; [`tls`]:
+//!   certificates; [`proxies`]: trusted proxies.
+//! - [`admin`]: the admin listener; [`telemetry`]: metrics.
+//! - [`services`]: how the parts of a program start, restart and stop.
+//! - [`settings`]: the receiver's settings; [`limits`]: all limits;
+//!   [`notices`]: warnings that the page shows.
+//! - `bursts` limits log lines; `pressure` detects that pushes are being refused.
+//! - [`clock`]: the current time.
 //!
-//! The journal is [`batchtask_journal`]: bring one of the crates beside this
-//! one, or implement its trait.
+//! To store events, use one of the journal crates beside this one, or implement
+//! the trait of [`batchtask_journal`].
 
 pub mod admin;
 mod bindings;
@@ -37,7 +37,7 @@ pub mod tls;
 pub use batchtask_journal as journal;
 pub use intake::Intake;
 
-/// Compiles the program that the documentation shows.
+/// Compiles the example program in `docs/embedding.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/embedding.md")]
 struct Embedding;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// A limit, as the operator sees it.
+/// The declaration of a limit.
 pub struct Limit {
-    /// The name of the field, such as `max_connections`. The option and the
-    /// variable are made from it.
+    /// The name, such as `max_connections`. The flag, the variable and the key
+    /// of the configuration file are made from it.
     pub name: &'static str,
-    /// What its value counts: `N`, `S` for seconds, and so on.
+    /// The unit of its value: `S` for seconds, `N` for others.
     pub unit: &'static str,
     /// What it does.
     pub help: &'static str,
@@ -22,7 +22,7 @@ pub struct Limit {
 
 macro_rules! limits {
     ($($(#[doc = $help:literal])* $field:ident $unit:literal $min:literal..=$max:expr, $default:expr;)*) => {
-        /// The limits of a host. A request beyond one is refused at once with
+        /// The limits of a host. A request that exceeds a limit waits, is answered
         /// 408, 413, 431 or 503, or its connection is closed.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Limits {
@@ -48,41 +48,41 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Connections open at once. For a further one, the oldest that awaits a request is closed, of the address that has the most
+    /// Open connections. If there are more, the oldest idle connection of the address with the most connections is closed
     max_connections "N" 1..=1_000_000, 4096;
-    /// Complete requests being answered at once. A further one waits
+    /// Complete requests that are answered at the same time. Others wait
     max_in_flight "N" 1..=1_000_000, 1024;
-    /// Requests that are not complete, at once. For a further one, the oldest of the address or HTTP/2 connection that has the most gives way, but none whose head proves its sender
+    /// Incomplete requests. If there are more, the oldest one of the address or HTTP/2 connection with the most is refused. Requests of proven senders are never refused for this
     max_unfinished "N" 1..=1_000_000, 4096;
-    /// MiB for all bodies longer than 8 KiB together, half of them for senders that the head proves. A further body waits
+    /// MiB for all bodies longer than 8 KiB together. Half of it is reserved for senders that the head of the request proves. If there is no room, a body waits
     body_memory_mib "N" 1..=4096, 32;
-    /// Reads at once; a read counts until its answer has been sent. A further one gets 503, so that readers never delay notifications
+    /// Reads at the same time. A read counts until its answer has been sent. Others are answered 503, so that reads never delay notifications
     max_reads "N" 1..=1_000_000, 32;
-    /// Bytes of a request's header. A longer one gets 431
+    /// Bytes of a request's header. A longer one is answered 431
     header_bytes "N" 8192..=u32::MAX, 16 << 10;
-    /// Fields of a request's header. One with more gets 431
+    /// Fields of a request's header. A header with more is answered 431
     header_fields "N" 32..=32_768, 100;
-    /// Requests at once on one HTTP/2 connection. A client waits before it sends a further one
+    /// Requests at the same time on one HTTP/2 connection. The client waits before it sends another
     http2_streams "N" 1..=u32::MAX, 128;
     /// Seconds from the first byte of a header to its last, and for a TLS handshake
     header_seconds "S" 1..=u32::MAX, 10;
-    /// Seconds that a connection may be idle between requests; with HTTP/2, that a ping may stay unanswered
+    /// Seconds that a connection may be idle between requests. With HTTP/2, seconds that a ping may stay unanswered
     idle_seconds "S" 1..=u32::MAX, 75;
-    /// Seconds for a body to arrive, once there is room for it. After them the answer is 408
+    /// Seconds for a body to arrive, once there is memory for it. Later the answer is 408
     body_seconds "S" 1..=u32::MAX, 5;
-    /// Seconds from the end of a request to its answer. After them the answer is 503. The platform waits for 15 in all, so this and `--body-seconds` together must stay below
+    /// Seconds from the end of a request to its answer. Later the answer is 503. The platform waits 15 seconds in all, so the sum of this and `--body-seconds` must be less
     request_seconds "S" 1..=u32::MAX, 9;
-    /// Seconds in which a client must take some of its answer
+    /// Seconds in which a client must accept a part of its answer
     write_seconds "S" 1..=u32::MAX, 10;
-    /// Seconds that requests in flight may take to end after a stop signal
+    /// Seconds that requests in progress may take after a stop signal
     drain_seconds "S" 0..=u32::MAX, 12;
-    /// Seconds that an idle connection is kept open after a stop signal or for a successor, so that a push that is on its way is still answered
+    /// Seconds that an idle connection stays open after a stop signal or for a successor, so that a push that is on its way is still answered
     handover_seconds "S" 0..=u32::MAX, 3;
-    /// MiB that must stay free on the journal's disk. Below that, notifications get 503
+    /// MiB that must stay free on the journal's disk. With less, notifications are answered 503
     min_free_disk_mib "N" 0..=u32::MAX, 32;
-    /// Instances of the component alive at once; a request waits for one. 0: as many as the number of cores and the reads need
+    /// Instances of the component at the same time. A request waits for one. 0: as many as the cores and the reads need
     max_instances "N" 0..=4096, 0;
-    /// MiB of memory that an instance may use
+    /// MiB of memory of an instance
     instance_memory_mib "N" 1..=1024, 32;
 }
 
@@ -114,7 +114,7 @@ impl Limits {
         seconds(self.write_seconds)
     }
 
-    /// How long requests in flight may take after a stop signal.
+    /// The time for requests in progress after a stop signal.
     pub fn drain_time(&self) -> Duration {
         seconds(self.drain_seconds)
     }
@@ -123,7 +123,7 @@ impl Limits {
         (self.body_memory_mib as usize) << 20
     }
 
-    /// How long idle connections stay open while the host ends.
+    /// The time for which idle connections stay open while the host ends.
     pub fn handover_time(&self) -> Duration {
         seconds(self.handover_seconds)
     }
@@ -144,21 +144,23 @@ fn seconds(count: u32) -> Duration {
 }
 
 /// Bytes of bodies that an HTTP/2 connection, or one request on it, may send
-/// ahead: the least that RFC 9113, 6.9.2, allows for a connection.
+/// before they are read. RFC 9113, 6.9.2, allows no smaller window for a
+/// connection.
 pub(crate) const HTTP2_WINDOW_BYTES: u32 = 65_535;
 
-/// Bytes of an answer that wait for an HTTP/2 client to make room for them.
+/// Bytes of an answer that are buffered for an HTTP/2 client.
 pub(crate) const HTTP2_SEND_BYTES: usize = 64 << 10;
 
-/// Stack of an instance's native code; the component's own is in its memory.
+/// The stack of an instance's native code. The component's own stack is in its
+/// memory.
 pub(crate) const WASM_STACK_BYTES: usize = 256 << 10;
 
 /// How much of each memory, table and stack stays mapped between uses. An
 /// instance whose memory grew beyond this is not used again.
 pub(crate) const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 
-/// How long an instance may compute before others get their turn. The time of
-/// its request is what ends it.
+/// How long an instance computes before it yields its thread. The time of its
+/// request ends it.
 pub(crate) const TIME_SLICE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]

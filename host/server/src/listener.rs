@@ -1,4 +1,4 @@
-//! A listening socket, over TCP or at a path.
+//! Listening sockets: TCP, or a Unix socket at a path.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,27 +9,27 @@ use tokio_util::either::Either;
 /// A listening socket.
 #[derive(Debug)]
 pub enum Listener {
-    /// At an address.
+    /// A TCP socket.
     Tcp(TcpListener),
-    /// At a path.
+    /// A Unix socket.
     Unix(UnixListener),
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 pub type Stream = Either<TcpStream, UnixStream>;
 
 impl Listener {
-    /// Accepts a connection. Returns the address of its other end too, which a
-    /// connection to a path does not have. Dropping the future loses nothing.
+    /// Accepts a connection. Also returns the peer's address, which a Unix socket
+    /// does not have. Dropping the future loses no connection.
     ///
     /// # Errors
-    /// The errors of the system. Others may be accepted later.
+    /// Returns the system's error. The listener can be used again.
     pub async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Answers are small and written whole: waiting to fill a packet
-                // only delays them.
+                // Answers are small and written at once, so Nagle's algorithm would only
+                // delay them.
                 let _ = stream.set_nodelay(true);
                 Ok((Either::Left(stream), Some(unmapped(peer))))
             }
@@ -47,7 +47,8 @@ impl From<TcpListener> for Listener {
     }
 }
 
-/// An IPv4 address as such: a socket for both families has it within IPv6.
+/// Converts an IPv4-mapped IPv6 address, which a socket for both families
+/// reports, to the IPv4 address.
 fn unmapped(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }

@@ -1,5 +1,5 @@
-//! What the host wants its operators to know: shown on the page and in
-//! `GET /summary`.
+//! Notices: warnings from the host that the page and `GET /summary` show to
+//! operators.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,13 +7,13 @@ use batchtask_guest::journal::Notice;
 
 use crate::clock::now_ms;
 
-/// The notices that hold now. A clone shares them.
+/// The current notices. Clones share one list.
 #[derive(Clone, Debug, Default)]
 pub struct Notices(Arc<Mutex<Vec<Notice>>>);
 
 impl Notices {
-    /// Sets a notice; one with the same name is replaced, and keeps the time
-    /// since when it holds.
+    /// Adds a notice, or replaces the text of the notice with this name. A
+    /// replaced notice keeps its start time.
     pub fn set(&self, name: &str, text: impl Into<String>) {
         let mut notices = self.notices();
         let text = text.into();
@@ -27,17 +27,17 @@ impl Notices {
         }
     }
 
-    /// Removes a notice that no longer holds.
+    /// Removes a notice.
     pub fn clear(&self, name: &str) {
         self.notices().retain(|notice| notice.name != name);
     }
 
-    /// The notices, in the order in which they were first set.
+    /// Returns the notices in the order in which they were first set.
     pub fn list(&self) -> Vec<Notice> {
         self.notices().clone()
     }
 
-    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    /// Locks the list. Nothing panics while the lock is held, so a poisoned lock is safe to use.
     fn notices(&self) -> MutexGuard<'_, Vec<Notice>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,17 +1,17 @@
-//! Whether this host refuses pushes now for a reason of its own. That is a
-//! part of readiness, so that a balancer sends them elsewhere.
+//! Detects that this host is refusing pushes for a reason of its own, such as
+//! overload. `/readyz` fails then, so that a load balancer uses another host.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-/// How many seconds are looked at.
+/// The length of the period that counts, in seconds.
 const SECONDS: u64 = 10;
 
-/// Fewer refusals than this in that time may be chance.
+/// Fewer refusals than this in the period are ignored.
 const REFUSED_MIN: u64 = 5;
 
-/// What became of the pushes of the last seconds.
+/// Counts the pushes of the last seconds, and how many of them were refused.
 pub(crate) struct Pressure {
     started: Instant,
     recent: Mutex<Recent>,
@@ -19,9 +19,9 @@ pub(crate) struct Pressure {
 
 #[derive(Default)]
 struct Recent {
-    /// One for each second, used in turn.
+    /// One bucket for each second, used in turn.
     buckets: [Bucket; SECONDS as usize],
-    /// The second in which a file descriptor was missing last.
+    /// The last second in which no file descriptor was available.
     no_descriptor: Option<u64>,
 }
 
@@ -55,23 +55,24 @@ impl Pressure {
         bucket.refused += u64::from(is_refused);
     }
 
-    /// Notes that a connection could not be accepted, because no file
-    /// descriptor was left.
+    /// Records that a connection could not be accepted, because no file descriptor
+    /// was available.
     pub(crate) fn note_no_descriptor(&self) {
         let second = self.second();
         self.recent().no_descriptor = Some(second);
     }
 
-    /// Why pushes are being refused: at least half of those of the last ten
-    /// seconds were, or file descriptors were used up. `None` if they are not.
+    /// Returns why pushes are being refused: in the last ten seconds, at least
+    /// half of them were refused, or file descriptors were used up. Returns `None`
+    /// if neither happened.
     pub(crate) fn refusing(&self) -> Option<String> {
         let second = self.second();
         let is_recent = |at: u64| second - at < SECONDS;
         let recent = self.recent();
         if recent.no_descriptor.is_some_and(is_recent) {
             return Some(format!(
-                "no file descriptor was left for a connection within the last {SECONDS} s: raise \
-                 the limit of open files"
+                "a connection of the last {SECONDS} s could not be accepted, because no file \
+                 descriptor was left: raise the limit of open files (`ulimit -n`)"
             ));
         }
         let buckets = recent.buckets.iter();
@@ -88,7 +89,7 @@ impl Pressure {
         self.started.elapsed().as_secs()
     }
 
-    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    /// Locks the counts. Nothing panics while the lock is held, so a poisoned lock is safe to use.
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,7 +109,7 @@ mod tests {
     async fn half_of_the_pushes_refused_is_refusing_until_ten_seconds_later() {
         let pressure = Pressure::new();
         count(&pressure, 0, 4);
-        assert_eq!(pressure.refusing(), None, "too few to tell");
+        assert_eq!(pressure.refusing(), None, "too few to count");
         tokio::time::advance(Duration::from_secs(3)).await;
         count(&pressure, 100, 6);
         assert_eq!(pressure.refusing(), None, "a small share");

@@ -1,24 +1,24 @@
-//! The proxies that are believed when they say where a connection comes from.
+//! Trusted proxies: the host believes the client address that they report.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Proxies, by their networks. A connection to a path comes from this machine,
-/// so its other end is always one of them.
+/// The networks of trusted proxies. A connection over a Unix socket comes from
+/// this machine, so it is always trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
-    /// Whatever connects.
+    /// Trusts all peers.
     pub fn all() -> Self {
         let all4 = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0);
         let all6 = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0);
         Self(vec![all4.into(), all6.into()])
     }
 
-    /// Whether the other end of a connection is one of them.
+    /// Whether the peer of a connection is a trusted proxy.
     pub(crate) fn include(&self, peer: Option<SocketAddr>) -> bool {
         peer.is_none_or(|peer| self.0.iter().any(|network| network.contains(&peer.ip())))
     }
@@ -27,7 +27,7 @@ impl Proxies {
 impl FromStr for Proxies {
     type Err = String;
 
-    /// Parses addresses and networks with commas between.
+    /// Parses a comma-separated list of addresses and networks.
     fn from_str(text: &str) -> Result<Self, String> {
         text.split(',')
             .map(network)

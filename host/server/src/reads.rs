@@ -1,5 +1,5 @@
-//! Bounds on reads, which keep them from delaying notifications: a number at
-//! once, each until its answer has been sent, and one that computes at a time.
+//! Limits on reads, so that they do not delay notifications: a number of reads
+//! at once, each until its answer has been sent, and one that computes at a time.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -12,16 +12,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::telemetry::{GaugeGuard, Registry};
 
-/// The bounds of reads.
+/// Limits how many reads run at once.
 pub(crate) struct Reads {
     permits: Arc<Semaphore>,
-    /// Whose turn it is to compute.
+    /// The permit to compute.
     turn: Semaphore,
     under_way: IntGauge,
 }
 
-/// A read under way. Its answer is held in memory until the caller has taken
-/// it; keep this until then.
+/// A running read. Keep it until the answer has been sent, because the answer
+/// stays in memory until then.
 pub(crate) struct Read {
     _permit: OwnedSemaphorePermit,
     _counted: GaugeGuard,
@@ -31,7 +31,7 @@ impl Reads {
     pub(crate) fn register(at_once: usize, registry: &Registry) -> Result<Self, prometheus::Error> {
         let under_way = registry.gauge(
             "batchtask_reads",
-            "Reads being answered, or whose answers are being sent, now.",
+            "Reads that are being computed or sent now.",
         )?;
         Ok(Self::new(at_once, under_way))
     }
@@ -44,7 +44,7 @@ impl Reads {
         }
     }
 
-    /// Begins a read, unless it is one too many.
+    /// Begins a read. Returns `None` if too many are running.
     pub(crate) fn begin(&self) -> Option<Read> {
         let permit = self.permits.clone().try_acquire_owned().ok()?;
         Some(Read {
@@ -53,10 +53,10 @@ impl Reads {
         })
     }
 
-    /// Does the work of a read, but never while another one computes: all reads
-    /// together keep one thread busy, a slice of time each, and leave the
-    /// others to notifications. The journal's reads have threads and bounds of
-    /// their own.
+    /// Runs the work of a read, but polls it only while no other read computes.
+    /// So all reads together keep at most one thread busy, in slices of time, and
+    /// the other threads are free for notifications. The journal runs its reads
+    /// on its own threads, with its own limits.
     pub(crate) async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {
@@ -66,22 +66,25 @@ impl Reads {
             if let Poll::Ready(done) = polled {
                 return done;
             }
-            woken().await;
+            wait_for_wake().await;
         }
     }
 }
 
-/// Waits until something wakes this task.
-async fn woken() {
+/// Waits until this task is woken.
+async fn wait_for_wake() {
     let mut has_slept = false;
-    poll_fn(|_| match std::mem::replace(&mut has_slept, true) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
+    poll_fn(|_| {
+        if std::mem::replace(&mut has_slept, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
 }
 
-/// A body that keeps a read under way until it was sent, or given up.
+/// Returns the bytes of an answer, which hold `read` until they are dropped.
 pub(crate) fn body(bytes: Vec<u8>, read: Read) -> Bytes {
     Bytes::from_owner(Body { bytes, _read: read })
 }
@@ -104,7 +107,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn one_computes_at_a_time_and_waiting_is_no_computing() {
+    async fn one_read_computes_at_a_time_and_waiting_reads_do_not_block() {
         let gauge = IntGauge::new("reads", "reads").unwrap();
         let reads = Arc::new(Reads::new(8, gauge));
         let (computing, done) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());

@@ -1,5 +1,5 @@
-//! The parts of a program that run beside each other: they start in order,
-//! start again if they end by mistake, and stop in the reverse order.
+//! Services: parts of a program that run concurrently. They start in order, are
+//! restarted if they end unexpectedly, and stop in reverse order.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Registry;
 
-/// The first pause before a service starts again; it doubles each time.
+/// The first pause before a restart; it doubles with each restart.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// The longest pause before a service starts again.
+/// The longest pause before a restart.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// A service that ran for this long starts again after the shortest pause.
+/// After running this long, a service restarts with the shortest pause again.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// Tells a service when to stop.
+/// A token that is cancelled when a service must stop.
 pub type Stop = CancellationToken;
 
-/// The services of a program.
+/// The running services of a program.
 pub struct Services {
     restarts: IntCounterVec,
     running: Vec<Service>,
@@ -35,23 +35,23 @@ struct Service {
 }
 
 impl Services {
-    /// No services yet.
+    /// Creates an empty list of services, and registers the restart counter.
     ///
     /// # Errors
-    /// Another metric has the name of the counter of restarts.
+    /// Another metric has the counter's name.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
             restarts: registry.counters(
                 "batchtask_service_restarts_total",
-                "Services that ended by mistake and were started again.",
+                "Restarts of services that ended unexpectedly.",
                 "service",
             )?,
             running: Vec::new(),
         })
     }
 
-    /// Starts a service. `run` is called again, after a pause, if it returns
-    /// or panics before its stop token is cancelled.
+    /// Starts a service. If `run` returns or panics before its stop token is
+    /// cancelled, it is called again after a pause.
     pub fn start<F>(&mut self, name: &'static str, run: impl Fn(Stop) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -63,7 +63,7 @@ impl Services {
             let mut pause = PAUSE_MIN;
             loop {
                 let started = tokio::time::Instant::now();
-                // A panic ends a task of its own, and not this loop.
+                // `run` gets its own task, so that a panic does not end this loop.
                 let ended = tokio::spawn(run(stopped.clone())).await;
                 if stopped.is_cancelled() {
                     return;
@@ -71,8 +71,12 @@ impl Services {
                 if started.elapsed() >= STEADY {
                     pause = PAUSE_MIN;
                 }
-                let reason = if ended.is_err() { "panicked" } else { "ended" };
-                tracing::error!("service `{name}` {reason}; it starts again in {pause:?}");
+                let reason = if ended.is_err() {
+                    "panicked"
+                } else {
+                    "ended unexpectedly"
+                };
+                tracing::error!("the service `{name}` {reason}; it restarts in {pause:?}");
                 restarts.inc();
                 tokio::select! {
                     () = tokio::time::sleep(jittered(pause)) => {}
@@ -84,19 +88,19 @@ impl Services {
         self.running.push(Service { name, stop, task });
     }
 
-    /// Stops every service, the last one first, and waits for each.
+    /// Stops the services in reverse order, and waits for each to end.
     pub async fn stop(self) {
         for service in self.running.into_iter().rev() {
-            tracing::debug!("service `{}` stops", service.name);
+            tracing::debug!("stopping the service `{}`", service.name);
             service.stop.cancel();
-            // It cannot fail: panics of the service are caught.
+            // This cannot fail, because panics of the service are caught.
             let _ = service.task.await;
         }
     }
 }
 
-/// Between half and all of a pause, so that hosts that failed together do not
-/// start again together.
+/// Returns a random duration between half of `pause` and `pause`, so that hosts
+/// that failed at the same time do not restart at the same time.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

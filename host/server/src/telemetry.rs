@@ -1,7 +1,7 @@
-//! Metrics in Prometheus' terms. Each part of the host registers its own.
+//! Prometheus metrics. Each part of the host registers its own.
 //!
-//! - [`ConnectionFailures`]: connections that fail.
-//! - `process`: this process.
+//! - [`ConnectionFailures`]: counts connections that fail.
+//! - `process`: metrics of this process.
 
 mod connections;
 mod process;
@@ -21,13 +21,13 @@ use prometheus::{
 
 pub use self::connections::{ConnectionFailure, ConnectionFailures};
 
-/// Upper bounds in seconds: from a commit on a fast disk to the 15 s after
-/// which the platform gives up.
+/// Upper bounds of duration buckets, in seconds: from a commit on a fast disk to
+/// the 15 s after which the platform gives up.
 const SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0,
 ];
 
-/// Upper bounds of how many writes share a commit.
+/// Upper bounds of the buckets for the number of writes in a commit.
 const WRITES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// Holds a gauge up by one until it is dropped.
@@ -47,7 +47,7 @@ impl Drop for GaugeGuard {
     }
 }
 
-/// Where metrics are registered. A clone is the same registry.
+/// A registry of metrics. Clones share it.
 ///
 /// # Errors
 /// Each function fails if another metric has the same name.
@@ -55,10 +55,10 @@ impl Drop for GaugeGuard {
 pub struct Registry(prometheus::Registry);
 
 impl Registry {
-    /// A registry that says which build this is.
+    /// Creates a registry with the metric `batchtask_build_info`.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Self::default();
-        let build_info = Opts::new("batchtask_build_info", "Which build this is.")
+        let build_info = Opts::new("batchtask_build_info", "The version of batchtask.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         registry.register(IntGauge::with_opts(build_info)?)?.set(1);
         Ok(registry)
@@ -69,8 +69,8 @@ impl Registry {
         self.register(IntCounter::new(name, help)?)
     }
 
-    /// Registers a counter for each value of a label. Whoever counts must keep
-    /// the number of values bounded.
+    /// Registers a family of counters, with a counter for each value of `label`.
+    /// The caller must keep the number of values bounded.
     pub fn counters(
         &self,
         name: &str,
@@ -85,7 +85,7 @@ impl Registry {
         self.register(IntGauge::new(name, help)?)
     }
 
-    /// Registers a histogram of durations for each value of a label.
+    /// Registers a histogram of durations for each value of `label`.
     pub fn durations(
         &self,
         name: &str,
@@ -106,7 +106,7 @@ impl Registry {
         self.register(Histogram::with_opts(opts)?)
     }
 
-    /// Registers a metric that was made elsewhere.
+    /// Registers an existing metric.
     pub fn register<C: Collector + Clone + 'static>(
         &self,
         metric: C,
@@ -119,7 +119,8 @@ impl Registry {
         self.0.gather()
     }
 
-    /// Everything in Prometheus' text format, with what is known only now.
+    /// Returns all metrics in Prometheus' text format: the registered ones, and
+    /// those that are computed now.
     pub(crate) fn render(
         &self,
         stats: &Stats,
@@ -138,7 +139,7 @@ impl Registry {
     }
 }
 
-/// Counts the commits of a journal.
+/// Metrics of a journal's commits.
 pub struct CommitMetrics {
     seconds: Histogram,
     writes: Histogram,
@@ -154,12 +155,12 @@ impl CommitMetrics {
         Ok(Arc::new(Self {
             seconds: registry.histogram(
                 "batchtask_journal_commit_duration_seconds",
-                "How long commits take, the sync included.",
+                "How long a commit takes, including the sync to disk.",
                 SECONDS,
             )?,
             writes: registry.histogram(
                 "batchtask_journal_commit_writes",
-                "How many writes share a commit.",
+                "How many writes a commit contains.",
                 WRITES,
             )?,
         }))
@@ -173,7 +174,7 @@ impl Observer for CommitMetrics {
     }
 }
 
-/// The journal's own counts, as they are now.
+/// Returns the journal's counters and gauges.
 fn journal_metrics(stats: &Stats, measures: &[Measure]) -> Result<Registry, prometheus::Error> {
     let registry = Registry::default();
     for (name, help, value) in [
@@ -185,7 +186,7 @@ fn journal_metrics(stats: &Stats, measures: &[Measure]) -> Result<Registry, prom
         ),
         (
             "batchtask_journal_recorded_total",
-            "Events and rejects recorded.",
+            "New events and quarantined bodies that were stored.",
             stats.recorded,
         ),
         (
@@ -224,7 +225,8 @@ fn journal_metrics(stats: &Stats, measures: &[Measure]) -> Result<Registry, prom
     Ok(registry)
 }
 
-/// The tasks as they are now. By class, because a status may be any text.
+/// Returns the metrics of tasks. The label is the class and not the status,
+/// because a status may be any text.
 fn task_metrics(summary: &Summary) -> Result<Registry, prometheus::Error> {
     let registry = Registry::default();
     let opts = Opts::new("batchtask_tasks", "Tasks, by class of their status.");
@@ -237,7 +239,7 @@ fn task_metrics(summary: &Summary) -> Result<Registry, prometheus::Error> {
         tasks.with_label_values(&[class]).add(signed(count.tasks));
     }
     if let Some(stale) = summary.stale {
-        let help = "Open tasks without a new event for longer than BATCHTASK_STALE_AFTER_S.";
+        let help = "Open tasks with no new event for longer than BATCHTASK_STALE_AFTER_S.";
         registry
             .gauge("batchtask_stale_tasks", help)?
             .set(signed(stale));

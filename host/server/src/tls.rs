@@ -1,6 +1,8 @@
-//! TLS for the public listener: certificates from PEM files, read again when
-//! they change. `expiry`: when they expire; `chain`: what is probably wrong with
-//! them.
+//! TLS for the public listener: certificates from PEM files, which are reloaded
+//! when they change.
+//!
+//! - `expiry`: the metric of when the certificate expires.
+//! - `chain`: warns about certificates that clients would refuse.
 
 mod chain;
 mod expiry;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -20,17 +22,17 @@ use rustls::{RootCertStore, ServerConfig};
 use self::expiry::Expiry;
 use crate::telemetry::Registry;
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Where the certificates are.
+/// The paths of the certificates and the key.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The certificate chain, the server's own first.
+    /// The certificate chain, beginning with the server's own certificate.
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
-    /// The authorities that clients' certificates must come from; none when
+    /// The authorities that must have issued client certificates, or `None` if
     /// clients need no certificate.
     pub client_ca: Option<PathBuf>,
 }
@@ -38,31 +40,58 @@ pub struct TlsFiles {
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read, or holds no PEM of the kind.
-    #[error("`{path}`: {source}")]
+    /// A file cannot be read, or contains no PEM data of the expected kind.
+    #[error("`{path}`: {}", file_problem(cause))]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: rustls::pki_types::pem::Error,
+        cause: pem::Error,
     },
-    /// The metric of when the certificate expires cannot be made.
+    /// The metric of the expiry time cannot be created.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
-    /// The files were read, but do not go together.
-    #[error("`{path}`: {source}")]
+    /// The private key is not that of the certificate.
+    #[error("the certificate `{cert}` and the private key `{key}` do not belong together")]
+    KeyMismatch {
+        /// The file of the certificate.
+        cert: PathBuf,
+        /// The file of the private key.
+        key: PathBuf,
+    },
+    /// The files were read, but cannot be used.
+    #[error("`{path}`: {cause}")]
     Certificate {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// The configuration that is in force, and where it came from.
+impl TlsError {
+    /// The file at fault, if there is one.
+    pub fn path(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File { path, .. } | Self::Certificate { path, .. } => Some(path),
+            Self::KeyMismatch { key, .. } => Some(key),
+            Self::Metrics(_) => None,
+        }
+    }
+}
+
+/// Returns what is wrong with a PEM file.
+fn file_problem(cause: &pem::Error) -> String {
+    match cause {
+        pem::Error::NoItemsFound => "it contains no PEM data of the expected kind".into(),
+        cause => cause.to_string(),
+    }
+}
+
+/// The TLS configuration in use, and the files that it came from.
 pub struct Tls {
     files: TlsFiles,
-    /// The files as they were before they were first read.
+    /// The stamps of the files from before they were first read.
     loaded: Vec<Option<Stamp>>,
     config: RwLock<Arc<ServerConfig>>,
     expiry: Expiry,
@@ -72,7 +101,7 @@ impl Tls {
     /// Reads the files.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let loaded = files.stamps();
-        let read = Loaded::read(&files)?;
+        let read = Certificates::read(&files)?;
         read.warn(&files);
         let expiry = Expiry::new()?;
         expiry.set(&read.chain);
@@ -89,7 +118,7 @@ impl Tls {
         registry.register(self.expiry.gauge().clone()).map(drop)
     }
 
-    /// What the next handshake is to use.
+    /// Returns the configuration for the next handshake.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.config
             .read()
@@ -97,21 +126,25 @@ impl Tls {
             .clone()
     }
 
-    /// Reads the files again. Connections that are open keep what they have.
+    /// Reads the files again, for [`use_certificates`](Self::use_certificates).
     ///
     /// # Errors
-    /// The files cannot be used; what was read before stays in force.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        let read = Loaded::read(&self.files)?;
-        read.warn(&self.files);
-        self.expiry.set(&read.chain);
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = read.config;
-        Ok(())
+    /// The files cannot be used.
+    pub fn read(&self) -> Result<Certificates, TlsError> {
+        Certificates::read(&self.files)
     }
 
-    /// Reads the files again whenever they changed. Connections that are open
-    /// keep what they have; files that do not go together, as while they are
-    /// being replaced, change nothing.
+    /// Uses other certificates from the next handshake on. Open connections are not
+    /// affected.
+    pub fn use_certificates(&self, certificates: Certificates) {
+        certificates.warn(&self.files);
+        self.expiry.set(&certificates.chain);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = certificates.config;
+    }
+
+    /// Reloads the files whenever they have changed. If they cannot be used, for
+    /// example because only one of them has been replaced so far, the previous
+    /// configuration stays in use. Open connections are not affected.
     pub async fn watch(&self) {
         let mut seen = self.loaded.clone();
         loop {
@@ -120,22 +153,23 @@ impl Tls {
             if stamps == seen {
                 continue;
             }
-            match self.reload() {
-                Ok(()) => {
+            match self.read() {
+                Ok(certificates) => {
+                    self.use_certificates(certificates);
                     seen = stamps;
-                    tracing::info!("the TLS certificate was read again");
+                    tracing::info!("the TLS certificate was reloaded");
                 }
-                Err(error) => tracing::warn!(%error, "the TLS certificate was not replaced"),
+                Err(error) => tracing::warn!(%error, "cannot reload the TLS certificate"),
             }
         }
     }
 }
 
-/// Certificates in the order of their file.
+/// Certificates in the order in which a file contains them.
 type Chain = Vec<CertificateDer<'static>>;
 
-/// What tells a file from the one that was in its place before. Not its times
-/// alone: of two that were written within one tick of the clock they are equal.
+/// Metadata that shows whether a file was replaced. Times alone are not enough:
+/// two files that are written within one clock tick have the same times.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Stamp {
     inode: (u64, u64),
@@ -165,19 +199,19 @@ impl Stamp {
     }
 }
 
-/// What the files hold.
-struct Loaded {
+/// The contents of the files, which belong together.
+pub struct Certificates {
     chain: Chain,
     authorities: Option<Chain>,
     config: Arc<ServerConfig>,
 }
 
-impl Loaded {
+impl Certificates {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let chain = certificates(&files.cert)?;
-        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| TlsError::File {
+        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|cause| TlsError::File {
             path: files.key.clone(),
-            source,
+            cause,
         })?;
         let authorities = files.client_ca.as_deref().map(certificates).transpose()?;
         let builder = ServerConfig::builder_with_provider(batchtask_wire::tls::provider())
@@ -189,10 +223,17 @@ impl Loaded {
                 builder.with_client_cert_verifier(client_verifier(path, authorities)?)
             }
         };
-        let mut config = builder
-            .with_single_cert(chain.clone(), key)
-            .map_err(|error| certificate_error(&files.cert, error))?;
-        // Ours is the order of preference: the strongest first.
+        let mut config =
+            builder
+                .with_single_cert(chain.clone(), key)
+                .map_err(|error| match error {
+                    rustls::Error::InconsistentKeys(_) => TlsError::KeyMismatch {
+                        cert: files.cert.clone(),
+                        key: files.key.clone(),
+                    },
+                    error => certificate_error(&files.cert, error),
+                })?;
+        // Use the server's order of cipher suites, the strongest first.
         config.ignore_client_order = true;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
@@ -202,7 +243,7 @@ impl Loaded {
         })
     }
 
-    /// Logs what is probably wrong with the certificates.
+    /// Logs warnings about the certificates.
     fn warn(&self, files: &TlsFiles) {
         chain::warn_of_server(&files.cert, &self.chain);
         if let Some((path, authorities)) = files.client_ca.as_ref().zip(self.authorities.as_ref()) {
@@ -228,21 +269,21 @@ fn client_verifier(
     Ok(batchtask_wire::tls::verifier(verifier))
 }
 
-/// The certificates in a PEM file.
+/// Reads the certificates in a PEM file.
 ///
 /// # Errors
 /// The file cannot be read, or contains no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let file_error = |source| TlsError::File {
+    let file_error = |cause| TlsError::File {
         path: path.to_owned(),
-        source,
+        cause,
     };
     let found: Vec<_> = CertificateDer::pem_file_iter(path)
         .map_err(file_error)?
         .collect::<Result<_, _>>()
         .map_err(file_error)?;
     if found.is_empty() {
-        return Err(file_error(rustls::pki_types::pem::Error::NoItemsFound));
+        return Err(file_error(pem::Error::NoItemsFound));
     }
     Ok(found)
 }
@@ -253,7 +294,7 @@ fn certificate_error(
 ) -> TlsError {
     TlsError::Certificate {
         path: path.to_owned(),
-        source: Box::new(error),
+        cause: Box::new(error),
     }
 }
 
@@ -264,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_another_though_it_was_written_in_the_same_tick() {
+    fn a_replaced_file_is_noticed_even_if_it_was_written_in_the_same_tick() {
         let folder = tempfile::tempdir().unwrap();
         let [cert, next] = ["cert.pem", "next.pem"].map(|name| folder.path().join(name));
         let now = SystemTime::now();

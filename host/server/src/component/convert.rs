@@ -1,6 +1,6 @@
-//! Between the types that wasmtime generates from `wit/` and those of the
-//! guest's crate, which the rest of the host uses. Each record is listed once,
-//! and moved field by field.
+//! Converts between the types that Wasmtime generates from `wit/` and the guest
+//! crate's types, which the rest of the host uses. Each record is listed once, and
+//! converted field by field.
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake as guest;
 use batchtask_guest::journal;
@@ -9,7 +9,8 @@ use batchtask_guest::receiver::{Decision, Entry, Write};
 use crate::bindings::batchtask::receiver::journal as import;
 use crate::bindings::exports::batchtask::receiver::intake as export;
 
-/// Like `From`, which the orphan rule forbids between foreign types.
+/// Converts one type into another. `From` cannot be used, because the orphan rule
+/// forbids it between foreign types.
 pub(crate) trait Convert<T> {
     fn convert(self) -> T;
 }
@@ -26,7 +27,7 @@ impl<T: Convert<U>, U> Convert<Option<U>> for Option<T> {
     }
 }
 
-/// Members that are the same type on both sides.
+/// Implements `Convert` for types that are the same on both sides.
 macro_rules! same {
     ($($type:ty),*) => {
         $(impl Convert<$type> for $type {
@@ -103,8 +104,8 @@ record!(export::Report => guest::Report; {
 record!(export::Admission => guest::Admission; { kind, sender_proven, max_body_bytes });
 cases!(export::Kind => guest::Kind; { Push, Read, Page });
 
-// What is stored, on its way from `decide` or from the import `journal`, and
-// back to readers.
+// Events and rejects: from `decide` or the import `journal` to the host's journal,
+// and back to readers.
 record!(
     export::Event => journal::Event,
     import::Event => journal::Event,

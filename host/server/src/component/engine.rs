@@ -1,4 +1,5 @@
-//! wasmtime, set up for many short-lived instances of one component.
+//! The Wasmtime engine, configured for many short-lived instances of one
+//! component.
 
 use std::fmt;
 use std::path::Path;
@@ -12,24 +13,24 @@ use wasmtime::{
 use crate::limits::{KEEP_RESIDENT_BYTES, Limits, TIME_SLICE, WASM_STACK_BYTES};
 use crate::notices::Notices;
 
-/// How much address space a memory with guard pages reserves, in bytes: all
-/// that a 32-bit address reaches, and the guard.
+/// Address space that a memory with guard pages reserves, in bytes: everything
+/// that a 32-bit address can reach, and the guard.
 const GUARDED_BYTES: u64 = (4 << 30) + (32 << 20);
 
-/// How much address space all memories together may reserve, in bytes.
+/// Address space that all memories together may reserve, in bytes.
 const RESERVED_BYTES_MAX: u64 = 224 << 30;
 
-/// Instances that compute at once, for each core. More would only wait for one
-/// another.
+/// Lean instances for each core. More of them would only wait for each other.
 const LEAN_PER_CORE: u32 = 2;
 
-/// Instances that decide about long bodies, beside those of reads.
+/// Full instances for long bodies, in addition to those for reads.
 const LONG_BODIES: u32 = 4;
 
-/// Instances of a component that holds one during every commit.
+/// Full instances for a component that may commit by itself: it holds an instance
+/// during each commit.
 const COMMITTING: u32 = 256;
 
-/// How many instances there are, and how much memory each may have.
+/// The number of instances, and the memory limit of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pool {
     /// Instances that only decide.
@@ -41,8 +42,8 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// The pool for these limits. The embedded component is known to hold an
-    /// instance only while it computes, and to have one memory.
+    /// Returns the pool for these limits. The embedded component has one memory,
+    /// and holds an instance only while it computes.
     pub(super) fn of(limits: &Limits, is_embedded: bool) -> Self {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         Self::for_cores(u32::try_from(cores).unwrap_or(1), limits, is_embedded)
@@ -53,23 +54,24 @@ impl Pool {
         let (lean, full) = match (is_embedded, limits.max_instances) {
             (true, 0) => (lean, limits.max_reads.min(COMMITTING) + LONG_BODIES),
             (false, 0) => (0, COMMITTING),
-            // At least one for each kind of call.
-            (true, most) => {
-                let lean = lean.min(most.div_ceil(2));
-                (lean, most.saturating_sub(lean).max(1))
+            // At least one instance of each kind.
+            (true, max) => {
+                let lean = lean.min(max.div_ceil(2));
+                (lean, max.saturating_sub(lean).max(1))
             }
-            (false, most) => (0, most),
+            (false, max) => (0, max),
         };
         Self {
             lean,
             full,
-            // A composed component has a handful.
+            // A composed component has a few memories.
             memories_per_instance: if is_embedded { 1 } else { 4 },
             memory_bytes: limits.instance_memory_bytes() as u64,
         }
     }
 
-    /// The same with half as many instances, while there are many.
+    /// Returns a pool with half as many instances, or `None` if it is too small
+    /// to halve.
     fn halved(self) -> Option<Self> {
         (self.full > 2).then(|| Self {
             lean: self.lean.div_ceil(2),
@@ -82,7 +84,7 @@ impl Pool {
         self.lean + self.full
     }
 
-    /// How many memories all instances may have together.
+    /// How many memories all instances have together.
     fn memories(self) -> u32 {
         self.memories_per_instance * self.instances()
     }
@@ -95,18 +97,19 @@ impl Pool {
         let instances = self.instances();
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(instances)
-            // A composed component has a handful of core instances.
+            // A composed component has a few core instances.
             .total_core_instances(8 * instances)
             // More than are ever in use: wasmtime splits a pool of 128 or more
-            // into parts and searches them one after the other, so that with
-            // one free slot it may find none.
+            // into parts and searches them one after another, so it may miss the
+            // last free slot.
             .total_stacks(4 * instances)
             .total_memories(self.memories())
             .total_tables(8 * instances)
             .max_memory_size(usize::try_from(self.memory_bytes).unwrap_or(usize::MAX))
             .max_unused_warm_slots(instances)
             // Clearing only the pages that were written would be faster, but
-            // wasmtime 48 leaves one that was swapped out to the next instance.
+            // wasmtime 48 does not clear a page that was swapped out, and so the next
+            // instance could read it.
             .pagemap_scan(Enabled::No)
             .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
             .table_keep_resident(KEEP_RESIDENT_BYTES)
@@ -115,14 +118,14 @@ impl Pool {
     }
 }
 
-/// How an access beyond the end of a memory is caught.
+/// How an access beyond the end of a memory is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bounds {
-    /// By guard pages: the code is faster, but a memory reserves 4 GiB of
-    /// address space, and one that grows takes two changes of protection, for
-    /// each of which the other threads are stopped.
+    /// By guard pages. The code is faster, but each memory reserves 4 GiB of
+    /// address space. When a memory grows, the protection of pages changes twice,
+    /// and each change stops all threads.
     Guarded,
-    /// By code: better for instances that serve one request.
+    /// By checks in the code: better for instances that serve one request.
     Checked,
 }
 
@@ -135,19 +138,19 @@ impl fmt::Display for Bounds {
     }
 }
 
-/// An engine, and the pool that it has.
+/// An engine and its pool.
 pub(super) struct Engine {
     engine: wasmtime::Engine,
     pool: Pool,
 }
 
 impl Engine {
-    /// Starts an engine. If its pool does not fit into the address space, one
-    /// with bounds checked by code is started, and then one with fewer
-    /// instances; a notice says so.
+    /// Starts an engine. If its pool does not fit into the address space, falls
+    /// back to bounds checks in the code, then to fewer instances, and sets a
+    /// notice.
     ///
-    /// With a `cache_dir`, compiled code is cached there, so that the next
-    /// start does not compile.
+    /// Caches compiled code in `cache_dir`, if there is one, so that the next start
+    /// does not compile.
     pub(super) fn start(
         cache_dir: Option<&Path>,
         pool: Pool,
@@ -162,7 +165,7 @@ impl Engine {
         let mut engine = Self::with(cache_dir, pool, wanted);
         let (mut bounds, mut smaller) = (wanted, pool);
         while let Err(error) = &engine {
-            tracing::debug!("an engine with {bounds} does not start: {error:#}");
+            tracing::debug!("cannot start an engine with {bounds}: {error:#}");
             if bounds == Bounds::Guarded {
                 bounds = Bounds::Checked;
             } else if let Some(halved) = smaller.halved() {
@@ -175,8 +178,8 @@ impl Engine {
         let engine = engine?;
         if (bounds, smaller) != (wanted, pool) {
             let text = format!(
-                "the address space is limited: the component runs with {bounds} and {} instances \
-                 instead of {wanted} and {}; raise `ulimit -v` for full speed",
+                "the address space is limited, so the component runs with {bounds} and {} \
+                 instances instead of {wanted} and {}: raise `ulimit -v` for full speed",
                 smaller.instances(),
                 pool.instances(),
             );
@@ -190,8 +193,8 @@ impl Engine {
     fn with(cache_dir: Option<&Path>, pool: Pool, bounds: Bounds) -> wasmtime::Result<Self> {
         let mut config = Config::new();
         config
-            // An instance answers one request at a time; each call is faster
-            // without what more would need.
+            // An instance answers one request at a time, and calls are faster without
+            // support for concurrent ones.
             .concurrency_support(false)
             .max_wasm_stack(WASM_STACK_BYTES)
             .async_stack_size(4 * WASM_STACK_BYTES)
@@ -214,19 +217,19 @@ impl Engine {
         &self.engine
     }
 
-    /// How many instances that only decide there may be.
+    /// The maximum number of instances that can only decide.
     pub(super) fn lean_instances(&self) -> u32 {
         self.pool.lean
     }
 
-    /// How many instances with all imports there may be.
+    /// The maximum number of instances with all imports.
     pub(super) fn full_instances(&self) -> u32 {
         self.pool.full
     }
 }
 
-/// The cache for compiled code, or `None` if nothing can be written there: then
-/// only the start takes longer.
+/// Returns the cache for compiled code. Returns `None` if the directory cannot be
+/// used; then the start takes longer.
 fn cache(directory: &Path) -> Option<Cache> {
     let mut config = CacheConfig::new();
     let directory = std::path::absolute(directory).map_err(wasmtime::Error::from);
@@ -239,7 +242,7 @@ fn cache(directory: &Path) -> Option<Cache> {
         .ok()
 }
 
-/// Ends every slice of time, for as long as the engine is there.
+/// Starts a thread that ends each time slice, for as long as the engine exists.
 fn tick(engine: EngineWeak) -> std::io::Result<()> {
     thread::Builder::new()
         .name("engine-clock".into())
@@ -258,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn little_address_space_is_reserved_on_any_number_of_cores() {
+    fn the_reserved_address_space_is_bounded_on_any_number_of_cores() {
         for cores in [1, 2, 8, 64, 1024] {
             let pool = Pool::for_cores(cores, &Limits::DEFAULT, true);
             assert!(pool.can_be_guarded(), "{cores} cores: {pool:?}");
@@ -271,16 +274,16 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_number_of_instances_is_kept_to() {
-        for most in [1, 2, 3, 100, 4096] {
+    fn a_configured_number_of_instances_is_not_exceeded() {
+        for max_instances in [1, 2, 3, 100, 4096] {
             let limits = Limits {
-                max_instances: most,
+                max_instances,
                 ..Limits::DEFAULT
             };
             let pool = Pool::for_cores(4, &limits, true);
             assert!(pool.lean >= 1 && pool.full >= 1);
-            assert!(pool.instances() <= most.max(2), "{pool:?}");
-            assert_eq!(Pool::for_cores(4, &limits, false).full, most);
+            assert!(pool.instances() <= max_instances.max(2), "{pool:?}");
+            assert_eq!(Pool::for_cores(4, &limits, false).full, max_instances);
         }
     }
 }

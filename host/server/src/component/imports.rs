@@ -1,5 +1,5 @@
-//! What an instance can reach: the journal, the settings, a clock, and nothing
-//! else.
+//! The imports of an instance: the journal, the settings, and a clock. An instance
+//! can reach nothing else.
 
 use std::sync::Arc;
 
@@ -22,19 +22,18 @@ use crate::bindings::batchtask::receiver::{journal as import, settings};
 use crate::notices::Notices;
 use crate::settings::SettingPairs;
 
-/// What all instances share.
+/// State that all instances share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) journal: Arc<GroupCommit>,
-    pub(super) settings: SettingPairs,
     pub(super) notices: Notices,
-    /// How much memory an instance may have.
+    /// The memory limit of an instance.
     pub(super) memory_bytes: usize,
 }
 
-/// The data of one instance's store.
+/// The data in the store of an instance.
 pub(super) struct Imports {
-    shared: Shared,
+    receiver: Receiver,
     memory: Memory,
     table: ResourceTable,
     wasi: WasiCtx,
@@ -43,10 +42,13 @@ pub(super) struct Imports {
 }
 
 impl Imports {
-    /// A store for one instance.
-    pub(super) fn store(engine: &Engine, shared: &Shared) -> Store<Self> {
+    /// Creates a store for an instance.
+    pub(super) fn store(engine: &Engine, shared: &Shared, settings: SettingPairs) -> Store<Self> {
         let state = Self {
-            shared: shared.clone(),
+            receiver: Receiver {
+                shared: shared.clone(),
+                settings,
+            },
             memory: Memory::new(shared.memory_bytes),
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
@@ -55,36 +57,45 @@ impl Imports {
         };
         let mut store = Store::new(engine, state);
         store.limiter(|imports| &mut imports.memory);
-        // After each slice of time it yields its thread: otherwise an instance
-        // that computes for ever would block it, and could not be ended.
+        // The instance yields its thread after each time slice. Otherwise an instance
+        // that computes forever would block the thread, and could not be stopped.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         store
     }
 
-    /// Everything that a component may import.
+    /// Returns a linker with everything that a component may import.
     pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Self>> {
         let mut linker: Linker<Self> = Linker::new(engine);
         wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)?;
-        import::add_to_linker::<_, Receiver>(&mut linker, |imports| &mut imports.shared)?;
-        settings::add_to_linker::<_, Receiver>(&mut linker, |imports| &mut imports.shared)?;
+        import::add_to_linker::<_, Receiver>(&mut linker, |imports| &mut imports.receiver)?;
+        settings::add_to_linker::<_, Receiver>(&mut linker, |imports| &mut imports.receiver)?;
         Ok(linker)
     }
 
+    /// The settings of the instance.
+    pub(super) fn settings(&self) -> &SettingPairs {
+        &self.receiver.settings
+    }
+
     /// Whether the instance has more memory than stays mapped between uses.
+    /// Such an instance is not used again.
     pub(super) fn has_grown(&self) -> bool {
         self.memory.has_grown()
     }
 }
 
 /// The imports of the world `receiver`.
-struct Receiver;
-
-impl HasData for Receiver {
-    type Data<'a> = &'a mut Shared;
+struct Receiver {
+    shared: Shared,
+    settings: SettingPairs,
 }
 
-/// A request that the component sends is denied.
+impl HasData for Receiver {
+    type Data<'a> = &'a mut Self;
+}
+
+/// Denies all requests that the component sends.
 struct NoOutgoing;
 
 type Sent = Result<
@@ -127,15 +138,15 @@ impl WasiHttpView for Imports {
 
 type Called<T> = wasmtime::Result<Result<T, Error>>;
 
-/// What the host's journal answered, as the component takes it.
+/// Converts a result of the host's journal into the component's types.
 fn called<T: Convert<U>, U>(result: Result<T, batchtask_journal::Error>) -> Called<U> {
     Ok(result.map(T::convert).map_err(Convert::convert))
 }
 
-impl import::Host for Shared {
+impl import::Host for Receiver {
     async fn append(&mut self, event: Event, signature: Option<SignatureUse>) -> Called<Appended> {
         let entry = Entry::Event(event.convert(), signature.convert());
-        called(self.journal.write(entry).await)
+        called(self.shared.journal.write(entry).await)
     }
 
     async fn quarantine(
@@ -144,15 +155,27 @@ impl import::Host for Shared {
         signature: Option<SignatureUse>,
     ) -> Called<Appended> {
         let entry = Entry::Reject(reject.convert(), signature.convert());
-        called(self.journal.write(entry).await)
+        called(self.shared.journal.write(entry).await)
     }
 
     async fn find_task(&mut self, app_id: String, task_id: String) -> Called<Option<Task>> {
-        called(self.journal.journal().find_task(&app_id, &task_id).await)
+        called(
+            self.shared
+                .journal
+                .journal()
+                .find_task(&app_id, &task_id)
+                .await,
+        )
     }
 
     async fn list_tasks(&mut self, query: TaskQuery) -> Called<TaskPage> {
-        called(self.journal.journal().list_tasks(&query.convert()).await)
+        called(
+            self.shared
+                .journal
+                .journal()
+                .list_tasks(&query.convert())
+                .await,
+        )
     }
 
     async fn list_history(
@@ -162,7 +185,7 @@ impl import::Host for Shared {
         cursor: Option<String>,
         limit: u32,
     ) -> Called<HistoryPage> {
-        let journal = self.journal.journal();
+        let journal = self.shared.journal.journal();
         called(
             journal
                 .list_history(&app_id, &task_id, cursor.as_deref(), limit)
@@ -171,7 +194,7 @@ impl import::Host for Shared {
     }
 
     async fn follow(&mut self, after: u64, limit: u32, wait_ms: u32) -> Called<Vec<StoredEvent>> {
-        called(self.journal.follow(after, limit, wait_ms).await)
+        called(self.shared.journal.follow(after, limit, wait_ms).await)
     }
 
     async fn list_quarantine(
@@ -180,7 +203,8 @@ impl import::Host for Shared {
         limit: u32,
     ) -> Called<QuarantinePage> {
         called(
-            self.journal
+            self.shared
+                .journal
                 .journal()
                 .list_quarantine(cursor.as_deref(), limit)
                 .await,
@@ -188,15 +212,20 @@ impl import::Host for Shared {
     }
 
     async fn summarize(&mut self, stale_before_ms: u64) -> Called<Summary> {
-        let summary = self.journal.journal().summarize(stale_before_ms).await;
+        let summary = self
+            .shared
+            .journal
+            .journal()
+            .summarize(stale_before_ms)
+            .await;
         called(summary.map(|mut summary| {
-            summary.notices.extend(self.notices.list());
+            summary.notices.extend(self.shared.notices.list());
             summary
         }))
     }
 }
 
-impl settings::Host for Shared {
+impl settings::Host for Receiver {
     async fn all(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
         Ok(self.settings.as_ref().clone())
     }

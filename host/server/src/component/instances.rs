@@ -1,7 +1,8 @@
-//! Instances with all imports: taken for a request, given back after it,
-//! replaced when they have served enough or have grown.
+//! Instances with all imports. An instance is taken for a request and returned
+//! after it. It is replaced when it has served enough requests, or its memory has
+//! grown.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::Semaphore;
@@ -11,9 +12,10 @@ use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use super::engine::Engine;
 use super::imports::{Imports, Shared};
 use crate::bindings::{Receiver, ReceiverPre};
+use crate::settings::{LiveSettings, SettingPairs};
 use crate::telemetry::{GaugeGuard, Registry};
 
-/// What is counted about instances.
+/// Metrics of instances.
 #[derive(Clone)]
 pub(super) struct InstanceMetrics {
     alive: IntGauge,
@@ -25,28 +27,28 @@ impl InstanceMetrics {
         Ok(Self {
             alive: registry.gauge(
                 "batchtask_instances",
-                "Instances of the component alive now.",
+                "Instances of the component that exist now.",
             )?,
             made: registry.counter(
                 "batchtask_instantiations_total",
-                "Instances of the component made.",
+                "Instances of the component that were created.",
             )?,
         })
     }
 
-    /// Counts a new instance for as long as the guard lives.
+    /// Counts a new instance as alive until the guard is dropped.
     pub(super) fn count(&self) -> GaugeGuard {
         self.made.inc();
         GaugeGuard::new(&self.alive)
     }
 }
 
-/// A component that is ready to be instantiated.
+/// A linked component that can be instantiated.
 pub(super) trait Pre {
-    /// What an instance is called by.
+    /// The exports of an instance.
     type Exports;
 
-    /// A new instance in a store of its own.
+    /// Creates an instance in a store.
     async fn instantiate(&self, store: &mut Store<Imports>) -> wasmtime::Result<Self::Exports>;
 }
 
@@ -71,11 +73,12 @@ pub(super) struct Instances<P: Pre> {
     engine: wasmtime::Engine,
     pre: P,
     shared: Shared,
+    settings: LiveSettings,
     /// How many requests an instance serves.
     reuse: u32,
-    /// One permit for each instance that may live.
+    /// One permit for each instance that may exist.
     permits: Semaphore,
-    /// The instances that wait; never more than permits are free.
+    /// The unused instances; never more than there are free permits.
     idle: Mutex<Vec<Instance<P::Exports>>>,
     metrics: InstanceMetrics,
 }
@@ -93,6 +96,7 @@ impl<P: Pre> Instances<P> {
         engine: &Engine,
         pre: P,
         shared: Shared,
+        settings: LiveSettings,
         reuse: u32,
         metrics: InstanceMetrics,
     ) -> Self {
@@ -100,6 +104,7 @@ impl<P: Pre> Instances<P> {
             engine: engine.wasmtime().clone(),
             pre,
             shared,
+            settings,
             reuse,
             permits: Semaphore::new(engine.full_instances() as usize),
             idle: Mutex::default(),
@@ -107,17 +112,25 @@ impl<P: Pre> Instances<P> {
         }
     }
 
-    /// Calls into an instance of its own. An instance that trapped, or whose
-    /// call was abandoned, is not used again.
+    /// Makes a call with an instance that nothing else uses meanwhile. An instance
+    /// that trapped, or whose call was abandoned, is not used again.
     pub(super) async fn call<T>(
         &self,
         call: impl AsyncFnOnce(&P::Exports, &mut Store<Imports>) -> wasmtime::Result<T>,
     ) -> wasmtime::Result<T> {
+        self.call_with(self.settings.current(), call).await
+    }
+
+    /// Calls an instance that has these settings.
+    pub(super) async fn call_with<T>(
+        &self,
+        settings: SettingPairs,
+        call: impl AsyncFnOnce(&P::Exports, &mut Store<Imports>) -> wasmtime::Result<T>,
+    ) -> wasmtime::Result<T> {
         let _permit = self.permits.acquire().await?;
-        let idle = self.idle_instances().pop();
-        let mut instance = match idle {
+        let mut instance = match self.idle_instance(&settings) {
             Some(instance) => instance,
-            None => self.instantiate().await?,
+            None => self.instantiate(settings).await?,
         };
         let value = call(&instance.exports, &mut instance.store).await?;
         instance.served += 1;
@@ -127,8 +140,15 @@ impl<P: Pre> Instances<P> {
         Ok(value)
     }
 
-    async fn instantiate(&self) -> wasmtime::Result<Instance<P::Exports>> {
-        let mut store = Imports::store(&self.engine, &self.shared);
+    /// Takes an idle instance. Those with other settings are dropped.
+    fn idle_instance(&self, settings: &SettingPairs) -> Option<Instance<P::Exports>> {
+        let mut idle = self.idle_instances();
+        std::iter::from_fn(|| idle.pop())
+            .find(|instance| Arc::ptr_eq(instance.store.data().settings(), settings))
+    }
+
+    async fn instantiate(&self, settings: SettingPairs) -> wasmtime::Result<Instance<P::Exports>> {
+        let mut store = Imports::store(&self.engine, &self.shared, settings);
         let exports = self.pre.instantiate(&mut store).await?;
         Ok(Instance {
             store,
@@ -139,7 +159,7 @@ impl<P: Pre> Instances<P> {
     }
 
     fn idle_instances(&self) -> MutexGuard<'_, Vec<Instance<P::Exports>>> {
-        // A list of instances is valid whatever a panicking thread was doing.
+        // The list is valid even if a thread panicked while it held the lock.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
-//! Instances that can only decide: their imports are settings and a clock, and
-//! their calls need no fiber. What else the component imports traps, and
-//! nothing that a push needs is among it.
+//! Lean instances, which can only decide: their imports are the settings and a
+//! clock, and their calls need no fiber. All other imports trap; a push needs none
+//! of them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use batchtask_guest::receiver::Decision;
@@ -18,11 +18,11 @@ use super::instances::InstanceMetrics;
 use super::memory::Memory;
 use super::{Admission, Request, Response};
 use crate::bindings::exports::batchtask::receiver::intake as export;
-use crate::settings::SettingPairs;
+use crate::settings::{LiveSettings, SettingPairs};
 use crate::telemetry::GaugeGuard;
 
-/// How many slices of time a call may compute: a second. It takes microseconds;
-/// this ends one that would not end.
+/// How many time slices a call may compute: a second. A call takes microseconds;
+/// this stops one that would never end.
 const CALL_SLICES: u64 = 100;
 
 /// All instances that can only decide.
@@ -32,14 +32,14 @@ pub(super) struct Lean {
     head: ComponentExportIndex,
     decide: ComponentExportIndex,
     memory_bytes: usize,
-    settings: SettingPairs,
+    settings: LiveSettings,
     reuse: u32,
     permits: Semaphore,
     idle: Mutex<Vec<Instance>>,
     metrics: InstanceMetrics,
 }
 
-/// The data of one instance's store.
+/// The data in the store of an instance.
 struct State {
     settings: SettingPairs,
     memory: Memory,
@@ -68,7 +68,7 @@ impl Lean {
     pub(super) fn new(
         engine: &Engine,
         component: &Component,
-        settings: SettingPairs,
+        settings: LiveSettings,
         memory_bytes: usize,
         reuse: u32,
         metrics: InstanceMetrics,
@@ -131,17 +131,17 @@ impl Lean {
         Ok(decision.convert())
     }
 
-    /// Calls into an instance of its own, on this thread, without waiting. An
-    /// instance that trapped is not used again.
+    /// Makes a call, which does not yield this thread, with an instance that nothing
+    /// else uses meanwhile. An instance that trapped is not used again.
     async fn call<T>(
         &self,
         call: impl FnOnce(&mut Instance) -> wasmtime::Result<T>,
     ) -> wasmtime::Result<T> {
         let _permit = self.permits.acquire().await?;
-        let idle = self.idle_instances().pop();
-        let mut instance = match idle {
+        let settings = self.settings.current();
+        let mut instance = match self.idle_instance(&settings) {
             Some(instance) => instance,
-            None => self.instantiate()?,
+            None => self.instantiate(settings)?,
         };
         instance.store.set_epoch_deadline(CALL_SLICES);
         let value = call(&mut instance)?;
@@ -152,9 +152,16 @@ impl Lean {
         Ok(value)
     }
 
-    fn instantiate(&self) -> wasmtime::Result<Instance> {
+    /// Takes an idle instance. Those with other settings are dropped.
+    fn idle_instance(&self, settings: &SettingPairs) -> Option<Instance> {
+        let mut idle = self.idle_instances();
+        std::iter::from_fn(|| idle.pop())
+            .find(|instance| Arc::ptr_eq(&instance.store.data().settings, settings))
+    }
+
+    fn instantiate(&self, settings: SettingPairs) -> wasmtime::Result<Instance> {
         let state = State {
-            settings: self.settings.clone(),
+            settings,
             memory: Memory::new(self.memory_bytes),
         };
         let mut store = Store::new(&self.engine, state);
@@ -170,13 +177,13 @@ impl Lean {
     }
 
     fn idle_instances(&self) -> MutexGuard<'_, Vec<Instance>> {
-        // A list of instances is valid whatever a panicking thread was doing.
+        // The list is valid even if a thread panicked while it held the lock.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Instance {
-    /// The function `decide`, looked up once an instance.
+    /// Returns the function `decide`, which is looked up once for each instance.
     fn decide(&mut self, index: &ComponentExportIndex) -> wasmtime::Result<Decide> {
         if let Some(decide) = self.decide {
             return Ok(decide);
@@ -187,7 +194,7 @@ impl Instance {
     }
 }
 
-/// Settings and a clock; what else the component imports traps.
+/// Returns a linker with the settings and a clock. All other imports trap.
 fn linker(engine: &wasmtime::Engine, component: &Component) -> wasmtime::Result<Linker<State>> {
     let mut linker: Linker<State> = Linker::new(engine);
     for (name, _) in component.component_type().imports(engine) {

@@ -1,10 +1,10 @@
-//! The memory of an instance: its limit, and whether it grew.
+//! The memory limit of an instance.
 
 use wasmtime::ResourceLimiter;
 
 use crate::limits::KEEP_RESIDENT_BYTES;
 
-/// Limits the memory of an instance, and remembers whether it grew.
+/// Limits the memory of an instance, and records its size.
 pub(super) struct Memory {
     max_bytes: usize,
     bytes: usize,

@@ -1,4 +1,4 @@
-//! The way in of a component without `intake`: `wasi:http/incoming-handler`.
+//! Calls a component without `intake` through `wasi:http/incoming-handler`.
 
 use std::convert::Infallible;
 
@@ -14,11 +14,12 @@ use wasmtime_wasi_http::{Error as HttpError, WasiHttpView};
 use super::imports::Imports;
 use super::instances::Instances;
 use super::{Kind, Report, Request, Response};
+use crate::settings::SettingPairs;
 
 /// All instances of one component.
 pub(super) struct WasiHttp {
     instances: Instances<ProxyPre<Imports>>,
-    /// How long an answer's body may be.
+    /// The longest body of a response, in bytes.
     max_body_bytes: usize,
 }
 
@@ -32,12 +33,15 @@ impl WasiHttp {
         }
     }
 
-    /// Makes an instance; there is nothing more to ask without a request.
-    pub(super) async fn check(&self) -> wasmtime::Result<()> {
-        self.instances.call(async |_, _| Ok(())).await
+    /// Creates an instance with these settings. Nothing more can be checked without
+    /// a request.
+    pub(super) async fn check(&self, settings: SettingPairs) -> wasmtime::Result<()> {
+        self.instances
+            .call_with(settings, async |_, _| Ok(()))
+            .await
     }
 
-    /// Answers a request whose body was read to its end.
+    /// Answers a request whose body has been read completely.
     pub(super) async fn exchange(&self, request: Request) -> wasmtime::Result<Response> {
         let mut builder = http::Request::builder()
             .method(request.method.as_str())
@@ -58,8 +62,9 @@ impl WasiHttp {
             let request = http.new_incoming_request(Scheme::Http, request)?;
             let out = http.new_response_outparam(sender)?;
             let handler = proxy.wasi_http_incoming_handler();
-            // The component writes the answer's body while it runs, into a
-            // channel that somebody must empty; when it traps, nobody ends it.
+            // The component writes the response's body into a channel while it runs, so
+            // the channel must be read meanwhile. If the component traps, the channel is
+            // not closed, so both futures run in `try_join!`.
             let ((), response) = tokio::try_join!(
                 handler.call_handle(store, request, out),
                 self.buffered(answer)
@@ -75,17 +80,17 @@ impl WasiHttp {
     ) -> wasmtime::Result<http::Response<Bytes>> {
         let answer = answer
             .await
-            .map_err(|_| format_err!("the component gave no answer"))?;
+            .map_err(|_| format_err!("the component returned without a response"))?;
         let (head, body) = answer?.into_parts();
         let body = Limited::new(body, self.max_body_bytes)
             .collect()
             .await
-            .map_err(|error| format_err!("the answer was not whole: {error}"))?;
+            .map_err(|error| format_err!("cannot read the component's response: {error}"))?;
         Ok(http::Response::from_parts(head, body.to_bytes()))
     }
 }
 
-/// The response, with a report that says nothing: the component made none.
+/// Converts a response. Its report is empty, because the component makes none.
 fn response(response: http::Response<Bytes>) -> Response {
     let (head, body) = response.into_parts();
     let headers = head.headers.iter().map(|(name, value)| {

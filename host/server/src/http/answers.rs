@@ -1,4 +1,4 @@
-//! The component's responses as HTTP.
+//! Converts the component's responses to HTTP.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,12 +13,12 @@ use super::streams::Stream;
 use crate::component::Response;
 use crate::reads::{self, Read};
 
-/// How much of an answer is handed to HTTP/2 at once, in bytes. It holds that
-/// until the client makes room for it.
+/// The size of the pieces in which hyper's HTTP/2 gets an answer, in bytes. It
+/// buffers a piece until the client has room for it.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// The component's response as HTTP. The body of a read keeps its place among
-/// the reads until it was sent.
+/// Converts the component's response to HTTP. The body holds `read` until it has
+/// been sent.
 pub(crate) fn http_response(response: Response, read: Option<Read>) -> http::Response<Answer> {
     let status = StatusCode::from_u16(response.status);
     let body = match read {
@@ -28,7 +28,7 @@ pub(crate) fn http_response(response: Response, read: Option<Read>) -> http::Res
     let mut answer = http::Response::new(Answer::new(body));
     *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers {
-        // The component makes the names and values; invalid ones are skipped.
+        // The names and values come from the component; invalid ones are skipped.
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             answer.headers_mut().append(name, value);
         }
@@ -36,21 +36,22 @@ pub(crate) fn http_response(response: Response, read: Option<Read>) -> http::Res
     answer
 }
 
-/// An answer without a body, as hyper gives to what is not a request.
+/// Returns an answer without a body.
 pub(crate) fn empty(status: StatusCode) -> http::Response<Answer> {
     let mut answer = http::Response::new(Answer::new(Bytes::new()));
     *answer.status_mut() = status;
     answer
 }
 
-/// Says that the connection ends after an answer over HTTP/1, and ends it.
+/// Adds `connection: close` to an answer, so that hyper closes the HTTP/1
+/// connection after it.
 pub(crate) fn closing(mut answer: http::Response<Answer>) -> http::Response<Answer> {
     let close = HeaderValue::from_static("close");
     answer.headers_mut().insert(header::CONNECTION, close);
     answer
 }
 
-/// The body of an answer: whole with HTTP/1.1, in pieces with HTTP/2.
+/// The body of an answer, sent as a whole over HTTP/1.1, and in pieces over HTTP/2.
 pub(crate) struct Answer {
     rest: Bytes,
     stream: Option<Arc<Stream>>,
@@ -65,7 +66,8 @@ impl Answer {
         Self { rest: body, stream }
     }
 
-    /// The next piece. A copy, so that nothing else stays in memory with it.
+    /// Takes the next piece. It is a copy, so that it does not keep the whole answer
+    /// in memory.
     fn next(&mut self, stream: &Stream) -> Bytes {
         stream.moved();
         let length = self.rest.len().min(PIECE_BYTES);

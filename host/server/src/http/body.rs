@@ -1,4 +1,4 @@
-//! Reading the body of a request.
+//! Reads the body of a request.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ pub(crate) struct Unreadable {
     pub(crate) detail: Option<String>,
 }
 
-/// Whether a part of a body is still to come.
+/// Whether a part of a body is unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
     Read,
@@ -28,24 +28,25 @@ impl Rest {
     }
 }
 
-/// The longest body that needs no room of its own, in bytes: twice a genuine
-/// push.
+/// The longest body that does not need room from the budget, in bytes: twice as
+/// long as a genuine push.
 pub(crate) const SHORT_BYTES: usize = 8 << 10;
 
 /// A body that is being read.
 pub(crate) struct Body {
     incoming: Incoming,
+    /// The first piece.
     first: Bytes,
-    /// What came after the first piece, with it; empty while there is only one.
+    /// All pieces, if there is more than one.
     all: BytesMut,
     limit: usize,
-    /// How many bytes may be held in memory; a piece may go beyond.
+    /// How many bytes may be held in memory. The last piece may exceed it.
     room: usize,
     is_whole: bool,
 }
 
 impl Body {
-    /// A body of at most `limit` bytes.
+    /// Creates a body of at most `limit` bytes, which has not been read.
     pub(crate) fn new(incoming: Incoming, limit: usize) -> Self {
         Self {
             is_whole: incoming.is_end_stream(),
@@ -66,27 +67,32 @@ impl Body {
         Rest::of(!self.is_whole)
     }
 
-    /// Whether all of it was read.
+    /// Whether the declared length is short.
+    pub(crate) fn is_short(&self) -> bool {
+        self.declared() <= SHORT_BYTES.min(self.limit) as u64
+    }
+
+    /// Whether the body has been read completely.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// Takes note that there is room for all of it.
+    /// Allows the whole body to be held in memory.
     pub(crate) fn give_room(&mut self) {
         self.room = self.limit;
     }
 
     /// Reads to the end, or until there is no room for more.
     pub(crate) async fn read(&mut self) -> Result<(), Unreadable> {
-        // What came so far may lie in a buffer of the connection, and keep that.
+        // Copy the first piece, because it may keep a buffer of the connection alive.
         self.first = Bytes::copy_from_slice(&self.first);
         poll_fn(|context| self.poll(context)).await
     }
 
-    /// Reads a short body to the end, if that is there already. `None` if it is
-    /// not.
+    /// Reads a short body to the end, if it has arrived already. Returns `None` if
+    /// it has not.
     pub(crate) async fn read_at_once(&mut self) -> Option<Result<(), Unreadable>> {
-        if self.declared() > SHORT_BYTES.min(self.limit) as u64 {
+        if !self.is_short() {
             return None;
         }
         let mut asked = false;
@@ -95,7 +101,7 @@ impl Body {
             Poll::Ready(read) => Poll::Ready(Some(read)),
             Poll::Pending if asked => Poll::Ready(None),
             Poll::Pending => {
-                // The connection hands over what it has once it is asked.
+                // The connection provides what it has received after it was polled once.
                 asked = true;
                 context.waker().wake_by_ref();
                 Poll::Pending
@@ -104,7 +110,7 @@ impl Body {
         .await
     }
 
-    /// What was read.
+    /// Takes the bytes that were read.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         if self.all.is_empty() {
             return std::mem::take(&mut self.first).into();
@@ -112,7 +118,7 @@ impl Body {
         std::mem::take(&mut self.all).into()
     }
 
-    /// How long the body can become, in bytes.
+    /// Returns the greatest length that the body can have, in bytes.
     pub(crate) fn longest(&self) -> usize {
         let rest = self.incoming.size_hint().upper();
         let rest = rest.and_then(|rest| usize::try_from(rest).ok());
@@ -120,7 +126,7 @@ impl Body {
         longest.unwrap_or(usize::MAX).min(self.limit)
     }
 
-    /// The length that the request declares, or what is left of it.
+    /// Returns how many bytes the request declares beyond those that were read.
     fn declared(&self) -> u64 {
         self.incoming.size_hint().lower()
     }

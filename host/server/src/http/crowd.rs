@@ -1,8 +1,9 @@
-//! A bounded crowd of strangers: when it is full, the oldest member of the peer
-//! that has the most members gives way to the next one.
+//! A crowd: a bounded set of connections or unfinished requests. When it is full
+//! and another member enters, the oldest member of the peer that has the most
+//! members is evicted.
 //!
-//! Connections, and requests that are not complete, are such crowds. Until one
-//! is full nobody is limited, so that one address may send as much as it likes.
+//! Until a crowd is full no peer is limited, so one address may send as much as it
+//! likes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,19 +14,20 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-/// Whose members are counted together.
+/// A peer, whose members are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Peer {
-    /// Everybody whose address is not known, as on a Unix socket.
+    /// All clients without a known address, for example on a Unix socket.
     Unknown,
-    /// An IPv4 address, or the network of an IPv6 address: a customer has a /64.
+    /// An IPv4 address, or the /64 network of an IPv6 address, because a provider's
+    /// customer gets at least a /64.
     Network(IpAddr),
     /// One HTTP/2 connection, by its number.
     Connection(u64),
 }
 
 impl Peer {
-    /// The peer at an address.
+    /// Returns the peer for an address.
     pub(crate) fn at(address: Option<IpAddr>) -> Self {
         const NETWORK: u128 = u128::MAX << 64;
         match address.map(|address| address.to_canonical()) {
@@ -38,7 +40,7 @@ impl Peer {
     }
 }
 
-/// A bounded crowd. A clone is the same crowd.
+/// A bounded crowd. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Crowd(Arc<Shared>);
 
@@ -49,22 +51,22 @@ struct Shared {
 
 #[derive(Default)]
 struct Members {
-    /// The number of the next member: the lower, the older.
+    /// The number of the next member. Older members have lower numbers.
     next: u64,
     count: usize,
     peers: HashMap<Peer, BTreeMap<u64, Arc<State>>>,
-    /// The peers, those with the most members last.
+    /// The peers by their number of members, in ascending order.
     ranking: BTreeSet<(usize, Reverse<Peer>)>,
 }
 
 struct State {
     since: Instant,
-    /// Reasons why the member must stay.
+    /// How many holds protect the member from eviction.
     holds: AtomicUsize,
     evicted: CancellationToken,
 }
 
-/// Membership in a crowd, until it is dropped.
+/// A member of a crowd. Dropping it leaves the crowd.
 pub(crate) struct Member {
     crowd: Crowd,
     peer: Peer,
@@ -72,7 +74,7 @@ pub(crate) struct Member {
     state: Arc<State>,
 }
 
-/// Keeps a member from being evicted, until it is dropped.
+/// Protects a member from eviction until it is dropped.
 pub(crate) struct Hold(Arc<State>);
 
 impl Crowd {
@@ -81,8 +83,8 @@ impl Crowd {
         Self(Arc::new(Shared { capacity, members }))
     }
 
-    /// Lets a new member in, and evicts another one if there is no room. `None`
-    /// if every member must stay.
+    /// Adds a member, and evicts another one if the crowd is full. Returns `None`
+    /// if the crowd is full and all its members are held.
     pub(crate) fn enter(&self, peer: Peer) -> Option<Member> {
         let mut members = self.members();
         if members.count >= self.0.capacity && !members.evict(Duration::ZERO) {
@@ -98,12 +100,13 @@ impl Crowd {
         })
     }
 
-    /// Evicts a member that is at least this old. Returns whether there was one.
+    /// Evicts a member that is at least `min_age` old. Returns whether there was
+    /// one that is not held.
     pub(crate) fn evict(&self, min_age: Duration) -> bool {
         self.members().evict(min_age)
     }
 
-    /// The members stay sound whatever a panicking thread was doing.
+    /// Locks the members, which are valid even if a thread panicked with the lock.
     fn members(&self) -> MutexGuard<'_, Members> {
         self.0
             .members
@@ -122,25 +125,25 @@ impl Members {
             holds: AtomicUsize::new(0),
             evicted: CancellationToken::new(),
         });
-        let of_peer = self.peers.entry(peer).or_default();
-        self.ranking.remove(&(of_peer.len(), Reverse(peer)));
-        of_peer.insert(number, state.clone());
-        self.ranking.insert((of_peer.len(), Reverse(peer)));
+        let peer_members = self.peers.entry(peer).or_default();
+        self.ranking.remove(&(peer_members.len(), Reverse(peer)));
+        peer_members.insert(number, state.clone());
+        self.ranking.insert((peer_members.len(), Reverse(peer)));
         (number, state)
     }
 
-    /// Removes a member, unless it was evicted before.
+    /// Removes a member, unless it has been evicted already.
     fn remove(&mut self, peer: Peer, number: u64) {
-        let Some(of_peer) = self.peers.get_mut(&peer) else {
+        let Some(peer_members) = self.peers.get_mut(&peer) else {
             return;
         };
-        let before = of_peer.len();
-        if of_peer.remove(&number).is_none() {
+        let before = peer_members.len();
+        if peer_members.remove(&number).is_none() {
             return;
         }
         self.count -= 1;
         self.ranking.remove(&(before, Reverse(peer)));
-        if of_peer.is_empty() {
+        if peer_members.is_empty() {
             self.peers.remove(&peer);
         } else {
             self.ranking.insert((before - 1, Reverse(peer)));
@@ -156,7 +159,8 @@ impl Members {
         true
     }
 
-    /// The oldest member that may go, of the peer that has the most.
+    /// Finds the oldest member that can be evicted, of the peer that has the most
+    /// members.
     fn victim(&self, min_age: Duration) -> Option<(Peer, u64, Arc<State>)> {
         let peers = self.ranking.iter().rev().map(|(_, Reverse(peer))| *peer);
         peers
@@ -167,13 +171,13 @@ impl Members {
                     .flatten()
                     .map(move |(number, state)| (peer, *number, state))
             })
-            .find(|(_, _, state)| state.may_go(min_age))
+            .find(|(_, _, state)| state.can_be_evicted(min_age))
             .map(|(peer, number, state)| (peer, number, state.clone()))
     }
 }
 
 impl State {
-    fn may_go(&self, min_age: Duration) -> bool {
+    fn can_be_evicted(&self, min_age: Duration) -> bool {
         self.holds.load(Relaxed) == 0 && self.since.elapsed() >= min_age
     }
 }
@@ -183,18 +187,18 @@ impl Member {
         self.peer
     }
 
-    /// Tells members of one crowd apart.
+    /// Returns the member's number, which is unique in its crowd.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Keeps the member from being evicted.
+    /// Protects the member from eviction until the hold is dropped.
     pub(crate) fn hold(&self) -> Hold {
         self.state.holds.fetch_add(1, Relaxed);
         Hold(self.state.clone())
     }
 
-    /// Resolves when the member must leave.
+    /// Resolves when the member is evicted.
     pub(crate) async fn evicted(&self) {
         self.state.evicted.cancelled().await;
     }
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_the_peer_with_the_most_members_gives_way() {
+    fn the_oldest_member_of_the_peer_with_the_most_members_is_evicted() {
         let crowd = Crowd::new(4);
         let enter = |last| crowd.enter(peer(last)).unwrap();
         let members = [enter(1), enter(2), enter(2), enter(2)];
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_member_stays_and_a_full_crowd_of_them_lets_nobody_in() {
+    fn held_members_stay_and_a_crowd_full_of_them_accepts_no_more() {
         let crowd = Crowd::new(2);
         let [first, second] = [(); 2].map(|()| crowd.enter(peer(1)).unwrap());
         let held = first.hold();
@@ -260,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_member_of_the_age_is_evicted() {
+    fn only_a_member_of_the_minimum_age_is_evicted() {
         let crowd = Crowd::new(2);
         let member = crowd.enter(peer(1)).unwrap();
         assert!(!crowd.evict(Duration::from_secs(60)));
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_left_leaves_nothing_behind() {
+    fn members_that_left_leave_nothing_behind() {
         let crowd = Crowd::new(8);
         for round in 0..100_u8 {
             let members: Vec<_> = (0..8).map(|n| crowd.enter(peer(n % 3 + round))).collect();

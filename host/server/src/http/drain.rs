@@ -1,5 +1,6 @@
-//! The end of a listener. A connection that is idle may be about to be used, so
-//! it is not closed at once: its next answer says that it is the last one.
+//! Lets connections end when the listener stops. An idle connection is not closed
+//! at once, because a request may be on its way. Its next answer says that it is
+//! the last one.
 
 use http::{HeaderValue, Response, header};
 use hyper_util::server::graceful::GracefulConnection;
@@ -8,9 +9,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::limits::Limits;
 
-/// How far the end has come.
+/// The phases of a listener.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
+    /// Connections are served.
     Open,
     /// The next answer on a connection is its last one.
     Closing,
@@ -18,10 +20,11 @@ enum Phase {
     Ending,
 }
 
-/// Tells all connections of a listener that it ends, and waits for them.
+/// Ends all connections of a listener, and waits for them.
 pub(super) struct Drain(watch::Sender<Phase>);
 
-/// What a connection knows of the end. The drain waits until it is dropped.
+/// A connection's view of the phase. The drain waits until all watchers are
+/// dropped.
 #[derive(Clone)]
 pub(super) struct Watcher(watch::Receiver<Phase>);
 
@@ -34,9 +37,9 @@ impl Drain {
         Watcher(self.0.subscribe())
     }
 
-    /// Lets connections end: idle ones by their next answer or after the
-    /// hand-over time, others with their request. Returns whether all of them
-    /// ended within the drain time.
+    /// Lets connections end: busy ones after their request, idle ones after their
+    /// next answer or the hand-over time. Returns whether all of them ended within
+    /// the drain time.
     pub(super) async fn run(self, limits: &Limits) -> bool {
         let end = Instant::now() + limits.drain_time();
         let ending = end.min(Instant::now() + limits.handover_time());
@@ -50,7 +53,7 @@ impl Drain {
 }
 
 impl Watcher {
-    /// Marks an answer over HTTP/1 as the last one of its connection, if it is.
+    /// Adds `connection: close` to an HTTP/1 answer if the listener is stopping.
     pub(super) fn mark<B>(&self, answer: &mut Response<B>) {
         if *self.0.borrow() >= Phase::Closing {
             let close = HeaderValue::from_static("close");
@@ -58,14 +61,14 @@ impl Watcher {
         }
     }
 
-    /// Serves a connection to its end. An idle one is closed at the end of the
-    /// hand-over time, and not before.
+    /// Serves a connection to its end. When the listener stops, an idle connection
+    /// stays open until the hand-over time has passed.
     pub(super) async fn http1<C: GracefulConnection>(self, connection: C) -> Result<(), C::Error> {
         self.serve(connection, Phase::Ending).await
     }
 
-    /// Serves a connection to its end. GOAWAY is sent at once: it does not cut
-    /// off the requests that are on their way.
+    /// Serves a connection to its end. When the listener stops, GOAWAY is sent at
+    /// once, because requests that are on their way are still answered.
     pub(super) async fn http2<C: GracefulConnection>(self, connection: C) -> Result<(), C::Error> {
         self.serve(connection, Phase::Closing).await
     }
@@ -77,7 +80,7 @@ impl Watcher {
     ) -> Result<(), C::Error> {
         let mut connection = Box::pin(connection);
         tokio::select! {
-            // The connection first: a request that is here already is served.
+            // Poll the connection first, so that a request that has arrived is served.
             biased;
             served = &mut connection => return served,
             () = self.reached(last) => {}
@@ -87,7 +90,7 @@ impl Watcher {
     }
 
     async fn reached(&mut self, last: Phase) {
-        // It fails only if the drain was dropped, and then nothing is served.
+        // This fails only after the drain was dropped, when nothing is served.
         let _ = self.0.wait_for(|phase| *phase >= last).await;
     }
 }

@@ -1,10 +1,10 @@
-//! From a request to its answer.
+//! Answers requests.
 
 use std::borrow::Cow;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use batchtask_guest::outcomes::Refusal;
 use batchtask_guest::receiver::kind;
@@ -15,21 +15,24 @@ use tokio::sync::SemaphorePermit;
 use super::answers::{Answer, closing, http_response};
 use super::body::{Body, Rest, Unreadable};
 use super::crowd::{Hold, Member, Peer};
-use super::room::Taken;
+use super::room::RoomPermit;
 use super::streams::Stream;
 use super::{Server, forwarded};
 use crate::component::{Kind, Request, Response};
 use crate::intake::{Caller, method_label, refusal};
 use crate::reads::Read;
 
-/// Who sends the requests of a connection.
+/// How long a short body may take to arrive after its request was refused.
+const DISCARD_TIME: Duration = Duration::from_millis(100);
+
+/// The sender of a connection's requests.
 #[derive(Clone)]
 pub(super) struct Sender {
-    /// The address of the other end.
+    /// The client's address.
     pub(super) peer: Option<SocketAddr>,
     /// Whether a client certificate was verified.
     pub(super) is_proven: bool,
-    /// Its place among the connections.
+    /// The connection's place in the crowd.
     pub(super) connection: Arc<Connection>,
 }
 
@@ -39,33 +42,34 @@ impl Sender {
     }
 }
 
-/// The place of a connection.
+/// The place of a connection in the crowd of connections.
 pub(super) struct Connection {
     member: Member,
-    kept: OnceLock<Hold>,
+    hold: OnceLock<Hold>,
 }
 
 impl Connection {
     pub(super) fn new(member: Member) -> Self {
-        let kept = OnceLock::new();
-        Self { member, kept }
+        let hold = OnceLock::new();
+        Self { member, hold }
     }
 
     pub(super) fn member(&self) -> &Member {
         &self.member
     }
 
-    /// Keeps the connection for good: its sender was let in.
+    /// Protects the connection from eviction until it ends, because its sender has
+    /// passed the checks.
     pub(super) fn keep(&self) {
-        self.kept.get_or_init(|| self.member.hold());
+        self.hold.get_or_init(|| self.member.hold());
     }
 }
 
-/// The place of a request that is not complete.
+/// The place of an unfinished request in the crowd of such requests.
 enum Place {
-    /// With HTTP/1.1.
+    /// Over HTTP/1.1: the request's own place.
     Own(Member),
-    /// With HTTP/2, where the place is there from the head to the answer's end.
+    /// Over HTTP/2: the stream's place, from the head to the end of the answer.
     Stream(Arc<Stream>),
 }
 
@@ -78,7 +82,7 @@ impl Place {
     }
 }
 
-/// A request that is complete, and whose turn it is to be answered.
+/// A complete request that may now be answered.
 struct Complete<'a> {
     /// When the answer is due.
     deadline: Instant,
@@ -86,15 +90,15 @@ struct Complete<'a> {
     _held: Holds,
 }
 
-/// What a complete request keeps until its answer is there.
+/// What a complete request holds until its response is known.
 struct Holds {
     _connection: Hold,
     _place: Option<Hold>,
-    _room: Option<Taken>,
+    _room: Option<RoomPermit>,
 }
 
 impl Holds {
-    fn new(sender: &Sender, place: Option<&Member>, room: Option<Taken>) -> Self {
+    fn new(sender: &Sender, place: Option<&Member>, room: Option<RoomPermit>) -> Self {
         Self {
             _connection: sender.connection.member().hold(),
             _place: place.map(Member::hold),
@@ -126,16 +130,16 @@ impl Server {
             .await;
         let mut answer = http_response(response, read);
         if body == Rest::Unread && version < Version::HTTP_2 {
-            // The rest of the body looks like the next request: the
-            // connection ends here, and the sender must know that it does.
+            // The rest of the body would be read as the next request, so close the
+            // connection and say so.
             answer = closing(answer);
         }
         answer
     }
 
-    /// The sender of a request, which a trusted proxy may have passed on.
+    /// Returns the sender of a request, with the address that trusted proxies report.
     fn through_proxies<'a>(&self, sender: &'a Sender, headers: &HeaderMap) -> Cow<'a, Sender> {
-        let Some(proxies) = &self.forwarders else {
+        let Some(proxies) = &self.trusted().forwarders else {
             return Cow::Borrowed(sender);
         };
         Cow::Owned(Sender {
@@ -144,8 +148,8 @@ impl Server {
         })
     }
 
-    /// The response, the read that it belongs to, and whether a part of the
-    /// body is still to come.
+    /// Answers a request. Returns the response, the read slot that it holds, and
+    /// whether a part of the body is unread.
     async fn exchange(
         &self,
         request: http::Request<Incoming>,
@@ -187,10 +191,10 @@ impl Server {
         expects_continue: bool,
         deadline: Instant,
     ) -> Result<Complete<'a>, Box<Response>> {
-        // Before the body is read, so that those who wait hold no bodies.
+        // Wait before reading the body, so that waiting requests hold no bodies.
         let turn = self.intake.turn(deadline).await?;
-        // A body that came with its head costs nothing to hold, and saves a
-        // call into the component.
+        // If the body has arrived with the head, no separate check of the head is
+        // needed.
         if !expects_continue && let Some(read) = body.read_at_once().await {
             read.map_err(unreadable)?;
             request.body = body.take();
@@ -203,11 +207,14 @@ impl Server {
                 _held: held,
             });
         }
-        // A body that is not there yet must not keep out one that is.
+        // A request whose body is still arriving must not delay complete ones.
         drop(turn);
         let mut arriving = Arriving::new(self, sender, deadline)?;
-        let admission = Box::pin(self.intake.head(request, deadline));
-        if let Some(admission) = admission.await? {
+        let admitted = Box::pin(self.intake.head(request, deadline)).await;
+        if admitted.is_err() && !expects_continue {
+            arriving.discard(body).await;
+        }
+        if let Some(admission) = admitted? {
             if admission.max_body_bytes == 0 {
                 return arriving.complete().await;
             }
@@ -228,10 +235,10 @@ struct Arriving<'a> {
     sender: &'a Sender,
     place: Place,
     is_proven: bool,
-    /// Keeps the place.
+    /// Protects the place from eviction.
     hold: Option<Hold>,
-    room: Option<Taken>,
-    /// When everything is too late.
+    room: Option<RoomPermit>,
+    /// The latest time at which the request can be answered.
     end: Instant,
 }
 
@@ -259,32 +266,43 @@ impl<'a> Arriving<'a> {
         })
     }
 
-    /// Makes sure that the body gives way to no other.
+    /// Records that the sender is proven, so the request is never evicted.
     fn sender_is_proven(&mut self) {
         self.is_proven = true;
         self.hold = Some(self.place.member().hold());
         self.sender.connection.keep();
     }
 
-    /// Reads the body. If it is long, waits for room for it first.
+    /// Reads the body. If it is long, waits for room first.
     async fn read(&mut self, body: &mut Body) -> Result<(), Box<Response>> {
         self.read_on(body).await?;
         if !body.is_whole() {
             let room = self.take_room(body.longest());
-            self.room = Some(self.patiently(self.end, Refusal::Slow, room).await?);
+            self.room = Some(self.wait_for(self.end, Refusal::Slow, room).await?);
             body.give_room();
             self.read_on(body).await?;
         }
         Ok(())
     }
 
+    /// Reads a short body of a request that is refused, if it arrives soon. Some clients
+    /// drop an answer that comes before they have sent the body.
+    async fn discard(&self, body: &mut Body) {
+        if body.is_short() {
+            let until = Instant::now() + DISCARD_TIME;
+            let _ = self
+                .wait_for(until, Refusal::BodyTimeout, body.read())
+                .await;
+        }
+    }
+
     async fn read_on(&self, body: &mut Body) -> Result<(), Box<Response>> {
         let until = Instant::now() + self.server.limits.body_time();
-        let read = self.patiently(until.min(self.end), Refusal::BodyTimeout, body.read());
+        let read = self.wait_for(until.min(self.end), Refusal::BodyTimeout, body.read());
         read.await?.map_err(unreadable)
     }
 
-    async fn take_room(&self, bytes: usize) -> Taken {
+    async fn take_room(&self, bytes: usize) -> RoomPermit {
         let room = &self.server.room;
         if self.is_proven {
             room.take_proven(bytes).await
@@ -297,9 +315,9 @@ impl<'a> Arriving<'a> {
         self.place.member().peer()
     }
 
-    /// Works until it is done, or the time is over, or this request must give
-    /// way to others.
-    async fn patiently<T>(
+    /// Waits for `work`. Returns a refusal if the time `until` passes, or this
+    /// request is evicted.
+    async fn wait_for<T>(
         &self,
         until: Instant,
         late: Refusal,
@@ -309,7 +327,7 @@ impl<'a> Arriving<'a> {
             done = work => Ok(done),
             () = self.evicted() => {
                 self.server.evictions.requests.inc();
-                let reason = "it gave way to other requests".to_owned();
+                let reason = "it was cut off to make room for other requests".to_owned();
                 Err(refusal(Refusal::BodyTimeout, Some(reason)).into())
             }
             () = tokio::time::sleep_until(until.into()) => Err(refusal(late, None).into()),
@@ -329,7 +347,7 @@ impl<'a> Arriving<'a> {
         }
     }
 
-    /// Waits for the request's turn, with the body in hand.
+    /// Waits until the request, whose body has arrived, may be answered.
     async fn complete(mut self) -> Result<Complete<'a>, Box<Response>> {
         if let Some(room) = &mut self.room {
             room.keep();
@@ -345,7 +363,7 @@ impl<'a> Arriving<'a> {
     }
 }
 
-/// A request without its body, as the component takes it.
+/// Converts the head of a request into the component's type. The body is empty.
 fn wire_request(head: &http::request::Parts, sender_proven: bool) -> Request {
     let target = head.uri.path_and_query();
     let headers = head.headers.iter();

@@ -1,6 +1,6 @@
-//! The client of a request that came through trusted proxies, by the header
-//! fields `X-Forwarded-For` or `Forwarded` (RFC 7239). For logs and limits, and
-//! never as proof of the sender.
+//! Finds the client of a request that came through trusted proxies, by the header
+//! field `X-Forwarded-For` or `Forwarded` (RFC 7239). The address is used for logs
+//! and limits, and never proves the sender.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,9 +10,8 @@ use crate::proxies::Proxies;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Returns the client: the last address that is not one of the proxies, because
-/// anybody may have written those before it. `peer` is the other end of the
-/// connection.
+/// Returns the client: the last address that is not a trusted proxy. Addresses
+/// before it may be forged. `peer` is the other end of the connection.
 pub(super) fn client(
     headers: &HeaderMap,
     proxies: &Proxies,
@@ -21,14 +20,16 @@ pub(super) fn client(
     let mut client = peer;
     let mut hops = hops(headers).into_iter().rev();
     while proxies.include(client) {
-        // A proxy that hides the address, or wrote none, is all that is known.
+        // The proxy hides the address before it or did not add one, so it counts as
+        // the client.
         let Some(Some(hop)) = hops.next() else { break };
         client = Some(hop);
     }
     client
 }
 
-/// The addresses in the order of the hops; `None` for one that cannot be read.
+/// Returns the addresses in the order of the hops, with `None` for an address that
+/// cannot be parsed.
 fn hops(headers: &HeaderMap) -> Vec<Option<SocketAddr>> {
     if headers.contains_key(X_FORWARDED_FOR) {
         return elements(headers, &X_FORWARDED_FOR).map(address).collect();
@@ -38,20 +39,20 @@ fn hops(headers: &HeaderMap) -> Vec<Option<SocketAddr>> {
         .collect()
 }
 
-/// The elements of a list, over all fields of a name.
+/// Returns the elements of a list that may be spread over several fields.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).iter();
     values.flat_map(|value| value.to_str().unwrap_or_default().split(','))
 }
 
-/// The value of `for` in an element of `Forwarded`, without quotes.
+/// Returns the value of `for` in an element of `Forwarded`, without quotes.
 fn forwarded_for(element: &str) -> Option<&str> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let mut nodes = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
     nodes.next().map(|(_, node)| node.trim().trim_matches('"'))
 }
 
-/// An address with or without a port, which is then 0.
+/// Parses an address. If it has no port, the port is 0.
 fn address(text: &str) -> Option<SocketAddr> {
     let text = text.trim();
     let with_port = text.parse().ok();
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_the_last_that_is_no_proxy() {
+    fn the_client_is_the_last_address_that_is_not_a_proxy() {
         let name = "x-forwarded-for";
         for (values, peer, client) in [
             (&["192.0.2.1"][..], "10.0.0.1:5", "192.0.2.1:0"),

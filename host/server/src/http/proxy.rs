@@ -1,31 +1,30 @@
-//! The header of the PROXY protocol, versions 1 and 2: where a connection that
-//! comes through a proxy comes from.
+//! Reads the header of the PROXY protocol, versions 1 and 2, in which a proxy
+//! reports the client's address.
 //!
-//! It is read byte for byte to its end and no further, because what follows
-//! belongs to TLS or HTTP. It may be as long as it needs for addresses and for
-//! some further fields, which are ignored.
+//! Nothing beyond the header's end is read, because the next bytes belong to TLS or
+//! HTTP. Fields after the addresses are ignored.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// How a header of version 2 begins.
+/// The first bytes of a header of version 2.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Bytes of a header of version 1 at most, its end included.
+/// The longest header of version 1, in bytes, including the line end.
 const LINE_BYTES_MAX: usize = 107;
 
-/// Bytes after the first 16 of a header of version 2 at most. The protocol
-/// allows more; proxies send addresses and a few names.
+/// The longest part of a version 2 header after its first 16 bytes, in bytes. The
+/// protocol allows more, but proxies send only addresses and a few names.
 const ADDRESSES_BYTES_MAX: u16 = 4096;
 
-/// Reads the header. Returns the address of the client, or `None` if the proxy
-/// speaks for itself, as for a health check.
+/// Reads the header. Returns the client's address, or `None` if the proxy connects
+/// by itself, for example for a health check.
 pub(super) async fn read_header(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> io::Result<Option<SocketAddr>> {
-    // No header is shorter.
+    // All headers are at least this long.
     let mut start = [0; SIGNATURE.len()];
     stream.read_exact(&mut start).await?;
     let client = if start == SIGNATURE {
@@ -35,10 +34,13 @@ pub(super) async fn read_header(
     } else {
         None
     };
-    client.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no PROXY protocol header"))
+    client.ok_or_else(|| {
+        let reason = "the PROXY protocol header is missing or malformed";
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    })
 }
 
-/// The rest of the line of version 1, without its end.
+/// Reads the rest of a version 1 header. Returns the whole line with its end.
 async fn read_line(stream: &mut (impl AsyncRead + Unpin), start: &[u8]) -> io::Result<Vec<u8>> {
     let mut line = start.to_vec();
     while !line.ends_with(b"\r\n") && line.len() < LINE_BYTES_MAX {
@@ -47,7 +49,8 @@ async fn read_line(stream: &mut (impl AsyncRead + Unpin), start: &[u8]) -> io::R
     Ok(line)
 }
 
-/// The client in a line of version 1. `None` if the line is malformed.
+/// Parses a header of version 1. Returns `None` if it is malformed, and `Some(None)`
+/// if it names no client.
 fn parse_line(line: &[u8]) -> Option<Option<SocketAddr>> {
     let line = str::from_utf8(line).ok()?.strip_suffix("\r\n")?;
     let mut fields = line.strip_prefix("PROXY ")?.split(' ');
@@ -73,8 +76,8 @@ fn parse_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|_| is_number)
 }
 
-/// The client in a header of version 2, from its 13th byte on. `None` if the
-/// header is malformed.
+/// Reads a header of version 2 from its 13th byte on. Returns `None` if it is
+/// malformed, and `Some(None)` if it names no client.
 async fn read_addresses(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> io::Result<Option<Option<SocketAddr>>> {
@@ -87,7 +90,7 @@ async fn read_addresses(
     let mut addresses = vec![0; length.into()];
     stream.read_exact(&mut addresses).await?;
     Ok(match command {
-        // LOCAL: the proxy itself.
+        // LOCAL: the proxy connects by itself.
         0x20 => Some(None),
         0x21 => parse_addresses(family, &addresses),
         _ => None,
@@ -106,7 +109,7 @@ fn parse_addresses(family: u8, addresses: &[u8]) -> Option<Option<SocketAddr>> {
             Ipv6Addr::from(*addresses.first_chunk::<16>()?).into(),
             addresses.get(32..36)?,
         ),
-        // Unspecified, or a path.
+        // Unspecified, or a Unix socket.
         0x00 | 0x31 => return Some(None),
         _ => return None,
     };
@@ -122,7 +125,8 @@ mod tests {
 
     const REST: &[u8] = b"GET / HTTP/1.1\r\n";
 
-    /// Reads a header with a request after it, of which nothing may be missing.
+    /// Reads a header that is followed by a request, and checks that no byte of the
+    /// request was read.
     fn read(header: &[u8]) -> io::Result<Option<SocketAddr>> {
         let bytes = [header, REST].concat();
         let mut stream = &bytes[..];
@@ -193,7 +197,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_break_it(bytes: Vec<u8>, version in 0..3_usize) {
+        fn no_bytes_cause_a_panic(bytes: Vec<u8>, version in 0..3_usize) {
             let start: &[u8] = [&b""[..], b"PROXY TCP4 ", &SIGNATURE][version];
             let bytes = [start, &bytes].concat();
             let mut stream = &bytes[..];

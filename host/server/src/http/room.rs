@@ -1,5 +1,5 @@
-//! Room for the bytes of long bodies: one budget, half of it for senders whose
-//! head proves who they are.
+//! The memory budget for long bodies. Half of it is for senders that are proven by
+//! the head of their request.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,29 +12,29 @@ use super::crowd::{Crowd, Member, Peer};
 /// The unit of the budget, in bytes.
 const UNIT: usize = 1 << 10;
 
-/// How long an unproven sender may take over a long body while others wait for
-/// its room.
+/// How long an unproven sender may take to send a long body while others wait for
+/// room.
 const CONTENDED_TIME: Duration = Duration::from_secs(1);
 
-/// How often those who wait look for a body that must give way.
+/// How often a waiting request tries to evict a slow body.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The budget. Whoever asks for room waits for it, first come first served.
+/// The budget. Requests wait for room in the order in which they ask for it.
 pub(crate) struct Room {
     proven: Arc<Semaphore>,
     unproven: Arc<Semaphore>,
-    /// The unproven senders that have room now.
+    /// The bodies of unproven senders that have room and are arriving.
     holders: Crowd,
 }
 
-/// Room for one body, until it is dropped.
-pub(crate) struct Taken {
+/// Room for one body. Dropping it frees the room.
+pub(crate) struct RoomPermit {
     _units: Option<OwnedSemaphorePermit>,
     holder: Option<Member>,
 }
 
 impl Room {
-    /// Room for `bytes`, and in each half at least for one body of `max_body_bytes`.
+    /// Creates a budget of `bytes`. Each half is at least `max_body_bytes`.
     pub(crate) fn new(bytes: usize, max_body_bytes: usize) -> Self {
         let half = units((bytes / 2).max(max_body_bytes)) as usize;
         Self {
@@ -44,17 +44,17 @@ impl Room {
         }
     }
 
-    /// Waits for room for a body of a sender that its head has proven.
-    pub(crate) async fn take_proven(&self, bytes: usize) -> Taken {
-        Taken {
+    /// Waits for room for the body of a proven sender.
+    pub(crate) async fn take_proven(&self, bytes: usize) -> RoomPermit {
+        RoomPermit {
             _units: acquire(&self.proven, bytes).await,
             holder: None,
         }
     }
 
-    /// Waits for room for a body of anybody else. Bodies that have taken too
-    /// long meanwhile give way.
-    pub(crate) async fn take_unproven(&self, bytes: usize, peer: Peer) -> Taken {
+    /// Waits for room for the body of an unproven sender, and evicts bodies that
+    /// take too long meanwhile.
+    pub(crate) async fn take_unproven(&self, bytes: usize, peer: Peer) -> RoomPermit {
         let mut waits = pin!(acquire(&self.unproven, bytes));
         let units = loop {
             tokio::select! {
@@ -64,21 +64,21 @@ impl Room {
                 }
             }
         };
-        Taken {
+        RoomPermit {
             _units: units,
             holder: self.holders.enter(peer),
         }
     }
 }
 
-/// Waits for room for `bytes`. `None` is no room for no bytes: the semaphore is
-/// never closed.
+/// Waits for room for `bytes`. Never returns `None`, because the semaphore is never
+/// closed.
 async fn acquire(half: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
     half.clone().acquire_many_owned(units(bytes)).await.ok()
 }
 
-impl Taken {
-    /// Resolves when the body must give way.
+impl RoomPermit {
+    /// Resolves when the body is evicted.
     pub(crate) async fn evicted(&self) {
         match &self.holder {
             Some(holder) => holder.evicted().await,
@@ -86,7 +86,7 @@ impl Taken {
         }
     }
 
-    /// Keeps the room: the body has arrived.
+    /// Protects the room from eviction, because the body has arrived.
     pub(crate) fn keep(&mut self) {
         self.holder = None;
     }

@@ -1,5 +1,5 @@
-//! A connection that may not stall: neither in the middle of a header, nor
-//! between requests, nor while it is sent an answer.
+//! Closes connections that stall: in a header, between requests, or while an answer
+//! is being sent.
 
 use std::io;
 use std::pin::Pin;
@@ -13,29 +13,31 @@ use tokio::time::{Instant, Sleep};
 
 use crate::limits::Limits;
 
-/// Whether a request is being answered, in which time a connection may be
-/// silent: the request has its own limits.
+/// Whether a request is being answered. Meanwhile the connection may be silent,
+/// because the request has its own limits. Clones share the state.
 #[derive(Clone, Default)]
 pub(crate) struct Answering(Arc<AtomicU8>);
 
-/// No request since the stream last looked, one that is being answered, or one
-/// that was.
-const NONE: u8 = 0;
-const ONE: u8 = 1;
+/// No request is being answered.
+const IDLE: u8 = 0;
+/// A request is being answered.
+const ACTIVE: u8 = 1;
+/// An answer has ended, and the stream has not noticed yet.
 const ENDED: u8 = 2;
 
 impl Answering {
     pub(crate) fn set(&self, answering: bool) {
-        self.0.store(if answering { ONE } else { ENDED }, Relaxed);
+        let state = if answering { ACTIVE } else { ENDED };
+        self.0.store(state, Relaxed);
     }
 
     fn get(&self) -> bool {
-        self.0.load(Relaxed) == ONE
+        self.0.load(Relaxed) == ACTIVE
     }
 
-    /// Whether an answer has ended; it is told once.
+    /// Whether an answer has ended since the last call.
     fn take_end(&self) -> bool {
-        let taken = self.0.compare_exchange(ENDED, NONE, Relaxed, Relaxed);
+        let taken = self.0.compare_exchange(ENDED, IDLE, Relaxed, Relaxed);
         taken.is_ok()
     }
 }
@@ -47,21 +49,22 @@ pub(crate) struct Guarded<S> {
     header_time: Duration,
     idle_time: Duration,
     write_time: Duration,
-    /// When the reading side must have moved on.
+    /// The deadline of the reading side.
     read_deadline: Pin<Box<Sleep>>,
-    /// What the deadline is for.
+    /// What the reading side waits for.
     reading: Reading,
-    /// When the writing side must have moved on; none while it does.
+    /// The deadline of the writing side; `None` while no write is pending.
     write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
+/// What the reading side waits for.
 #[derive(Clone, Copy, PartialEq)]
 enum Reading {
     /// The first byte of a header.
     Nothing,
-    /// The rest of it.
+    /// The rest of a header.
     Header,
-    /// A body, or what comes after it.
+    /// A body, or the end of an answer.
     Request,
 }
 
@@ -73,24 +76,24 @@ impl<S> Guarded<S> {
             header_time: limits.header_time(),
             idle_time: limits.idle_time(),
             write_time: limits.write_time(),
-            // A new connection has something to say.
+            // A client sends a request as soon as it has connected.
             read_deadline: Box::pin(tokio::time::sleep(limits.header_time())),
             reading: Reading::Header,
             write_deadline: None,
         }
     }
 
-    /// Begins the time between requests. An answer may have come without a read
-    /// meanwhile, and no read may follow until there is something to read: that
-    /// the time is over must wake the connection all the same.
-    fn rest(&mut self, context: &mut Context<'_>) {
+    /// Starts the idle timer, and registers its waker now, because no further read
+    /// may happen to do it.
+    fn start_idle_timer(&mut self, context: &mut Context<'_>) {
         self.reading = Reading::Nothing;
         let deadline = Instant::now() + self.idle_time;
         self.read_deadline.as_mut().reset(deadline);
-        // When it is over already, the next read finds that.
+        // If the time has passed already, the next read notices it.
         let _ = self.read_deadline.as_mut().poll(context);
     }
 
+    /// Sets what the reading side waits for, and its deadline.
     fn expect(&mut self, reading: Reading, within: Duration) {
         if self.reading != reading {
             self.reading = reading;
@@ -109,7 +112,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         if this.answering.get() {
             this.reading = Reading::Request;
         } else if this.answering.take_end() {
-            this.rest(context);
+            this.start_idle_timer(context);
         }
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
         if polled.is_ready() {
@@ -127,7 +130,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Guarded<S> {
-    /// Passes on what a write came to, unless it has been pending for too long.
+    /// Returns the result of a write, or an error if it has been pending for too
+    /// long.
     fn written<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -172,7 +176,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
         if polled.is_ready() && self.answering.take_end() {
-            self.rest(context);
+            self.start_idle_timer(context);
         }
         self.written(context, polled)
     }

@@ -1,5 +1,6 @@
-//! The requests of an HTTP/2 connection. Each has a place among the unfinished
-//! ones from its head to the end of its answer, and its answer must be taken.
+//! The requests of an HTTP/2 connection. Each has a place in the crowd of unfinished
+//! requests, from its head to the end of its answer. If the client does not read the
+//! answer, the stream is reset.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,25 +13,25 @@ use tokio::sync::Notify;
 use super::crowd::{Crowd, Hold, Member, Peer};
 
 tokio::task_local! {
-    /// The stream whose request is being answered.
+    /// The stream of the request that the current task answers.
     static STREAM: Arc<Stream>;
 }
 
 /// One request of an HTTP/2 connection.
 pub(crate) struct Stream {
     member: Member,
-    kept: OnceLock<Hold>,
-    /// When a piece of the answer was last asked for. `None` before the answer.
+    hold: OnceLock<Hold>,
+    /// When hyper last took a piece of the answer, or `None` before the answer.
     moved: Mutex<Option<Instant>>,
     has_answer: Notify,
 }
 
-/// Runs the requests of a connection, as hyper's executor.
+/// hyper's executor, which runs the requests of an HTTP/2 connection.
 #[derive(Clone)]
 pub(crate) struct Streams {
     pub(crate) unfinished: Crowd,
     pub(crate) peer: Peer,
-    /// How long no piece of an answer may be taken.
+    /// How long a client may take no part of an answer.
     pub(crate) write_time: Duration,
     pub(crate) evictions: IntCounter,
 }
@@ -40,13 +41,14 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, request: F) {
-        // Without a place the stream is reset: all others are being answered.
+        // If all other requests are being answered, there is no place, and the stream
+        // is reset.
         let Some(member) = self.unfinished.enter(self.peer) else {
             return;
         };
         let stream = Arc::new(Stream {
             member,
-            kept: OnceLock::new(),
+            hold: OnceLock::new(),
             moved: Mutex::default(),
             has_answer: Notify::new(),
         });
@@ -58,7 +60,7 @@ where
                 () = STREAM.scope(stream.clone(), request) => {}
                 () = stream.member.evicted() => evictions.inc(),
                 () = stream.stalled(write_time) => {
-                    tracing::debug!("an answer was not taken");
+                    tracing::debug!("reset an HTTP/2 stream: the client did not read its answer");
                 }
             }
         });
@@ -66,7 +68,8 @@ where
 }
 
 impl Stream {
-    /// The stream that the caller answers. `None` with HTTP/1.1.
+    /// Returns the stream of the request that the current task answers. Returns
+    /// `None` for HTTP/1.1.
     pub(crate) fn current() -> Option<Arc<Self>> {
         STREAM.try_with(Arc::clone).ok()
     }
@@ -75,12 +78,13 @@ impl Stream {
         &self.member
     }
 
-    /// Keeps the place for good: the sender was let in.
+    /// Protects the place from eviction until the answer's end, because the sender has
+    /// passed the checks.
     pub(crate) fn keep(&self) {
-        self.kept.get_or_init(|| self.member.hold());
+        self.hold.get_or_init(|| self.member.hold());
     }
 
-    /// Notes that the answer, or a piece of it, is on its way.
+    /// Records that the answer has begun, or that hyper took a piece of it.
     pub(crate) fn moved(&self) {
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         if moved.replace(Instant::now()).is_none() {
@@ -88,7 +92,7 @@ impl Stream {
         }
     }
 
-    /// Resolves when no piece of the answer was taken for this long.
+    /// Resolves when no piece of the answer has been taken for `write_time`.
     async fn stalled(&self, write_time: Duration) {
         self.has_answer.notified().await;
         loop {

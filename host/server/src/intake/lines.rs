@@ -11,14 +11,14 @@ use super::{Caller, outcome};
 use crate::bursts::{Bursts, WINDOW};
 use crate::component::{Kind, Response};
 
-/// The longest value in a line, in bytes. Ids are a tenth of it; a sender may
-/// make them as long as a body.
+/// The longest value in a line, in bytes. Genuine ids are about a tenth of this,
+/// but a sender can make an id as long as the body.
 const VALUE_BYTES_MAX: usize = 512;
 
-/// The target of every line of a request, so that they can be silenced.
+/// The log target of all request lines, so that a filter can select them.
 const TARGET: &str = "batchtask_host::intake";
 
-/// The fields of a line, at each level that it may have.
+/// Logs a request line at the level `$level`.
 macro_rules! line {
     ($level:ident, $caller:ident, $response:ident, $elapsed:ident, $text:literal) => {{
         let report = &$response.report;
@@ -33,13 +33,13 @@ macro_rules! line {
             task_id = task_id.as_deref(),
             detail = detail($response).as_deref(),
             signature = shortened(&report.signature).as_deref(),
-            ms = $elapsed.as_secs_f64() * 1e3,
+            ms = (($elapsed.as_secs_f64() * 1e6).round() / 1e3),
             $text
         );
     }};
 }
 
-/// Limits the lines of refused pushes, for each outcome.
+/// Creates the limit for log lines of refused pushes, by outcome.
 pub(super) fn bursts() -> Arc<Bursts> {
     Bursts::new(|outcome, more| {
         tracing::warn!(
@@ -51,7 +51,7 @@ pub(super) fn bursts() -> Arc<Bursts> {
     })
 }
 
-/// Logs a request. The path is left out: it may contain a secret.
+/// Logs a request, without its path, because that may contain a secret.
 pub(super) fn log(caller: &Caller, response: &Response, elapsed: Duration, refused: &Arc<Bursts>) {
     if caller.kind != Kind::Push {
         line!(debug, caller, response, elapsed, "request");
@@ -62,11 +62,11 @@ pub(super) fn log(caller: &Caller, response: &Response, elapsed: Duration, refus
     }
 }
 
-/// What is wrong, unless it names a query parameter: a caller may put a secret
-/// there by mistake.
+/// Returns what is wrong with a request. Returns `None` if the text names a query
+/// parameter, because a client may have put a secret there by mistake.
 fn detail(response: &Response) -> Option<Cow<'_, str>> {
-    let of_parameter = Some(Outcome::Refusal(Refusal::BadParameter));
-    if outcome(response) == of_parameter {
+    let bad_parameter = Some(Outcome::Refusal(Refusal::BadParameter));
+    if outcome(response) == bad_parameter {
         return None;
     }
     shortened(&response.report.detail)
@@ -80,8 +80,8 @@ fn shortened_text(text: &str) -> Cow<'_, str> {
     if text.len() <= VALUE_BYTES_MAX {
         return Cow::Borrowed(text);
     }
-    let kept = &text[..text.floor_char_boundary(VALUE_BYTES_MAX)];
-    Cow::Owned(format!("{kept}… ({} bytes)", text.len()))
+    let start = &text[..text.floor_char_boundary(VALUE_BYTES_MAX)];
+    Cow::Owned(format!("{start}… ({} bytes)", text.len()))
 }
 
 #[cfg(test)]

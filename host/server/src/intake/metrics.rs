@@ -1,4 +1,4 @@
-//! What the intake counts.
+//! Metrics of requests.
 
 use batchtask_guest::outcomes::{Outcome, Refusal, Success};
 use batchtask_guest::signature::Finding;
@@ -8,7 +8,7 @@ use super::{Caller, outcome};
 use crate::component::{Kind, Response};
 use crate::telemetry::Registry;
 
-/// The labels of responses of a component with outcomes of its own.
+/// Outcome labels for components that report outcomes of their own.
 const STATUS_CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 pub(super) struct IntakeMetrics {
@@ -27,7 +27,7 @@ impl IntakeMetrics {
             requests: registry.register(IntCounterVec::new(requests, &["kind", "outcome"])?)?,
             durations: registry.durations(
                 "batchtask_request_duration_seconds",
-                "From the end of a header to the answer, by method or channel.",
+                "Time from the end of a request's header to its response, by method or channel.",
                 "method",
             )?,
             signatures: registry.counters(
@@ -37,8 +37,8 @@ impl IntakeMetrics {
             )?,
             failures_in_a_row: registry.gauge(
                 "batchtask_push_failures_in_a_row",
-                "Pushes not answered 200 since the last one that was: those of proven senders, \
-                 and those that failed through this host. The platform blocks a host after ten.",
+                "Failed pushes since the last one that was answered 200: those of proven senders, \
+                 and those that failed because of this host. The platform blocks a host after ten.",
             )?,
             in_flight: registry.gauge(
                 "batchtask_in_flight_requests",
@@ -46,15 +46,15 @@ impl IntakeMetrics {
             )?,
             component_failures: registry.counter(
                 "batchtask_component_failures_total",
-                "Calls into the component that trapped, or found no instance.",
+                "Calls into the component that trapped, or for which no instance could be created.",
             )?,
         };
         metrics.start_at_zero();
         Ok(metrics)
     }
 
-    /// Makes every counter that may ever count: a rate of increase is not seen
-    /// in a counter that appears with its first value.
+    /// Creates all counters at 0. Prometheus does not see the increase of a
+    /// counter whose first value is 1.
     fn start_at_zero(&self) {
         for kind in [Kind::Push, Kind::Read, Kind::Page] {
             let labels = outcomes(kind).map(Outcome::label).chain(STATUS_CLASSES);
@@ -67,7 +67,7 @@ impl IntakeMetrics {
         }
     }
 
-    /// Counts a response, and the time that it took in seconds.
+    /// Counts a response, and records the seconds that it took.
     pub(super) fn answered(&self, caller: &Caller, response: &Response, seconds: f64) {
         let labels = [kind_label(caller.kind), outcome_label(response)];
         self.requests.with_label_values(&labels).inc();
@@ -80,7 +80,7 @@ impl IntakeMetrics {
         }
     }
 
-    /// Counts a push in the row of failures, or ends the row.
+    /// Updates the number of failures in a row after a push.
     pub(super) fn pushed(&self, caller: &Caller, response: &Response, has_path_secret: bool) {
         if response.status == 200 {
             self.failures_in_a_row.set(0);
@@ -90,7 +90,7 @@ impl IntakeMetrics {
     }
 }
 
-/// The outcomes that a kind of request can have.
+/// Returns the outcomes that are possible for a kind of request.
 fn outcomes(kind: Kind) -> impl Iterator<Item = Outcome> {
     let is_push = kind == Kind::Push;
     let successes = Success::ALL.iter().copied();
@@ -110,14 +110,14 @@ fn outcomes(kind: Kind) -> impl Iterator<Item = Outcome> {
         .chain(refusals.map(Outcome::Refusal))
 }
 
-/// Whether a push that was not answered 200 is one that the platform would
-/// count: from a proven sender, or refused through a fault of this host. What
-/// strangers do counts for nothing, or anybody could raise the alarm.
+/// Whether the platform would count a push as failed: the sender is proven, or
+/// the fault is this host's. Requests of strangers do not count, because
+/// otherwise any of them could raise the alarm.
 fn is_failure(caller: &Caller, response: &Response, has_path_secret: bool) -> bool {
     let outcome = outcome(response);
-    // Somebody looks whether the path is there.
-    let is_look = outcome == Some(Outcome::Refusal(Refusal::MethodNotAllowed));
-    if is_look || response.status < 400 {
+    // A request with another method only tests whether the path exists.
+    let is_other_method = outcome == Some(Outcome::Refusal(Refusal::MethodNotAllowed));
+    if is_other_method || response.status < 400 {
         return false;
     }
     let is_own_fault = response.status >= 500;
@@ -132,8 +132,8 @@ fn is_failure(caller: &Caller, response: &Response, has_path_secret: bool) -> bo
         || has_path_secret && outcome.is_some_and(knows_the_path)
 }
 
-/// Whether a refusal shows that the caller knew the webhook's path. An
-/// incomplete body is refused before the path is looked at.
+/// Whether a refusal shows that the client knew the webhook's path. An
+/// incomplete body is refused before the path is checked.
 fn knows_the_path(outcome: Outcome) -> bool {
     !matches!(
         outcome,
@@ -149,8 +149,8 @@ fn kind_label(kind: Kind) -> &'static str {
     }
 }
 
-/// The outcome as a metric's label: one of a fixed set, whatever a component
-/// reports.
+/// Returns the outcome as a metric label. The set of labels is fixed, whatever
+/// a component reports.
 pub(super) fn outcome_label(response: &Response) -> &'static str {
     let [success, redirect, refused, failed] = STATUS_CLASSES;
     match (outcome(response), response.status) {
@@ -162,7 +162,7 @@ pub(super) fn outcome_label(response: &Response) -> &'static str {
     }
 }
 
-/// The same for the result of a signature check.
+/// Returns the result of a signature check as a metric label, from a fixed set.
 fn finding_label(text: &str) -> &'static str {
     let known = Finding::ALL.iter().find(|finding| finding.text() == text);
     known.map_or("other", |finding| finding.text())
@@ -211,7 +211,7 @@ mod tests {
     fn failures_in_a_row_are_those_that_the_platform_counts() {
         let valid = Finding::ValidSeconds.text();
         for (refused, is_proven, has_path_secret, signature, counts) in [
-            // This host's own fault, whoever it was.
+            // A fault of this host, whatever the sender is.
             (Refusal::Overloaded, false, false, None, true),
             (Refusal::Failed, false, true, None, true),
             // Strangers.
@@ -225,7 +225,7 @@ mod tests {
             (Refusal::NotJson, false, false, Some(valid), true),
             (Refusal::Unauthorized, false, true, None, true),
             (Refusal::BodyTimeout, false, true, None, true),
-            // A look at the webhook is no push.
+            // A request with another method is not a push.
             (Refusal::MethodNotAllowed, true, true, None, false),
         ] {
             let metrics = metrics();

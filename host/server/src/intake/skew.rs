@@ -1,4 +1,5 @@
-//! How far the clock of this host is from the platform's, as pushes show it.
+//! Measures how far this host's clock differs from the platform's, by the times
+//! in pushes.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,31 +11,33 @@ use crate::component::Response;
 use crate::notices::Notices;
 use crate::telemetry::Registry;
 
-/// A smaller difference may be the time that a push is under way.
+/// Differences up to this are ignored, because they may be the time that a push
+/// takes to arrive.
 const TOLERATED_MS: u64 = 60_000;
 
-/// So many pushes in a row must show a difference: a single one may have been
-/// held up.
-const ROW: u32 = 3;
+/// How many pushes in a row must show a difference, because a single one may
+/// have been delayed.
+const PUSHES_MIN: u32 = 3;
 
-/// Without a signature, a right clock shows nothing: after so long without a
-/// sign of a difference it is gone.
+/// How long after the last push that showed a difference it is forgotten.
+/// Without signatures, no push proves that the clock is right.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// The name of the notice.
 const NOTICE: &str = "clock";
 
-/// What recent pushes showed.
+/// The clock difference that recent pushes showed.
 pub(super) struct Skew {
     seconds: Gauge,
     notices: Notices,
     far: Mutex<Far>,
 }
 
+/// Pushes that showed a difference beyond the tolerance.
 #[derive(Default)]
 struct Far {
-    /// Pushes in a row that showed a difference.
-    row: u32,
+    /// How many such pushes came in a row.
+    count: u32,
     last: Option<Instant>,
 }
 
@@ -45,7 +48,7 @@ impl Skew {
     ) -> Result<Self, prometheus::Error> {
         let seconds = Gauge::new(
             "batchtask_clock_skew_seconds",
-            "How far the clock of this host is ahead of the platform's, as the last push showed.",
+            "Seconds that this host's clock is ahead of the platform's, as the last push showed.",
         )?;
         Ok(Self {
             seconds: registry.register(seconds)?,
@@ -54,20 +57,20 @@ impl Skew {
         })
     }
 
-    /// Takes over what a push showed. Of others than proven senders only what
-    /// was accepted counts.
+    /// Records the clock difference that a push showed. Refused pushes count only
+    /// if their signature was checked.
     pub(super) fn pushed(&self, response: &Response) {
         let report = &response.report;
         if response.status != 200 && report.signature.is_none() {
             return;
         }
         match report.skew_ms {
-            Some(skew_ms) => self.shown(skew_ms),
-            None => self.not_shown(),
+            Some(skew_ms) => self.record(skew_ms),
+            None => self.expire(),
         }
     }
 
-    fn shown(&self, skew_ms: i64) {
+    fn record(&self, skew_ms: i64) {
         let is_far = skew_ms.unsigned_abs() > TOLERATED_MS;
         self.seconds.set(skew_ms as f64 / 1000.0);
         let mut far = self.far.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,17 +79,17 @@ impl Skew {
             return;
         }
         far.last = Some(Instant::now());
-        far.row = far.row.saturating_add(1);
-        if far.row >= ROW {
+        far.count = far.count.saturating_add(1);
+        if far.count >= PUSHES_MIN {
             let text = text(skew_ms);
-            if far.row == ROW {
+            if far.count == PUSHES_MIN {
                 tracing::warn!("{text}");
             }
             self.notices.set(NOTICE, text);
         }
     }
 
-    fn not_shown(&self) {
+    fn expire(&self) {
         let mut far = self.far.lock().unwrap_or_else(PoisonError::into_inner);
         if far.last.is_some_and(|last| last.elapsed() >= FORGET_AFTER) {
             self.seconds.set(0.0);
@@ -95,7 +98,7 @@ impl Skew {
     }
 
     fn end(&self, far: &mut Far) {
-        if far.row >= ROW {
+        if far.count >= PUSHES_MIN {
             tracing::info!("the clock of this host agrees with the platform's again");
             self.notices.clear(NOTICE);
         }

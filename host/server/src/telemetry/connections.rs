@@ -1,4 +1,4 @@
-//! Connections that fail before there is a request to answer.
+//! Counts and logs connections that fail before or between requests.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -18,15 +18,15 @@ macro_rules! failures {
         }
 
         impl ConnectionFailure {
-            /// Every reason.
+            /// All reasons.
             pub const ALL: &[Self] = &[$(Self::$case),*];
 
-            /// The reason as a metric's label.
+            /// Returns the reason as a metric label.
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$case => $label),* }
             }
 
-            /// What happened.
+            /// Returns a sentence that says what happened.
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$case => $text),* }
             }
@@ -36,14 +36,14 @@ macro_rules! failures {
 
 failures! {
     Tls            "tls"              "The TLS handshake failed."
-    NotTls         "not_tls"          "The client does not speak TLS; it may have been given an `http` URL."
-    NotProxied     "not_proxied"      "The connection came without a header of the PROXY protocol, or from an address that `--proxy-protocol` does not list."
+    NotTls         "not_tls"          "The client does not speak TLS, for example because of an `http` URL."
+    NotProxied     "not_proxied"      "The connection did not begin with a PROXY protocol header, or its address is not listed in `--proxy-protocol`."
     HeaderTooLarge "header_too_large" "The header of a request is longer than `--header-bytes`, or has more fields than `--header-fields`."
-    BadRequest     "bad_request"      "The client does not speak HTTP; it may have been given an `https` URL."
-    Ambiguous      "ambiguous"        "Two readers could understand a request differently."
-    NoRoom         "no_room"          "As many connections as `--max-connections` are open."
+    BadRequest     "bad_request"      "The client does not speak HTTP, for example because of an `https` URL."
+    Ambiguous      "ambiguous"        "A request is ambiguous: two HTTP parsers could read it differently."
+    NoRoom         "no_room"          "The limit `--max-connections` is reached."
     Timeout        "timeout"          "The client stalled in the middle of a request or an answer."
-    NotAccepted    "not_accepted"     "The system could not hand over the connection; file descriptors may be used up."
+    NotAccepted    "not_accepted"     "The system could not accept the connection; file descriptors may be used up."
 }
 
 /// Counts failed connections by reason, and logs some of them.
@@ -69,18 +69,18 @@ impl ConnectionFailures {
         }
         let lines = Bursts::new(|reason, more| {
             let seconds = WINDOW.as_secs();
-            tracing::warn!(reason, "… {more} more failed in the last {seconds} s");
+            tracing::warn!(reason, "… {more} more failures in the last {seconds} s");
         });
         Ok(Self { counters, lines })
     }
 
-    /// Counts a failure and logs it, unless there were many of its reason just
-    /// now. `peer` is the address that the connection came from, if it has one.
+    /// Counts a failure. Logs it too, unless many failures with this reason were
+    /// logged just before. `peer` is the client's address, if it has one.
     pub fn record(&self, failure: ConnectionFailure, peer: Option<SocketAddr>) {
         self.log(failure, peer, None);
     }
 
-    /// The same with the error that shows more.
+    /// Does the same as [`record`](Self::record), and logs an error with it.
     pub fn record_error(
         &self,
         failure: ConnectionFailure,

@@ -1,6 +1,7 @@
-//! What Prometheus' own libraries report of every process, read from `/proc`.
-//! The feature of the crate `prometheus` for this needs `procfs`, which brings
-//! a second `rustix`, and counts processor time in whole seconds.
+//! The standard process metrics of Prometheus, read from `/proc`.
+//!
+//! The crate `prometheus` can report them too, but it counts processor time in
+//! whole seconds, and its dependency `procfs` adds a second version of `rustix`.
 
 use std::fs;
 
@@ -8,10 +9,10 @@ use prometheus::{Counter, Gauge};
 
 use super::Registry;
 
-/// Ticks a second in `/proc`: the same on every architecture that Rust has.
+/// Ticks per second in `/proc`: the same on every architecture that Rust supports.
 const TICKS: f64 = 100.0;
 
-/// What `/proc` says of this process.
+/// This process's figures in `/proc`.
 #[derive(Debug, PartialEq)]
 struct Process {
     cpu_seconds: f64,
@@ -23,8 +24,8 @@ struct Process {
     max_fds: f64,
 }
 
-/// The metrics of this process as they are now. Empty where there is no
-/// `/proc`.
+/// Returns the current metrics of this process, or an empty registry if there is
+/// no `/proc`.
 pub(super) fn metrics() -> Result<Registry, prometheus::Error> {
     let registry = Registry::default();
     let Some(process) = Process::read() else {
@@ -36,22 +37,22 @@ pub(super) fn metrics() -> Result<Registry, prometheus::Error> {
     for (name, help, value) in [
         (
             "process_resident_memory_bytes",
-            "Memory in use, in bytes.",
+            "Resident memory, in bytes.",
             process.resident_bytes,
         ),
         (
             "process_virtual_memory_bytes",
-            "Address space that is reserved, in bytes.",
+            "Virtual memory, in bytes.",
             process.virtual_bytes,
         ),
         (
             "process_open_fds",
-            "File descriptors that are open.",
+            "Open file descriptors.",
             process.open_fds,
         ),
         (
             "process_max_fds",
-            "File descriptors that may be open.",
+            "Limit of open file descriptors.",
             process.max_fds,
         ),
         ("process_threads", "Threads.", process.threads),
@@ -72,10 +73,9 @@ impl Process {
         let stat = text("/proc/self/stat")?;
         let status = text("/proc/self/status")?;
         let boot_seconds = value(&text("/proc/stat")?, "btime ")?;
-        // The name of the program, in parentheses, may contain anything.
+        // The program's name stands in parentheses, and may contain anything.
         let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        // The numbers are those of proc_pid_stat(5), which counts the two
-        // fields before.
+        // Field numbers as in proc_pid_stat(5), where this list starts with field 3.
         let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
         Some(Self {
             cpu_seconds: (field(14)? + field(15)?) / TICKS,
@@ -84,13 +84,13 @@ impl Process {
             virtual_bytes: value(&status, "VmSize:")? * 1024.0,
             resident_bytes: value(&status, "VmRSS:")? * 1024.0,
             open_fds: fs::read_dir("/proc/self/fd").ok()?.count() as f64,
-            // It may be `unlimited`.
+            // The limit may be `unlimited`.
             max_fds: value(&text("/proc/self/limits")?, "Max open files").unwrap_or(f64::INFINITY),
         })
     }
 }
 
-/// The first number of the line that begins so.
+/// Returns the first number after `prefix` in the line that begins with it.
 fn value(text: &str, prefix: &str) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(prefix))?;
     line.split_whitespace().next()?.parse().ok()

@@ -1,5 +1,5 @@
-//! What is probably wrong with certificates that rustls takes. Clients would
-//! refuse the connection, and every push would be lost.
+//! Warns about certificates that rustls accepts but clients would refuse, so that
+//! every push would be lost.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use x509_cert::ext::pkix::BasicConstraints;
 
 use crate::clock::now_ms;
 
-/// Logs what is probably wrong with a server's chain.
+/// Logs warnings about a server's certificate chain.
 pub(super) fn warn_of_server(path: &Path, chain: &[CertificateDer<'_>]) {
     let found = server_warnings(&decoded(chain), now());
     log(path, &found);
 }
 
-/// Logs what is probably wrong with the authorities of client certificates.
+/// Logs warnings about the authorities of client certificates.
 pub(super) fn warn_of_authorities(path: &Path, authorities: &[CertificateDer<'_>]) {
     let found = authority_warnings(&decoded(authorities), now());
     log(path, &found);
 }
 
-/// The time since 1970.
+/// Returns the time since 1970.
 fn now() -> Duration {
     Duration::from_millis(now_ms())
 }
@@ -34,7 +34,7 @@ fn log(path: &Path, found: &[String]) {
     }
 }
 
-/// The certificates that are valid DER, to the first that is not.
+/// Decodes the certificates up to the first that is not valid DER.
 fn decoded(chain: &[CertificateDer<'_>]) -> Vec<Certificate> {
     let decoded = chain.iter().map(|der| Certificate::from_der(der));
     decoded.map_while(Result::ok).collect()
@@ -50,8 +50,8 @@ fn server_warnings(chain: &[Certificate], now: Duration) -> Vec<String> {
         let [certificate, next] = pair else { continue };
         if certificate.tbs_certificate().issuer() != next.tbs_certificate().subject() {
             found.push(format!(
-                "certificate {number} was not issued by certificate {}: begin with the server's \
-                 own, and let each be followed by its issuer",
+                "certificate {number} was not issued by certificate {}: put the server's own \
+                 certificate first, and after each certificate that of its issuer",
                 number + 1
             ));
         }
@@ -64,8 +64,8 @@ fn authority_warnings(authorities: &[Certificate], now: Duration) -> Vec<String>
     for (number, authority) in (1..).zip(authorities) {
         if !is_authority(authority) {
             found.push(format!(
-                "certificate {number} is not an authority's, so it vouches for no client: use \
-                 the certificate that signs the clients' certificates"
+                "certificate {number} is not an authority's, so it cannot prove any client: use \
+                 the certificate of the authority that signs the clients' certificates"
             ));
         }
     }
@@ -82,7 +82,7 @@ fn validity_warnings(certificates: &[Certificate], now: Duration) -> Vec<String>
         }
         if from.to_unix_duration() > now {
             found.push(format!(
-                "certificate {number} is not valid before {from}: check this host's clock"
+                "certificate {number} is not valid before {from}: check the clock of this host"
             ));
         }
     }

@@ -1,11 +1,11 @@
-//! When the server's certificate expires, as a metric.
+//! The metric of when the server's certificate expires.
 
 use prometheus::IntGauge;
 use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-/// The metric. It is 0 if the certificate does not say.
+/// The metric. It is 0 if the certificate cannot be decoded.
 pub(super) struct Expiry(IntGauge);
 
 impl Expiry {
@@ -21,12 +21,13 @@ impl Expiry {
         &self.0
     }
 
-    /// Takes over the time of the certificate that is in use from now on: the
-    /// first of its chain.
+    /// Sets the metric to the expiry time of the first certificate in a chain.
     pub(super) fn set(&self, chain: &[CertificateDer<'_>]) {
         let seconds = chain.first().and_then(expires_at_seconds);
         if seconds.is_none() {
-            tracing::warn!("it is not known when the TLS certificate expires: it is not valid DER");
+            tracing::warn!(
+                "cannot read when the TLS certificate expires, because it is not valid DER"
+            );
         }
         self.0.set(seconds.unwrap_or_default());
     }
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_certificate_has_no_end() {
+    fn an_invalid_certificate_has_no_expiry_time() {
         let expiry = Expiry::new().unwrap();
         expiry.set(&[CertificateDer::from(b"no DER".to_vec())]);
         assert_eq!(expiry.gauge().get(), 0);
