@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::Context;
 use batchtask_host::tls::certificates;
 use bytes::Bytes;
-use clap::Args;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -20,6 +19,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
 
 use super::answer::{ANSWER_TIME, Answer, ClientError, MAX_ANSWER_BYTES, Refusal};
+use super::config::{CA, URL, Values};
 
 /// The longest that connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -29,25 +29,33 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// Where a receiver is.
-#[derive(Args)]
 pub(super) struct Server {
-    /// Where the receiver listens
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8080",
-        env = "BATCHTASK_URL"
-    )]
     url: BaseUrl,
-    /// The authorities that the receiver's certificate may come from, PEM
-    /// [default: those of the system]
-    #[arg(long, value_name = "FILE", env = "BATCHTASK_CA")]
+    /// The authorities that its certificate may come from. `None`: those of the
+    /// system.
     ca: Option<PathBuf>,
 }
 
-/// An `http` or `https` URL that paths are appended to.
-#[derive(Clone, Debug)]
-struct BaseUrl {
+impl Server {
+    pub(super) fn new(values: &mut Values) -> Self {
+        // The secrets in the file are for the receiver of the file. The default URL
+        // may be that of another one.
+        if values.text(URL.name).is_none() && values.text("tls_cert").is_some() {
+            values.refuse(
+                "tls_cert",
+                "is set, so set `url` too: the URL of this receiver",
+            );
+        }
+        Self {
+            url: values.value(&URL),
+            ca: values.value(&CA),
+        }
+    }
+}
+
+/// An `http` or `https` URL to which paths are appended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BaseUrl {
     text: String,
     is_https: bool,
 }
@@ -56,21 +64,21 @@ impl FromStr for BaseUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
+        let uri: Uri = text.parse().map_err(|_| "it is not a valid URL")?;
         let is_https = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
             _ => return Err("it must begin with `http://` or `https://`"),
         };
         if uri.query().is_some() || uri.authority().is_none_or(|it| it.as_str().contains('@')) {
-            return Err("it must be a host, perhaps with a port and a path");
+            return Err("it must have a host, and neither a user name nor a query");
         }
         let text = text.trim_end_matches('/').to_owned();
         Ok(Self { text, is_https })
     }
 }
 
-/// A receiver, over a pool of connections.
+/// A client of one receiver, with a pool of connections.
 pub(super) struct Client {
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: BaseUrl,
@@ -95,7 +103,7 @@ impl Client {
         Ok(Self { http, base })
     }
 
-    /// The URL of a path, which begins with `/`.
+    /// Returns the URL of a path that begins with `/`.
     pub(super) fn uri(&self, path: &str) -> Result<Uri, ClientError> {
         let uri = format!("{}{path}", self.base.text).parse();
         uri.map_err(|source| ClientError::NoUrl { source })
@@ -106,7 +114,7 @@ impl Client {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, ClientError> {
-        // Paths hold secrets and ids: what is told is where it went.
+        // Errors name only the base URL, because paths contain secrets and ids.
         let url = self.base.text.clone();
         let exchanged = tokio::time::timeout(ANSWER_TIME, self.answer(request)).await;
         let Ok(exchanged) = exchanged else {
@@ -130,7 +138,10 @@ impl Client {
         })
     }
 
-    /// The value in an answer of 200, or the refusal in any other.
+    /// Parses the JSON of an answer.
+    ///
+    /// # Errors
+    /// The status is not 200, or the JSON has another form.
     pub(super) fn value<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ClientError> {
         let url = self.base.text.clone();
         if answer.status != StatusCode::OK {
@@ -154,14 +165,14 @@ fn tls(server: &Server) -> anyhow::Result<ClientConfig> {
             for authority in certificates(path)? {
                 roots
                     .add(authority)
-                    .with_context(|| format!("`{}`", path.display()))?;
+                    .with_context(|| format!("cannot use a certificate in `{}`", path.display()))?;
             }
             builder.with_root_certificates(roots)
         }
-        // The system's are read only when they are needed.
+        // The system's authorities are read only when they are needed.
         None if server.url.is_https => builder
             .with_native_roots()
-            .context("the system has no authorities; name one with `--ca`")?,
+            .context("this system has no certificate authorities: set `--ca`")?,
         None => builder.with_root_certificates(RootCertStore::empty()),
     };
     Ok(builder.with_no_client_auth())
@@ -172,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_url_is_a_place_that_paths_are_appended_to() {
+    fn a_base_url_has_a_host_and_may_have_a_path() {
         for (text, base) in [
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),

@@ -1,4 +1,4 @@
-//! What the exit code of a command tells, beside 0 and clap's 2.
+//! The exit codes of commands that fail.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,46 +7,61 @@ use std::thread;
 use std::time::Duration;
 
 use super::answer::ClientError;
+use super::config::Faults;
 use super::send::SendError;
 
-/// It could not be done: refused, most often.
+/// The command failed. Most often, the receiver refused a request.
 const FAILED: u8 = 1;
+
+/// The command line or the configuration is invalid. The same as clap's.
+const USAGE: u8 = 2;
 
 /// The receiver could not be reached, or did not answer.
 const UNREACHABLE: u8 = 3;
 
-/// Says what is wrong, and what the program ends with.
+/// The command line is invalid in a way that its parser cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) &'static str);
+
+/// Prints an error, and returns the exit code for it.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
-    // `… | head` has what it wanted.
+    // A reader such as `head` closed the pipe, which is not an error.
     if let Some(error) = error.downcast_ref::<io::Error>()
         && error.kind() == io::ErrorKind::BrokenPipe
     {
         return ExitCode::SUCCESS;
     }
-    say(format!("batchtask: {error:#}\n"));
+    print_error(format!("batchtask: {error:#}\n"));
     ExitCode::from(code(error))
 }
 
-/// How long the last words may take to be written.
-const SAY_TIME: Duration = Duration::from_secs(1);
+/// How long writing the error may take.
+const PRINT_TIME: Duration = Duration::from_secs(1);
 
-/// Writes to stderr, but does not wait for long: nobody may read it, and the
-/// program holds what a next start needs.
-fn say(text: String) {
+/// Writes to stderr, but waits at most [`PRINT_TIME`]. If stderr is not read, the
+/// program must still end, because it holds resources that the next start needs.
+fn print_error(text: String) {
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
-        // There is nowhere else to complain.
+        // If stderr cannot be written, there is no other place for the error.
         let _ = io::stderr().write_all(text.as_bytes());
         let _ = done.send(());
     });
-    let _ = wait.recv_timeout(SAY_TIME);
+    let _ = wait.recv_timeout(PRINT_TIME);
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    let unanswered = match (error.downcast_ref(), error.downcast_ref()) {
+    let is_unanswered = match (error.downcast_ref(), error.downcast_ref()) {
         (Some(error), _) => ClientError::is_unanswered(error),
         (_, Some(error)) => matches!(error, SendError::Unanswered { .. }),
         _ => false,
     };
-    if unanswered { UNREACHABLE } else { FAILED }
+    if error.is::<Faults>() || error.is::<Usage>() {
+        USAGE
+    } else if is_unanswered {
+        UNREACHABLE
+    } else {
+        FAILED
+    }
 }

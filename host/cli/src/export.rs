@@ -1,4 +1,4 @@
-//! `batchtask export`
+//! `batchtask export`: writes tasks or events to a file.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -13,118 +13,123 @@ use super::filter::{Filter, Order};
 use super::reader::{Event, Item, Reader, Remote, Task};
 
 const HELP: &str = "\
-Rows are written as they are read, a page at a time. Tasks come with the last
-changed last, so that none is missed when tasks change meanwhile; one that does
-may come twice. Events come in order of arrival.
+Rows are read and written page by page. Tasks are ordered by their last change,
+the oldest first, so that no task is missed if some change meanwhile; a task that
+changes may appear twice. Events are in order of arrival.
 
-CSV is as RFC 4180 has it, in UTF-8. Cells that a spreadsheet would take for a
-formula, because they begin with = + - @, a tab, a line break or the wide form
-of such a sign, get an apostrophe in front. JSON Lines has everything word for
-word.
+CSV follows RFC 4180, in UTF-8. An apostrophe is put in front of cells that a
+spreadsheet would read as a formula, because they begin with = + - @ (or their
+full-width forms), a tab or a line break. JSON Lines contains everything
+unchanged.
 
 Examples:
   batchtask export tasks --format csv --output tasks.csv
   batchtask export tasks --format csv --app-id APP --since 2026-01-01
   batchtask export events --format jsonl | gzip > events.jsonl.gz
 
-Exit codes: 0 all was written, 1 refused or not written, 2 usage, 3 the receiver
+Exit codes: 0 success, 1 refused or not written, 2 usage error, 3 the receiver
 was not reached.";
 
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub(super) struct Export {
     #[command(subcommand)]
-    what: What,
+    rows: Rows,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// The state of each task
+enum Rows {
+    /// Export the state of each task
     #[command(after_help = HELP)]
     Tasks {
         #[command(flatten)]
-        to: To,
+        output: Output,
         #[command(flatten)]
         remote: Remote,
         #[command(flatten)]
         filter: Filter,
     },
-    /// Every event of every task, with its body
+    /// Export every event of every task, with its body
     #[command(after_help = HELP)]
     Events {
         #[command(flatten)]
-        to: To,
+        output: Output,
         #[command(flatten)]
         remote: Remote,
     },
 }
 
-/// Where rows go, and as what.
+/// The format and the destination of the rows.
 #[derive(Args)]
-struct To {
-    /// What a row looks like
+struct Output {
+    /// The format of the rows
     #[arg(long, value_enum)]
     format: Format,
-    /// The file to write, instead of the standard output; it is written over
+    /// Write to this file instead of the standard output. An existing file is
+    /// overwritten
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// Cells with commas between, under a row of headings.
+    /// Comma-separated values, with a row of headings.
     Csv,
-    /// One JSON object a line, as the API has it.
+    /// The API's JSON objects, one on each line.
     Jsonl,
 }
 
 impl Export {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        match self.what {
-            What::Tasks { filter, to, remote } => {
-                let reader = Reader::new(remote)?;
-                export_tasks(&reader, &filter, to.open()?).await
+        match self.rows {
+            Rows::Tasks {
+                filter,
+                output,
+                remote,
+            } => {
+                let reader = Reader::new(&remote)?;
+                export_tasks(&reader, &filter, output.open()?).await
             }
-            What::Events { to, remote } => {
-                let reader = Reader::new(remote)?;
-                export_events(&reader, to.open()?).await
+            Rows::Events { output, remote } => {
+                let reader = Reader::new(&remote)?;
+                export_events(&reader, output.open()?).await
             }
         }
     }
 }
 
-async fn export_tasks(reader: &Reader, filter: &Filter, mut rows: Rows) -> anyhow::Result<()> {
+async fn export_tasks(reader: &Reader, filter: &Filter, mut writer: Writer) -> anyhow::Result<()> {
     let query = filter.query(Order::Oldest, PAGE_ITEMS_MAX);
     let mut cursor = None;
-    rows.begin::<Task>()?;
+    writer.begin::<Task>()?;
     loop {
         let page = reader.tasks(&query, cursor.as_deref()).await?;
-        rows.write(&page.tasks)?;
+        writer.write(&page.tasks)?;
         cursor = page.next;
         if cursor.is_none() {
-            return Ok(rows.end()?);
+            return Ok(writer.end()?);
         }
     }
 }
 
-async fn export_events(reader: &Reader, mut rows: Rows) -> anyhow::Result<()> {
-    // Events go on arriving: without an end of its own it might have none.
+async fn export_events(reader: &Reader, mut writer: Writer) -> anyhow::Result<()> {
+    // Stop at the event that is the last one now, because events continue to arrive.
     let last = reader.last_seq().await?;
     let mut after = 0;
-    rows.begin::<Event>()?;
+    writer.begin::<Event>()?;
     while after < last {
         let feed = reader.feed(after, PAGE_ITEMS_MAX, 0).await?;
         if feed.events.is_empty() {
             break;
         }
-        rows.write(&feed.events)?;
+        writer.write(&feed.events)?;
         after = feed.last_seq;
     }
-    Ok(rows.end()?)
+    Ok(writer.end()?)
 }
 
-impl To {
-    fn open(&self) -> anyhow::Result<Rows> {
+impl Output {
+    fn open(&self) -> anyhow::Result<Writer> {
         let out: Box<dyn Write> = match &self.output {
             None => Box::new(BufWriter::new(io::stdout())),
             Some(path) => {
@@ -133,15 +138,15 @@ impl To {
                 Box::new(BufWriter::new(file))
             }
         };
-        Ok(Rows::new(self.format, out))
+        Ok(Writer::new(self.format, out))
     }
 }
 
-/// What can be a row of CSV.
+/// An object that can be a row of CSV.
 trait Row {
     const HEADINGS: &[&str];
 
-    /// A cell for each heading.
+    /// Returns a cell for each heading.
     fn cells(&self) -> Vec<String>;
 }
 
@@ -223,13 +228,13 @@ impl Row for Event {
     }
 }
 
-/// Rows on their way out.
-enum Rows {
+/// Writes rows in a format.
+enum Writer {
     Csv(Box<csv::Writer<Box<dyn Write>>>),
     Jsonl(Box<dyn Write>),
 }
 
-impl Rows {
+impl Writer {
     fn new(format: Format, out: Box<dyn Write>) -> Self {
         match format {
             Format::Jsonl => Self::Jsonl(out),
@@ -252,8 +257,8 @@ impl Rows {
         for item in items {
             match self {
                 Self::Csv(csv) => {
-                    let cells = item.known.cells();
-                    let cells = cells.into_iter().map(harmless);
+                    let cells = item.value.cells();
+                    let cells = cells.into_iter().map(escape_formula);
                     csv.write_record(cells).map_err(io_error)?;
                 }
                 Self::Jsonl(out) => writeln!(out, "{}", item.json)?,
@@ -270,7 +275,8 @@ impl Rows {
     }
 }
 
-/// The error of the writer below: rows of text have no other.
+/// Returns the I/O error in an error of the CSV writer. Rows of text cause no other
+/// errors.
 fn io_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
@@ -278,12 +284,14 @@ fn io_error(error: csv::Error) -> io::Error {
     }
 }
 
-/// A cell that no spreadsheet takes for a formula (OWASP, CSV injection).
-fn harmless(cell: String) -> String {
+/// Adds an apostrophe to a cell that a spreadsheet would read as a formula (OWASP,
+/// CSV injection).
+fn escape_formula(cell: String) -> String {
     const FORMULA: &[char] = &['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-    match cell.starts_with(FORMULA) {
-        true => format!("'{cell}"),
-        false => cell,
+    if cell.starts_with(FORMULA) {
+        format!("'{cell}")
+    } else {
+        cell
     }
 }
 
@@ -292,14 +300,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_be_a_formula_gets_an_apostrophe() {
+    fn a_cell_that_could_be_a_formula_gets_an_apostrophe() {
         for text in [
             "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1",
         ] {
-            assert_eq!(harmless(text.into()), format!("'{text}"));
+            assert_eq!(escape_formula(text.into()), format!("'{text}"));
         }
         for text in ["", "a=1", "'=1", " x", "1-1", "{\"a\":1}"] {
-            assert_eq!(harmless(text.into()), text);
+            assert_eq!(escape_formula(text.into()), text);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which tasks are asked for.
+//! The filters and the order of `GET /tasks`, as options.
 
 use batchtask_notification::time;
 use clap::{Args, ValueEnum};
@@ -12,7 +12,7 @@ pub(super) struct Filter {
     /// Tasks with this status, such as `Processing`
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
-    /// Tasks that are not done, done but to be retried, or done for good
+    /// Tasks of this class: still open, ended but retryable, or ended for good
     #[arg(long, value_enum)]
     class: Option<Class>,
     /// Tasks of this type, such as `softwareUpgrade`
@@ -21,15 +21,15 @@ pub(super) struct Filter {
     /// Tasks of this resource space
     #[arg(long, value_name = "ID")]
     app_id: Option<String>,
-    /// Tasks in whose ids or text this occurs
+    /// Tasks whose ids or texts contain this text
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
-    /// Tasks last changed at this UTC instant or later, such as `2026-01-31`
+    /// Tasks last changed at or after this UTC time, such as `2026-01-31`
     /// or `2026-01-31T12:00:00Z`
-    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     since: Option<String>,
-    /// Tasks last changed before this UTC instant
-    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    /// Tasks last changed before this UTC time
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     until: Option<String>,
 }
 
@@ -40,13 +40,13 @@ enum Class {
     Final,
 }
 
-/// By the time of their last change.
+/// The order of tasks, by the time of their last change.
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub(super) enum Order {
-    /// The last changed first.
+    /// The most recently changed task first.
     #[default]
     Newest,
-    /// The last changed last.
+    /// The least recently changed task first.
     Oldest,
 }
 
@@ -65,14 +65,15 @@ impl Filter {
     }
 }
 
-/// The name of a value on the command line, which is also the API's.
+/// Returns the name of a value on the command line, which is also its name in the
+/// API.
 fn name(value: impl ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// The API's form of an instant, of which the time, or its milliseconds, may be
-/// left out.
+/// Converts a UTC time to the API's form. The time of day or the milliseconds may
+/// be missing.
 pub(super) fn instant(text: &str) -> Result<String, &'static str> {
     let seconds = text.strip_suffix('Z').map(|text| format!("{text}.000Z"));
     let day = format!("{text}T00:00:00.000Z");
@@ -80,7 +81,7 @@ pub(super) fn instant(text: &str) -> Result<String, &'static str> {
         .into_iter()
         .flatten()
         .find(|text| time::parse_milliseconds(text).is_some())
-        .ok_or("it must be a UTC instant such as `2026-01-31T12:00:00.000Z`")
+        .ok_or("it must be a UTC time such as `2026-01-31` or `2026-01-31T12:00:00Z`")
 }
 
 #[cfg(test)]

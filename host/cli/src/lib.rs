@@ -1,7 +1,9 @@
 //! The program `batchtask`.
 //!
-//! - `serve`, with `given` settings, `limits`, `logging` and `warnings` of what is
-//!   probably not meant; `tls`: run a receiver.
+//! - `config`: options, the configuration file and the checks of both;
+//!   `check`: checks it without starting; `warnings`: of what is probably not
+//!   meant; `logging`: log lines.
+//! - `serve`: runs a receiver; `tls`: makes certificates.
 //! - `backup`, with `restore`, and `prune`: look after a `journal`.
 //! - `send`: plays the platform.
 //! - `tasks`, `task`, `tail`, `export`: read a receiver, through `reader` and
@@ -12,13 +14,13 @@
 
 mod answer;
 mod backup;
+mod check;
 mod client;
+mod config;
 mod exit;
 mod export;
 mod filter;
-mod given;
 mod journal;
-mod limits;
 mod logging;
 mod manual;
 mod prune;
@@ -34,8 +36,7 @@ mod warnings;
 
 use std::process::ExitCode;
 
-use batchtask_guest::settings::{SETTINGS, Setting};
-use clap::{Arg, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Receives batch-task notifications of Huawei Cloud IoTDA and loses none.
 #[derive(Parser)]
@@ -43,7 +44,7 @@ use clap::{Arg, CommandFactory, Parser, Subcommand};
     name = "batchtask",
     version,
     args_conflicts_with_subcommands = true,
-    after_long_help = receiver_settings()
+    after_long_help = config::secrets()
 )]
 struct Cli {
     #[command(subcommand)]
@@ -57,6 +58,8 @@ struct Cli {
 enum Command {
     /// Serve the webhook.
     Serve(Box<serve::Serve>),
+    /// Check the configuration of `serve` without starting.
+    Check(check::Check),
     /// Post notifications as the platform would.
     Send(Box<send::Send>),
     /// List the tasks of a running receiver.
@@ -81,39 +84,7 @@ enum Command {
     Man(manual::Man),
 }
 
-/// The table of the receiver's settings, for `--help`.
-fn receiver_settings() -> String {
-    let entry = |setting: &Setting| {
-        let default = match setting.default {
-            "" => String::new(),
-            default => format!(" [default: {default}]"),
-        };
-        let (name, text, form) = (setting.name, setting.text, setting.form);
-        format!("  {name}\n          {text}: {form}{default}\n")
-    };
-    let entries: Vec<String> = SETTINGS.iter().map(entry).collect();
-    format!(
-        "Settings of the receiver, from the environment or the file of `--settings`:\n{}",
-        entries.join("\n")
-    )
-}
-
-/// Whether a variable is one that the program or the receiver reads.
-fn is_known(name: &str) -> bool {
-    let command = Cli::command();
-    let mut commands = vec![&command];
-    while let Some(command) = commands.pop() {
-        let mut variables = command.get_arguments().filter_map(Arg::get_env);
-        if variables.any(|variable| variable == name) {
-            return true;
-        }
-        commands.extend(command.get_subcommands());
-    }
-    SETTINGS.iter().any(|setting| setting.name == name)
-}
-
-/// Runs the program with the arguments it was given; what is wrong goes to
-/// stderr.
+/// Runs the program with its arguments. Errors are printed to stderr.
 pub async fn run() -> ExitCode {
     match Cli::parse().run().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -124,7 +95,8 @@ pub async fn run() -> ExitCode {
 impl Cli {
     async fn run(self) -> anyhow::Result<()> {
         match self.command {
-            Some(Command::Serve(serve)) => serve.run(is_known).await,
+            Some(Command::Serve(serve)) => serve.run().await,
+            Some(Command::Check(check)) => check.run().await,
             Some(Command::Send(send)) => send.run().await,
             Some(Command::Tasks(tasks)) => tasks.run().await,
             Some(Command::Task(task)) => task.run().await,
@@ -136,7 +108,7 @@ impl Cli {
             Some(Command::Tls(tls)) => tls.run(),
             Some(Command::Completions(completions)) => completions.run(Self::command()),
             Some(Command::Man(man)) => man.run(Self::command()),
-            None => self.serve.run(is_known).await,
+            None => self.serve.run().await,
         }
     }
 }

@@ -13,79 +13,125 @@ use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
 use anyhow::Context;
-use batchtask_host::telemetry::Registry;
-use clap::{Args, ValueEnum};
+use batchtask_host::telemetry;
 use prometheus::IntCounter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, reload};
 
 use self::queue::Queue;
 
-#[derive(Args)]
+/// What is logged, and how.
 pub(super) struct Logging {
-    /// What a log line looks like.
-    #[arg(long, value_enum, default_value = "text", env = "BATCHTASK_LOG_FORMAT")]
-    log_format: Format,
-    /// Which lines are logged: `error`, `warn`, `info`, `debug`, `trace`, or a
-    /// filter such as `info,batchtask=debug`.
-    #[arg(
-        long,
-        value_name = "FILTER",
-        default_value = "info",
-        env = "BATCHTASK_LOG"
-    )]
-    log: String,
+    /// Which lines are logged.
+    pub(super) filter: String,
+    /// The form of a line.
+    pub(super) format: Format,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
+/// The form of a log line.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Format {
     /// For people.
+    #[default]
     Text,
-    /// One JSON object a line.
+    /// A JSON object.
     Json,
 }
 
 impl Logging {
     /// Starts logging. Keep the result until the program ends.
     pub(super) fn start(&self) -> anyhow::Result<Log> {
-        let filter = EnvFilter::try_new(&self.log)
-            .map_err(|error| anyhow::anyhow!("`--log {}`: {error}", self.log))?;
         let dropped = IntCounter::new(
             "batchtask_log_lines_dropped_total",
-            "Log lines that stderr did not take.",
+            "Log lines that were dropped because stderr did not accept them in time.",
         )?;
         let queue = Queue::to_stderr(dropped.clone()).context("cannot log to stderr")?;
-        let lines = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            // They would be written to stderr directly, past the queue.
+        let (filter, filter_handle) = reload::Layer::new(parse_filter(&self.filter)?);
+        let lines = fmt::layer()
+            // They would be written to stderr directly, not to the queue.
             .log_internal_errors(false);
-        match self.log_format {
-            Format::Text => lines
-                .with_ansi(io::stderr().is_terminal())
-                .with_writer(writer(&queue, line::text))
-                .init(),
-            Format::Json => lines
-                .json()
-                .flatten_event(true)
-                .with_writer(writer(&queue, line::json))
-                .init(),
+        match self.format {
+            Format::Text => {
+                let lines = lines
+                    .with_ansi(io::stderr().is_terminal())
+                    .with_writer(writer(&queue, line::text));
+                tracing_subscriber::registry()
+                    .with(filter)
+                    .with(lines)
+                    .init();
+            }
+            Format::Json => {
+                let lines = lines
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(writer(&queue, line::json));
+                tracing_subscriber::registry()
+                    .with(filter)
+                    .with(lines)
+                    .init();
+            }
         }
         std::panic::set_hook(Box::new(log_panic));
-        Ok(Log { queue, dropped })
+        Ok(Log {
+            queue,
+            dropped,
+            filter: filter_handle,
+        })
     }
 }
+
+/// Parses a level, or a filter such as `info,batchtask=debug`.
+///
+/// # Errors
+/// A part that is not valid.
+pub(super) fn parse_filter(text: &str) -> Result<Targets, FilterError> {
+    let parts = text.split(',').map(str::trim);
+    let directives = parts.map(|part| {
+        let (target, level) = part.split_once('=').unwrap_or(("", part));
+        let has_target = part.contains('=');
+        match level.parse::<LevelFilter>() {
+            // An empty level would be accepted as `error`.
+            Ok(filter) if has_target != target.is_empty() && !level.is_empty() => {
+                Ok((target, filter))
+            }
+            _ => Err(FilterError(part.to_owned())),
+        }
+    });
+    let mut targets = Targets::new();
+    for directive in directives {
+        targets = match directive? {
+            ("", level) => targets.with_default(level),
+            (target, level) => targets.with_target(target, level),
+        };
+    }
+    Ok(targets)
+}
+
+/// A part of a filter is not valid.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is neither a level nor a target with a level")]
+pub(super) struct FilterError(String);
 
 /// The log of a running program. When it is dropped, the lines that wait are
 /// written, if stderr takes them.
 pub(super) struct Log {
     queue: Arc<Queue>,
     dropped: IntCounter,
+    filter: reload::Handle<Targets, tracing_subscriber::Registry>,
 }
 
 impl Log {
     /// Registers the metric of what was dropped.
-    pub(super) fn register(&self, registry: &Registry) -> anyhow::Result<()> {
+    pub(super) fn register(&self, registry: &telemetry::Registry) -> anyhow::Result<()> {
         registry.register(self.dropped.clone())?;
         Ok(())
+    }
+
+    /// Logs other lines from now on.
+    pub(super) fn set_filter(&self, filter: &str) -> anyhow::Result<()> {
+        Ok(self.filter.reload(parse_filter(filter)?)?)
     }
 
     /// Shows a text in its turn among the log lines. It is no log line itself:
@@ -159,6 +205,20 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn filters_are_levels_and_targets_with_levels() {
+        for text in [
+            "info",
+            "warn, batchtask=debug",
+            "batchtask_host::intake=off,trace",
+        ] {
+            assert!(parse_filter(text).is_ok(), "{text}");
+        }
+        for text in ["inof", "info,batchtask", "batchtask=maybe", "info,", ""] {
+            assert!(parse_filter(text).is_err(), "{text}");
         }
     }
 

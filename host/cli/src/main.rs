@@ -1,4 +1,4 @@
-//! The program `batchtask`: see [`batchtask`].
+//! The program `batchtask`. See [`batchtask`].
 
 use std::process::ExitCode;
 

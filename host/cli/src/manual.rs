@@ -1,5 +1,5 @@
-//! `batchtask completions` and `batchtask man`: made from the command line
-//! itself.
+//! `batchtask completions` and `batchtask man`, generated from the definition of the
+//! command line.
 
 use std::fs;
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ Examples:
   batchtask completions zsh > \"${fpath[1]}/_batchtask\"
   batchtask completions fish > ~/.config/fish/completions/batchtask.fish")]
 pub(super) struct Completions {
-    /// The shell that is to complete
+    /// The shell
     shell: Shell,
 }
 
@@ -26,8 +26,8 @@ Examples:
   batchtask man | man -l -
   batchtask man ~/.local/share/man/man1")]
 pub(super) struct Man {
-    /// The folder to write a page for each command to; it is made if it is
-    /// missing [default: the page of `batchtask` goes to the standard output]
+    /// The folder for the pages, one for each command. It is created if it is
+    /// missing [default: print the page of `batchtask`]
     dir: Option<PathBuf>,
 }
 

@@ -8,7 +8,7 @@ use batchtask_journal::Journal;
 use batchtask_sqlite::{OpenError, Options, SqliteJournal};
 use clap::Args;
 
-use super::journal::JournalUrl;
+use super::config::{Flags, JOURNAL, JournalGroup};
 
 /// The least number of days: the platform keeps what it cannot push for one,
 /// and the other is a margin.
@@ -16,31 +16,34 @@ const DAYS_MIN: u32 = 2;
 
 #[derive(Args)]
 #[command(after_help = "\
-Removes tasks whose status is Success or Stopped, with all their events, if
-nothing new arrived of them for that many days. Stop the receiver first; one that
-runs does it by itself with `--keep-days`. The file does not get shorter: its room
-is used again by new events.
+Removes the tasks with the status Success or Stopped that had no new event for
+this many days, and all their events. Stop the receiver first. A running receiver
+does the same by itself with `--keep-days`. The file does not get shorter: new
+events use the free space.
 
 Examples:
   batchtask prune --older-than 90
   batchtask prune --older-than 90 --journal sqlite:/srv/batchtask/batchtask.db
 
-Exit codes: 0 all old tasks are removed, 1 they are not, 2 usage.")]
+Exit codes: 0 all old tasks were removed, 1 some were not, 2 usage or configuration.")]
 pub(super) struct Prune {
-    /// Days without a new event, 2 at least
+    /// Days without a new event, at least 2
     #[arg(long, value_name = "DAYS", value_parser = days)]
     older_than: u32,
     #[command(flatten)]
-    journal: JournalUrl,
+    flags: Flags<JournalGroup>,
 }
 
 impl Prune {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let path = self.journal.path()?;
+        let mut values = self.flags.values();
+        let path = values.value(&JOURNAL);
+        values.check()?;
         anyhow::ensure!(path.exists(), "there is no journal `{}`", path.display());
         let journal = match SqliteJournal::open(path, Options::default()) {
             Err(error @ OpenError::InUse { .. }) => {
-                let hint = "a receiver that runs removes old tasks itself: use `--keep-days`";
+                let hint =
+                    "stop the receiver, or let it remove old tasks itself with `--keep-days`";
                 return Err(error).context(hint);
             }
             opened => opened?,
@@ -50,7 +53,7 @@ impl Prune {
         loop {
             let pruned = journal.prune(before_ms).await?;
             events += pruned.events;
-            // What the log has must get into the file.
+            // Moves the changes from the log into the file.
             journal.maintain().await;
             if !pruned.more {
                 break;
@@ -74,15 +77,16 @@ fn days(text: &str) -> Result<u32, String> {
     Ok(days)
 }
 
-/// Parses a number of days, or 0 for no end.
-pub(super) fn days_or_always(text: &str) -> Result<u32, String> {
+/// Parses a number of days, or 0 for forever.
+pub(super) fn days_or_forever(text: &str) -> Result<u32, String> {
     match text {
         "0" => Ok(0),
-        text => days(text),
+        // The form of the option says why.
+        text => days(text).map_err(|_| String::new()),
     }
 }
 
-/// The time of so many days.
+/// The duration of a number of days.
 pub(super) fn time_of_days(days: u32) -> Duration {
     Duration::from_secs(u64::from(days) * 24 * 60 * 60)
 }
@@ -102,10 +106,10 @@ mod tests {
     fn a_day_is_too_short() {
         for text in ["1", "-1", "x", ""] {
             assert!(days(text).is_err(), "{text}");
-            assert!(days_or_always(text).is_err(), "{text}");
+            assert!(days_or_forever(text).is_err(), "{text}");
         }
         assert!(days("0").is_err());
-        assert_eq!(days_or_always("0"), Ok(0));
-        assert_eq!(days_or_always("2"), Ok(2));
+        assert_eq!(days_or_forever("0"), Ok(0));
+        assert_eq!(days_or_forever("2"), Ok(2));
     }
 }

@@ -13,52 +13,57 @@ use serde_json::value::RawValue;
 
 use super::answer::ClientError;
 use super::client::{Client, Server};
+use super::config::{ClientGroup, Flags, Values};
+use super::exit::Usage;
 
-/// Which receiver is read, and as whom.
+/// The receiver that is read, and the token for it.
 #[derive(Args)]
 pub(super) struct Remote {
     #[command(flatten)]
-    server: Server,
-    /// What the receiver has as `BATCHTASK_READ_TOKEN`. Better in the variable:
-    /// others on this machine see a command line
-    #[arg(
-        long,
-        // Whoever leaves it out is told of the variable.
-        value_name = "BATCHTASK_READ_TOKEN",
-        env = "BATCHTASK_READ_TOKEN",
-        hide_env_values = true,
-        value_parser = bearer
-    )]
-    read_token: HeaderValue,
+    flags: Flags<ClientGroup>,
+    /// The read token of the receiver. Other users of this machine can see a
+    /// command line: prefer the variable or the configuration file
+    /// [env: BATCHTASK_READ_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    read_token: Option<String>,
 }
 
-fn bearer(token: &str) -> Result<HeaderValue, &'static str> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim()))
-        .map_err(|_| "it must be visible ASCII characters")?;
-    value.set_sensitive(true);
-    Ok(value)
+impl Remote {
+    fn token(&self, values: &mut Values) -> Result<HeaderValue, &'static str> {
+        let configured = values.text("read_token");
+        let token = self.read_token.as_deref().or(configured).unwrap_or("");
+        // The first of two is the new one.
+        let token = token.split(',').next().unwrap_or("").trim();
+        if token.is_empty() {
+            return Err("there is no read token: set BATCHTASK_READ_TOKEN to the receiver's token");
+        }
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| "the read token must be visible ASCII characters")?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
 }
 
-/// The reads that a receiver answers.
+/// A client for the read API of a receiver.
 pub(super) struct Reader {
     client: Client,
     token: HeaderValue,
 }
 
-/// An object of the API: what is known of it, and the whole as it came.
+/// An object of the API: its known members, and the JSON as received.
 pub(super) struct Item<T> {
-    pub(super) known: T,
-    /// One line of JSON.
+    pub(super) value: T,
+    /// The JSON, on one line. It includes members that this program does not know.
     pub(super) json: String,
 }
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Item<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let known = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
-        // A line break in JSON text can only stand between its tokens.
+        let value = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+        // In JSON, a line break can only be between tokens.
         let json = raw.get().replace(['\n', '\r'], " ");
-        Ok(Self { known, json })
+        Ok(Self { value, json })
     }
 }
 
@@ -80,7 +85,7 @@ pub(super) struct Task {
     pub(super) request_ids: Vec<String>,
 }
 
-/// A change of a task.
+/// An event: a change of a task.
 #[derive(Deserialize)]
 pub(super) struct Event {
     pub(super) seq: u64,
@@ -98,7 +103,7 @@ pub(super) struct Event {
     pub(super) duplicates: u64,
     pub(super) flags: Vec<String>,
     pub(super) request_ids: Vec<String>,
-    /// Absent when it is not UTF-8.
+    /// `None` if the body is not UTF-8.
     pub(super) body: Option<String>,
 }
 
@@ -116,20 +121,22 @@ pub(super) struct HistoryPage {
     pub(super) next: Option<String>,
 }
 
-/// Some events in order of arrival.
+/// A page of the feed: events in order of arrival.
 #[derive(Deserialize)]
 pub(super) struct Feed {
     pub(super) events: Vec<Item<Event>>,
-    /// What to ask for next.
+    /// The value of `after` for the next page.
     pub(super) last_seq: u64,
 }
 
 impl Reader {
-    pub(super) fn new(remote: Remote) -> anyhow::Result<Self> {
-        Ok(Self {
-            client: Client::new(remote.server)?,
-            token: remote.read_token,
-        })
+    pub(super) fn new(remote: &Remote) -> anyhow::Result<Self> {
+        let mut values = remote.flags.values();
+        let server = Server::new(&mut values);
+        values.check()?;
+        let token = remote.token(&mut values).map_err(Usage)?;
+        let client = Client::new(server)?;
+        Ok(Self { client, token })
     }
 
     /// `GET /tasks`
@@ -179,24 +186,25 @@ impl Reader {
         self.get(&format!("/events{query}")).await
     }
 
-    /// The number of the last event there is, or 0. The feed tells only what comes
-    /// after a number: some forty questions find the end of a million events.
+    /// Returns the `seq` of the last event, or 0 if there is none. The API does not
+    /// report it, so this searches the feed: about forty requests for a million
+    /// events.
     pub(super) async fn last_seq(&self) -> Result<u64, ClientError> {
         let mut last = 0_u64;
         let mut step = 1_u64;
-        let mut none_after = None;
+        let mut end = None;
         loop {
-            // Ever further on until nothing follows, then half way back.
-            let at = match none_after {
+            // Doubling steps until no event follows, then a binary search.
+            let at = match end {
                 None => last.saturating_add(step),
-                // An event that arrived meanwhile is beyond the end.
+                // `last` exceeds `end` if an event has arrived meanwhile.
                 Some(end) if last >= end => return Ok(last),
                 Some(end) => last + (end - last) / 2,
             };
             step = step.saturating_mul(2);
             match self.feed(at, 1, 0).await?.events.last() {
-                Some(event) => last = event.known.seq,
-                None => none_after = Some(at),
+                Some(event) => last = event.value.seq,
+                None => end = Some(at),
             }
         }
     }
@@ -216,7 +224,7 @@ fn task_path(app_id: &str, task_id: &str) -> String {
     format!("/tasks/{}/{}", encode(app_id), encode(task_id))
 }
 
-/// Encodes a text so that it is one segment of a path, or one value.
+/// Percent-encodes a text, as a path segment or a parameter's value.
 fn encode(text: &str) -> String {
     percent::encode(text, b"")
 }
@@ -226,7 +234,7 @@ fn encode(text: &str) -> String {
 pub(super) struct Query(String);
 
 impl Query {
-    /// With one parameter more, if it has a value.
+    /// Adds a parameter, if it has a value.
     pub(super) fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {
             let separator = if self.0.is_empty() { '?' } else { '&' };
@@ -257,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_are_not_known_stay_in_the_json() {
+    fn unknown_members_stay_in_the_json() {
         let text = "{\"next\":null,\"last_seq\":1,\"events\":[{\"seq\":1,\"app_id\":\"a\",\
             \"task_id\":\"t\",\"task_type\":\"y\",\"status\":\"s\",\"status_desc\":\"\\n\",\n\
             \"event_time\":null,\"event_time_ms\":null,\"occurred_at\":\"\",\"received_at\":\"\",\
@@ -267,7 +275,7 @@ mod tests {
         let [event] = feed.events.as_slice() else {
             panic!("one event");
         };
-        assert_eq!(event.known.status_desc, "\n");
+        assert_eq!(event.value.status_desc, "\n");
         assert!(
             event.json.ends_with("\"new\":{\"x\":1.50}}"),
             "{}",

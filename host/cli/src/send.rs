@@ -4,7 +4,7 @@
 //! - `play`: which task life cycles; `scenario`: how they end; `life`: their
 //!   pushes.
 //! - `sign`: the signature of a push.
-//! - `post`: posts them, so many at once and a second.
+//! - `post`: posts them, with a limit of parallel requests and a rate.
 //! - `tally`: what came back.
 
 mod body;
@@ -30,13 +30,13 @@ use self::play::Play;
 use self::post::{Pace, Post};
 use self::sign::Signer;
 use super::client::{Client, Server};
-use super::given::{Given, checked};
+use super::config::{ClientGroup, Flags, receiver};
 
 #[derive(Args)]
 #[command(after_help = "\
-Posts the example of the platform's manual by default. If `BATCHTASK_TOKEN` is
-set, it signs like the platform. If `BATCHTASK_PATH_SECRET` is set, it posts to
-`/notifications/` and that secret. `batchtask --help` lists the settings.
+By default, posts the example from the platform's manual. If `BATCHTASK_TOKEN`
+is set, signs the requests as the platform does. If `BATCHTASK_PATH_SECRET` is
+set, posts to `/notifications/<secret>`. If a secret has two values, uses the first.
 
 Examples:
   batchtask send
@@ -46,23 +46,20 @@ Examples:
   batchtask send --scenario life --tasks 100 --rate 5
   batchtask send --url https://receiver.example.com --ca certs/ca.pem
 
-Exit codes: 0 all were answered 200, 1 some were not, 2 usage, 3 some were not
-answered at all.")]
+Exit codes: 0 all were answered 200, 1 some were refused, 2 usage or configuration,
+3 some were not answered.")]
 pub(super) struct Send {
-    /// Post this file, byte for byte; `-` is the standard input
+    /// Post the bytes of this file; `-` is the standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["Fields", "scenario"])]
     file: Option<PathBuf>,
-    /// How often the notification is posted; each time but the first it is a
-    /// duplicate
+    /// How many times the notification is posted; all but the first are duplicates
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
-    /// Report as one JSON object
+    /// Print the report as a JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
-    #[command(flatten)]
-    given: Given,
+    flags: Flags<ClientGroup>,
     #[command(flatten)]
     fields: Fields,
     #[command(flatten)]
@@ -71,42 +68,43 @@ pub(super) struct Send {
     pace: Pace,
 }
 
-/// Not everything was answered 200.
+/// Why `send` failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
-    /// All were answered.
-    #[error("{refused} of {sent} were refused")]
+    /// All requests were answered, but some not with 200.
+    #[error("{refused} of {sent} notifications were refused")]
     Refused { refused: u64, sent: u64 },
-    /// Some were not; of the first of them, why.
-    #[error("{unanswered} of {sent} were not answered: {reason}")]
+    /// Some requests were not answered. `reason` is that of the first one.
+    #[error("{unanswered} of {sent} notifications were not answered: {reason}")]
     Unanswered {
         unanswered: u64,
         sent: u64,
         reason: String,
     },
-    /// It was ended by Ctrl-C.
-    #[error("interrupted after {sent}")]
+    /// Ctrl-C was pressed.
+    #[error("interrupted after {sent} notifications")]
     Interrupted { sent: u64 },
 }
 
-/// What is posted.
+/// The bodies to post.
 enum Plan {
-    /// One body, some times.
+    /// One body, `count` times.
     Same { body: Bytes, count: u64 },
-    /// Many.
+    /// The bodies of task life cycles.
     Lives(Lives),
 }
 
 impl Send {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let given = self.given.read()?;
-        let settings = checked(&given)?;
-        let path = match &settings.path_secret {
+        let mut values = self.flags.values();
+        let server = Server::new(&mut values);
+        let (_, settings) = receiver(&mut values)?;
+        let path = match settings.path_secrets.first() {
             Some(secret) => format!("/notifications/{secret}"),
             None => "/notifications".into(),
         };
         let plan = self.plan()?;
-        let client = Client::new(self.server)?;
+        let client = Client::new(server)?;
         let post = Arc::new(Post {
             target: client.uri(&path)?,
             client,
@@ -115,9 +113,10 @@ impl Send {
         });
         let tally = post.run(self.pace).await;
         let mut out = io::stdout().lock();
-        match self.json {
-            true => writeln!(out, "{}", tally.json(&post.plan))?,
-            false => tally.write(&mut out, &post.plan)?,
+        if self.json {
+            writeln!(out, "{}", tally.json(&post.plan))?;
+        } else {
+            tally.write(&mut out, &post.plan)?;
         }
         Ok(tally.verdict()?)
     }
@@ -128,7 +127,7 @@ impl Send {
         }
         let body = match &self.file {
             Some(path) => read(path)?,
-            None if self.fields.is_given() => self.fields.notification().body(),
+            None if self.fields.has_any() => self.fields.notification().body(),
             None => SAMPLE.into(),
         };
         let count = self.count.into();
@@ -138,16 +137,17 @@ impl Send {
 
 fn read(path: &Path) -> anyhow::Result<Bytes> {
     let mut body = Vec::new();
-    let read = match path.as_os_str() == "-" {
-        true => io::stdin().read_to_end(&mut body).map(|_| body),
-        false => fs::read(path),
+    let read = if path.as_os_str() == "-" {
+        io::stdin().read_to_end(&mut body).map(|_| body)
+    } else {
+        fs::read(path)
     };
     let body = read.with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(body.into())
 }
 
 impl Plan {
-    /// How many requests it takes.
+    /// The number of requests.
     fn len(&self) -> u64 {
         match self {
             Self::Same { count, .. } => *count,
@@ -155,7 +155,7 @@ impl Plan {
         }
     }
 
-    /// The body of a request.
+    /// Returns the body of a request.
     fn body(&self, index: u64) -> Bytes {
         match self {
             Self::Same { body, .. } => body.clone(),

@@ -1,23 +1,23 @@
-//! Columns for people.
+//! Tables for terminals.
 
 use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
-/// Rows whose columns line up, whatever script they are in.
+/// A table with aligned columns. The width of wide characters is respected.
 pub(super) struct Table<const COLUMNS: usize> {
     rows: Vec<[String; COLUMNS]>,
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
-    /// A table with these headings.
+    /// Creates a table with these headings.
     pub(super) fn new(headings: [&str; COLUMNS]) -> Self {
         let rows = vec![headings.map(str::to_owned)];
         Self { rows }
     }
 
     pub(super) fn push(&mut self, row: [&str; COLUMNS]) {
-        self.rows.push(row.map(plain));
+        self.rows.push(row.map(escape_unprintable));
     }
 
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
@@ -34,7 +34,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
-/// A line of cells, each at least so wide, with no spaces at its end.
+/// Writes a line of cells, each padded to its width, without trailing spaces.
 pub(super) fn write_row(
     out: &mut impl Write,
     cells: &[String],
@@ -51,20 +51,21 @@ pub(super) fn write_row(
     writeln!(out, "{}", line.trim_end())
 }
 
-/// A text of somebody else's that does nothing to a terminal: no control
-/// characters, and none that change the order of what follows.
-pub(super) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
+/// Escapes control characters and invisible characters in a text from the receiver,
+/// because they could control the terminal or change the order of the text.
+pub(super) fn escape_unprintable(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        match character {
-            _ if is_plain(character) => plain.push(character),
-            _ => plain.extend(character.escape_default()),
+        if is_printable(character) {
+            escaped.push(character);
+        } else {
+            escaped.extend(character.escape_default());
         }
     }
-    plain
+    escaped
 }
 
-fn is_plain(character: char) -> bool {
+fn is_printable(character: char) -> bool {
     let is_invisible = matches!(
         character,
         '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_reaches_the_terminal_but_what_can_be_seen() {
+    fn only_visible_characters_reach_the_terminal() {
         for (text, expected) in [
             ("a\u{1b}[2J\r\n", r"a\u{1b}[2J\r\n"),
             ("\u{9b}31m\u{7f}", r"\u{9b}31m\u{7f}"),
@@ -98,7 +99,7 @@ mod tests {
             ("\u{feff}\u{2028}\u{200b}", r"\u{feff}\u{2028}\u{200b}"),
             ("שלום ✓ 👍 é", "שלום ✓ 👍 é"),
         ] {
-            assert_eq!(plain(text), expected);
+            assert_eq!(escape_unprintable(text), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `batchtask tail`
+//! `batchtask tail`: follows events as they arrive.
 
 use std::io::{self, BufWriter, Write};
 use std::time::{Duration, Instant};
@@ -8,39 +8,40 @@ use clap::Args;
 
 use super::answer::ClientError;
 use super::reader::{Event, Feed, Item, Reader, Remote};
-use super::table::{plain, write_row};
+use super::table::{escape_unprintable, write_row};
 
-/// How long the receiver is asked to wait for the next event, in seconds.
+/// How long the receiver waits for the next event before it answers, in seconds.
 const WAIT_S: u32 = 5;
 
-/// A receiver with too many readers does not wait, and must not be asked
-/// without pause.
+/// The shortest time between two requests, because a receiver with too many readers
+/// answers without waiting.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The first pause after no answer; each is twice the one before.
+/// The first pause before a retry. It doubles with each retry.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// The longest pause before a retry.
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
 #[command(after_help = "\
-Every event is shown once, in order of arrival. When the receiver cannot be
-reached any more it is tried again until it can, and nothing is left out. To go
-on later, keep the `seq` of the last event that was shown, for `--after`.
+Shows every event once, in order of arrival. If the receiver becomes
+unreachable, retries until it is back, and misses no event. To continue later,
+note the `seq` of the last event that was shown, and pass it to `--after`.
 
 Examples:
   batchtask tail
   batchtask tail --after 1200 --json >> events.jsonl
   batchtask tail --json | jq -r 'select(.status == \"Fail\") | .task_id'
 
-Exit codes: 1 refused, 2 usage, 3 the receiver was never reached.")]
+Exit codes: 1 refused, 2 usage error, 3 the receiver was not reached at the start.")]
 pub(super) struct Tail {
     /// Begin after the event with this `seq` [default: with the next event]
     #[arg(long, value_name = "SEQ")]
     after: Option<u64>,
-    /// Begin with the first event there is
+    /// Begin with the first event
     #[arg(long, conflicts_with = "after")]
     from_start: bool,
-    /// One JSON object an event and line, as the API has it
+    /// Print each event as the API's JSON object, on one line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -49,22 +50,22 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let reader = Reader::new(self.remote)?;
+        let reader = Reader::new(&self.remote)?;
         let mut after = match self.after {
             Some(after) => after,
             None if self.from_start => 0,
             None => reader.last_seq().await?,
         };
-        // Whoever cannot be reached at all is misspelt rather than away.
+        // Fail at once if the first request fails, because the URL is probably wrong.
         let mut feed = reader.feed(after, PAGE_ITEMS_MAX, 0).await?;
-        eprintln!("following from after event {after}");
+        eprintln!("following the events after seq {after}");
         let mut out = BufWriter::new(io::stdout());
         loop {
             for event in &feed.events {
                 write(&mut out, event, self.json)?;
-                after = event.known.seq;
+                after = event.value.seq;
             }
-            // Whoever reads has a page as soon as it is here.
+            // Show a page as soon as it has arrived.
             out.flush()?;
             feed = next(&reader, after).await?;
         }
@@ -75,7 +76,7 @@ fn write(out: &mut impl Write, event: &Item<Event>, json: bool) -> io::Result<()
     if json {
         return writeln!(out, "{}", event.json);
     }
-    let event = &event.known;
+    let event = &event.value;
     let texts = [
         &event.received_at,
         &event.status,
@@ -84,12 +85,12 @@ fn write(out: &mut impl Write, event: &Item<Event>, json: bool) -> io::Result<()
         &event.status_desc,
     ];
     let mut cells = vec![event.seq.to_string()];
-    cells.extend(texts.map(|text| plain(text)));
-    // The widths of usual values: rows are shown before the next is known.
+    cells.extend(texts.map(|text| escape_unprintable(text)));
+    // Fixed widths, because a row is shown before the next one is known.
     write_row(out, &cells, &[6, 24, 14, 36, 24, 0])
 }
 
-/// The next events, however often it takes to get them.
+/// Waits for the next events. Retries after temporary errors.
 async fn next(reader: &Reader, after: u64) -> Result<Feed, ClientError> {
     let mut retry = FIRST_RETRY;
     loop {
@@ -100,9 +101,9 @@ async fn next(reader: &Reader, after: u64) -> Result<Feed, ClientError> {
                 retry = FIRST_RETRY;
                 tokio::time::sleep(PAUSE.saturating_sub(asked.elapsed())).await;
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_temporary() => {
                 if retry == FIRST_RETRY {
-                    eprintln!("{:#}; trying again", anyhow::Error::from(error));
+                    eprintln!("{:#}; retrying", anyhow::Error::from(error));
                 }
                 tokio::time::sleep(retry).await;
                 retry = (retry * 2).min(LAST_RETRY);

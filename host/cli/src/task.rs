@@ -1,11 +1,11 @@
-//! `batchtask task`
+//! `batchtask task`: shows a task and its history.
 
 use std::io::{self, Write};
 
 use clap::Args;
 
 use super::reader::{Event, Item, Reader, Remote, Task as State};
-use super::table::{Table, plain, write_row};
+use super::table::{Table, escape_unprintable, write_row};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -13,14 +13,14 @@ Examples:
   batchtask task 1a7ffc5c-d89c-44dd-8265-b1653d951ce0 1a7ffc5c-d89c-44dd-8265
   batchtask task APP TASK --json | jq -r '.events[].status'
 
-Exit codes: 0 answered, 1 refused or there is no such task, 2 usage, 3 the
-receiver was not reached.")]
+Exit codes: 0 success, 1 refused or no such task, 2 usage error, 3 the receiver
+was not reached.")]
 pub(super) struct Task {
-    /// The resource space, `app_id`
+    /// The `app_id` of the task: its resource space
     app: String,
-    /// The task in it, `task_id`
+    /// The `task_id`
     task: String,
-    /// One JSON object: `task` and `events`, each as the API has it
+    /// Print a JSON object with `task` and `events`, as the API returns them
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let reader = Reader::new(self.remote)?;
+        let reader = Reader::new(&self.remote)?;
         let task = reader.task(&self.app, &self.task).await?;
         let mut events = Vec::new();
         let mut cursor = None;
@@ -44,13 +44,12 @@ impl Task {
             }
         }
         let mut out = io::stdout().lock();
-        match self.json {
-            true => write_json(&mut out, &task, &events)?,
-            false => {
-                write_state(&mut out, &task.known)?;
-                writeln!(out)?;
-                timeline(&events).write(&mut out)?;
-            }
+        if self.json {
+            write_json(&mut out, &task, &events)?;
+        } else {
+            write_state(&mut out, &task.value)?;
+            writeln!(out)?;
+            timeline(&events).write(&mut out)?;
         }
         Ok(())
     }
@@ -77,12 +76,12 @@ fn write_state(out: &mut impl Write, task: &State) -> io::Result<()> {
         ("events", &events),
         ("flags", &task.flags.join(" ")),
     ] {
-        write_row(out, &[name.into(), plain(value)], &[12, 0])?;
+        write_row(out, &[name.into(), escape_unprintable(value)], &[12, 0])?;
     }
     Ok(())
 }
 
-/// The events in order of occurrence.
+/// Returns a table of the events, in order of occurrence.
 fn timeline(events: &[Item<Event>]) -> Table<6> {
     let headings = [
         "OCCURRED",
@@ -93,7 +92,7 @@ fn timeline(events: &[Item<Event>]) -> Table<6> {
         "FLAGS",
     ];
     let mut table = Table::new(headings);
-    for Item { known: event, .. } in events {
+    for Item { value: event, .. } in events {
         table.push([
             &event.occurred_at,
             &event.received_at,

@@ -1,4 +1,4 @@
-//! `batchtask tasks`
+//! `batchtask tasks`: lists tasks.
 
 use std::io::{self, BufWriter, Write};
 
@@ -16,18 +16,18 @@ Examples:
   batchtask tasks --class open --since 2026-01-31
   batchtask tasks --status Fail --all --json | jq -r .task_id
 
-Exit codes: 0 answered, 1 refused, 2 usage, 3 the receiver was not reached.")]
+Exit codes: 0 success, 1 refused, 2 usage error, 3 the receiver was not reached.")]
 pub(super) struct Tasks {
-    /// Which tasks come first, by the time of their last change
+    /// The order of tasks, by the time of their last change
     #[arg(long, value_enum, default_value_t)]
     order: Order,
-    /// The most tasks that are shown
+    /// Show at most this many tasks
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// All tasks are shown
+    /// Show all tasks
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// One JSON object a task and line, as the API has it
+    /// Print each task as the API's JSON object, on one line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,27 +38,28 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let reader = Reader::new(self.remote)?;
-        let mut left = match self.all {
-            true => usize::MAX,
-            false => self.limit as usize,
+        let reader = Reader::new(&self.remote)?;
+        let mut left = if self.all {
+            usize::MAX
+        } else {
+            self.limit as usize
         };
         let page_limit = left.min(PAGE_ITEMS_MAX as usize) as u32;
         let query = self.filter.query(self.order, page_limit);
-        let mut shown = Shown::new(self.json);
+        let mut output = Output::new(self.json);
         let mut cursor = None;
         loop {
             let page = reader.tasks(&query, cursor.as_deref()).await?;
             let has_more = page.next.is_some() || page.tasks.len() > left;
             for task in page.tasks.iter().take(left) {
-                shown.push(task)?;
+                output.push(task)?;
             }
             left = left.saturating_sub(page.tasks.len());
             cursor = page.next;
             if cursor.is_none() || left == 0 {
-                shown.finish()?;
+                output.finish()?;
                 if has_more {
-                    eprintln!("there are more: `--limit N` or `--all` shows them");
+                    eprintln!("there are more tasks: use `--limit N` or `--all`");
                 }
                 return Ok(());
             }
@@ -66,35 +67,35 @@ impl Tasks {
     }
 }
 
-/// What is shown of the tasks.
-enum Shown {
-    /// Each at once.
+/// The output of tasks.
+enum Output {
+    /// Prints each task at once.
     Json(BufWriter<io::Stdout>),
-    /// All at the end: every row decides how wide the columns are.
+    /// Prints all tasks at the end, because every row affects the column widths.
     Table(Table<7>),
 }
 
-impl Shown {
+impl Output {
     fn new(json: bool) -> Self {
-        match json {
-            true => Self::Json(BufWriter::new(io::stdout())),
-            false => Self::Table(Table::new([
-                "STATUS",
-                "APP",
-                "TASK",
-                "TYPE",
-                "LAST CHANGE",
-                "EVENTS",
-                "FLAGS",
-            ])),
+        if json {
+            return Self::Json(BufWriter::new(io::stdout()));
         }
+        Self::Table(Table::new([
+            "STATUS",
+            "APP",
+            "TASK",
+            "TYPE",
+            "LAST CHANGE",
+            "EVENTS",
+            "FLAGS",
+        ]))
     }
 
     fn push(&mut self, task: &Item<Task>) -> io::Result<()> {
         match self {
             Self::Json(out) => writeln!(out, "{}", task.json),
             Self::Table(table) => {
-                let task = &task.known;
+                let task = &task.value;
                 table.push([
                     &task.status,
                     &task.app_id,

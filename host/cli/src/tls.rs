@@ -1,4 +1,4 @@
-//! `batchtask tls`
+//! `batchtask tls`: creates certificates for trials.
 
 use std::fs;
 use std::io::Write;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::ServerName;
 
 #[derive(Args)]
 pub(super) struct Tls {
@@ -17,16 +18,17 @@ pub(super) struct Tls {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make an authority and a certificate for trials.
+    /// Create an authority and a certificate for trials.
     ///
-    /// Writes `ca.pem`, to be uploaded to the platform; `cert.pem` and
-    /// `key.pem`, for `serve`. They are good for a year; the authority's own key
-    /// is not kept.
+    /// Writes `ca.pem`, which you upload to the platform, and `cert.pem` and
+    /// `key.pem`, for `serve`. The certificates are valid for 13 months. The
+    /// authority's private key is not stored.
     SelfSigned {
-        /// The folder to write to; it is made if it is missing
+        /// The folder for the files. It is created if it is missing
         dir: PathBuf,
-        /// A name or address that the platform will call; may be repeated
-        #[arg(long, value_name = "NAME", required = true)]
+        /// A host name or IP address in the URL that the platform calls; may be
+        /// repeated
+        #[arg(long, value_name = "NAME", required = true, value_parser = host_name)]
         host: Vec<String>,
     },
 }
@@ -34,7 +36,8 @@ enum Command {
 impl Tls {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Command::SelfSigned { dir, host } = self.command;
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
+        fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot create the folder `{}`", dir.display()))?;
         let (authority, issuer) = authority()?;
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(host.clone())?;
@@ -51,25 +54,38 @@ impl Tls {
             ("key.pem", 0o600, key.serialize_pem()),
         ] {
             let path = dir.join(name);
-            write(&path, mode, &text)
-                .with_context(|| format!("cannot write `{}`", path.display()))?;
+            write(&path, mode, &text).with_context(|| {
+                format!(
+                    "cannot write `{}` (existing files are not overwritten)",
+                    path.display()
+                )
+            })?;
         }
         eprintln!("wrote ca.pem, cert.pem and key.pem to `{}`", dir.display());
         Ok(())
     }
 }
 
-/// How long a certificate is good for: the most that clients commonly accept.
+/// Parses a host name or an IP address.
+fn host_name(text: &str) -> Result<String, &'static str> {
+    match ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("it must be a host name or an IP address, without scheme and port"),
+    }
+}
+
+/// How long a certificate is valid: the longest time that clients usually accept.
 const VALID_DAYS: i64 = 397;
 
-/// From yesterday, for clocks differ.
+/// Sets the validity. It begins yesterday, because clocks differ.
 fn set_validity(params: &mut CertificateParams) {
     let now = time::OffsetDateTime::now_utc();
     params.not_before = now - time::Duration::DAY;
     params.not_after = params.not_before + time::Duration::days(VALID_DAYS);
 }
 
-/// An authority, as PEM, and what signs in its name.
+/// Creates an authority. Returns its certificate as PEM, and the issuer that signs
+/// with its key.
 fn authority() -> anyhow::Result<(String, Issuer<'static, KeyPair>)> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
@@ -83,7 +99,7 @@ fn authority() -> anyhow::Result<(String, Issuer<'static, KeyPair>)> {
     Ok((certificate.pem(), Issuer::new(params, key)))
 }
 
-/// Writes a file that is not there yet: a key in use is not overwritten.
+/// Writes a new file. Fails if it exists, so that a key in use is not overwritten.
 fn write(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
     fs::OpenOptions::new()
         .write(true)

@@ -1,43 +1,94 @@
-//! Warnings at start, of settings that do not do what was probably meant.
+//! Warnings of a configuration that is valid, but probably not what was meant.
 
 use std::net::SocketAddr;
 
 use batchtask_guest::settings::Settings;
 use batchtask_guest::signature::Mode;
 
-/// Logs what is probably not meant.
-/// `address` is where the webhook is, if it has an address.
-pub(super) fn warn(settings: &Settings, address: Option<SocketAddr>, has_client_ca: bool) {
-    let open = address.and_then(|address| open_to_anybody(settings, address, has_client_ca));
-    for text in [open, unused_token(settings)].into_iter().flatten() {
-        tracing::warn!("{text}");
-    }
+use super::config::{HostConfig, unknown_variables};
+
+/// How long the platform waits for an answer, in seconds.
+const PLATFORM_WAIT_S: u32 = 15;
+
+/// The warnings for a configuration. `address` is that of the webhook, if it has one.
+/// `has_made_token`: a read token was made for this run.
+pub(super) fn warnings(
+    config: &HostConfig,
+    address: Option<SocketAddr>,
+    has_made_token: bool,
+) -> Vec<String> {
+    let settings = &config.receiver;
+    let has_client_ca = config
+        .tls
+        .as_ref()
+        .is_some_and(|files| files.client_ca.is_some());
+    let open = address.and_then(|address| open_to_everyone(settings, address, has_client_ca));
+    let warnings = [
+        open,
+        unused_token(settings),
+        little_memory(settings, config.limits.instance_memory_mib),
+        slow_answer(config.limits.body_seconds, config.limits.request_seconds),
+        no_readers(settings).filter(|_| !has_made_token),
+    ];
+    let warnings = warnings.into_iter().flatten();
+    unknown_variables().chain(warnings).collect()
 }
 
-/// Warns of a webhook that accepts notifications from anybody, unless it can
-/// only be reached from this machine.
-fn open_to_anybody(
+/// Warns of a webhook that accepts notifications from every sender, unless only
+/// this machine reaches it.
+fn open_to_everyone(
     settings: &Settings,
     address: SocketAddr,
     has_client_ca: bool,
 ) -> Option<String> {
     let is_checked =
-        settings.path_secret.is_some() || settings.scheme.mode == Mode::Enforce || has_client_ca;
+        !settings.path_secrets.is_empty() || settings.scheme.mode == Mode::Enforce || has_client_ca;
     (!is_checked && !address.ip().is_loopback()).then(|| {
         format!(
-            "anybody who reaches {address} can post notifications: set BATCHTASK_PATH_SECRET, \
+            "everyone who reaches {address} can post notifications: set BATCHTASK_PATH_SECRET, \
              BATCHTASK_TOKEN with BATCHTASK_SIGNATURE=enforce, or `--tls-client-ca`"
         )
     })
 }
 
-/// Warns of a token that nothing is checked with.
+/// Warns of a token that is not used.
 fn unused_token(settings: &Settings) -> Option<String> {
     let scheme = &settings.scheme;
     (scheme.mode == Mode::Off && !scheme.tokens.is_empty()).then(|| {
         "BATCHTASK_TOKEN is set, but no signature is checked: set BATCHTASK_SIGNATURE to `report`, \
          and to `enforce` after a genuine push with a valid signature"
             .into()
+    })
+}
+
+/// Warns if an instance has too little memory for the longest body. It holds a
+/// body several times: as received, out of its envelope, and in parts. Without
+/// that memory it answers 500.
+fn little_memory(settings: &Settings, memory_mib: u32) -> Option<String> {
+    let body_bytes = settings.max_body_bytes;
+    let needed_mib = 4 + (body_bytes * 8).div_ceil(1 << 20);
+    (needed_mib > memory_mib as usize).then(|| {
+        format!(
+            "raise `--instance-memory-mib` to at least {needed_mib} for bodies of {body_bytes} \
+             bytes"
+        )
+    })
+}
+
+/// Warns of a receiver that cannot be read.
+fn no_readers(settings: &Settings) -> Option<String> {
+    settings.read_tokens.is_empty().then(|| {
+        "no read token is set, so nothing can be read: set BATCHTASK_READ_TOKEN".to_owned()
+    })
+}
+
+/// Warns if the platform may give up before the host does.
+fn slow_answer(body_s: u32, request_s: u32) -> Option<String> {
+    (body_s.saturating_add(request_s) >= PLATFORM_WAIT_S).then(|| {
+        format!(
+            "the platform waits {PLATFORM_WAIT_S} seconds for an answer: `--body-seconds` \
+             ({body_s}) and `--request-seconds` ({request_s}) together must be less"
+        )
     })
 }
 
@@ -77,9 +128,16 @@ mod tests {
             ),
         ] {
             let address = address.parse().unwrap();
-            let text = open_to_anybody(&settings(pairs), address, has_client_ca);
+            let text = open_to_everyone(&settings(pairs), address, has_client_ca);
             assert_eq!(text.is_some(), warned, "{pairs:?} {address}");
         }
+    }
+
+    #[test]
+    fn an_answer_after_the_platform_gave_up_is_warned_of() {
+        assert!(slow_answer(5, 9).is_none());
+        assert!(slow_answer(6, 9).is_some());
+        assert!(slow_answer(u32::MAX, 9).is_some());
     }
 
     #[test]

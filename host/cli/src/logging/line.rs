@@ -1,32 +1,32 @@
-//! The form of a log line: harmless to a terminal, and not too long.
+//! Limits the length of log lines, and escapes characters that control a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The longest line, in bytes. Collectors cut longer ones somewhere, and then
-/// what is left is not JSON.
+/// The longest line, in bytes. Collectors cut longer lines at any place, which
+/// makes JSON invalid.
 const LINE_BYTES_MAX: usize = 8 << 10;
 
-/// What a cut text ends with.
+/// The end of a text that was cut.
 const CUT: &str = "…";
 
-/// A line of text, cut if it is too long. The subscriber has escaped it.
+/// Cuts a line of text if it is too long. The subscriber has escaped it already.
 pub(super) fn text(line: &str) -> Cow<'_, str> {
     if line.len() <= LINE_BYTES_MAX {
         return Cow::Borrowed(line);
     }
-    let kept = &line[..line.floor_char_boundary(LINE_BYTES_MAX - CUT.len() - 1)];
-    Cow::Owned(format!("{kept}{CUT}\n"))
+    let start = &line[..line.floor_char_boundary(LINE_BYTES_MAX - CUT.len() - 1)];
+    Cow::Owned(format!("{start}{CUT}\n"))
 }
 
-/// A line of JSON with what would do something to a terminal escaped, which
-/// JSON allows to be there as it is; long strings are cut if it is too long.
+/// Escapes characters in a line of JSON that control a terminal, because JSON also
+/// allows them unescaped. If the line is too long, cuts its longest strings.
 pub(super) fn json(line: &str) -> Cow<'_, str> {
     let mut line = escape(line);
-    let mut most = LINE_BYTES_MAX / 4;
-    while line.len() > LINE_BYTES_MAX && most > 0 {
-        line = Cow::Owned(cut_strings(&line, most));
-        most /= 2;
+    let mut max_chars = LINE_BYTES_MAX / 4;
+    while line.len() > LINE_BYTES_MAX && max_chars > 0 {
+        line = Cow::Owned(cut_strings(&line, max_chars));
+        max_chars /= 2;
     }
     line
 }
@@ -38,10 +38,10 @@ fn escape(json: &str) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
-            // Between values, as the end of the line is: others are in strings.
+            // A line break in a string is escaped already, so this one ends the line.
             '\n' => escaped.push('\n'),
-            _ if acts(character) => {
-                // All of them are below U+10000; memory takes it.
+            _ if needs_escape(character) => {
+                // All of them are below U+10000. Writing to a `String` cannot fail.
                 let _ = write!(escaped, "\\u{:04x}", u32::from(character));
             }
             _ => escaped.push(character),
@@ -50,29 +50,30 @@ fn escape(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether a character controls a terminal, ends a line or turns text around.
-fn acts(character: char) -> bool {
-    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
+/// Whether a character controls a terminal, ends a line, or changes the direction of
+/// text.
+fn needs_escape(character: char) -> bool {
+    let is_direction = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    is_direction || character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
-/// Returns the JSON with each string cut to `most` characters. An escape counts
-/// as one character.
-fn cut_strings(json: &str, most: usize) -> String {
+/// Cuts each string in the JSON to `max_chars` characters. An escape counts as one
+/// character.
+fn cut_strings(json: &str, max_chars: usize) -> String {
     let mut cut = String::new();
     let mut rest = json;
     while let Some(start) = rest.find('"') {
         let (before, string) = rest.split_at(start + 1);
         cut.push_str(before);
-        let (mut kept, mut end) = (0, 0);
-        for length in units(string) {
+        let (mut count, mut end) = (0, 0);
+        for length in unit_lengths(string) {
             end += length;
-            kept += 1;
-            if kept <= most {
+            count += 1;
+            if count <= max_chars {
                 cut.push_str(&string[end - length..end]);
             }
         }
-        if kept > most {
+        if count > max_chars {
             cut.push_str(CUT);
         }
         cut.push('"');
@@ -81,8 +82,9 @@ fn cut_strings(json: &str, most: usize) -> String {
     cut + rest
 }
 
-/// The lengths of the characters and escapes of a string, up to its quote.
-fn units(string: &str) -> impl Iterator<Item = usize> {
+/// Returns the lengths of the characters and escapes of a string, up to the closing
+/// quote.
+fn unit_lengths(string: &str) -> impl Iterator<Item = usize> {
     let mut rest = string;
     std::iter::from_fn(move || {
         let length = match rest.as_bytes() {
@@ -107,7 +109,7 @@ mod tests {
             serde_json::json!({"id": "é\u{7f}\u{9b}31m\u{2028}\u{202e}x\u{301}\u{1f600}\0"});
         let line = value.to_string() + "\n";
         let written = json(&line);
-        assert!(!written.trim_end().contains(acts), "{written:?}");
+        assert!(!written.trim_end().contains(needs_escape), "{written:?}");
         assert!(written.contains(r"\u009b31m\u2028\u202ex"), "{written}");
         let read: Value = serde_json::from_str(&written).unwrap();
         assert_eq!(read, value);

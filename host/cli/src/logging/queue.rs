@@ -1,10 +1,9 @@
-//! Log lines on their way to stderr: a bounded queue and a thread that writes.
-//! What does not fit is dropped and counted, so that an unread stderr
-//! delays no request.
+//! The queue of log lines, and the thread that writes them to stderr. Lines that do
+//! not fit are dropped and counted, so that a stderr that is not read delays no
+//! request.
 //!
-//! `tracing-appender` has a queue like this, but bounds the number of lines and
-//! not their bytes, drops in silence what could not be written, and prints to
-//! stdout when it stops.
+//! `tracing-appender` has a similar queue, but it limits the number of lines and not
+//! of bytes, drops unwritten lines silently, and prints to stdout when it stops.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,16 +15,16 @@ use std::time::{Duration, Instant};
 
 use prometheus::IntCounter;
 
-/// How many bytes may wait: 20 s of lines at 800 requests a second.
+/// The capacity in bytes: the lines of 20 s at 800 requests per second.
 const QUEUE_BYTES: usize = 4 << 20;
 
-/// How long the end of the program waits for the queue to be written.
+/// How long the program waits at its end for the queue to be written.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
-/// A pause when stderr takes nothing now and does not wait by itself.
+/// The pause before another write to a non-blocking stderr that is full.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// A queue with a thread that writes it to a stream.
+/// A queue of lines, and a thread that writes them to a stream.
 pub(super) struct Queue {
     state: Mutex<State>,
     /// Notified at every change of the state.
@@ -36,12 +35,12 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    /// Whole lines.
+    /// Complete lines that wait to be written.
     waiting: Vec<u8>,
     is_writing: bool,
-    /// How many lines were dropped that no line reports yet.
+    /// How many lines have been dropped since the last report.
     unreported: u64,
-    /// Whether the last write failed: then nothing can be reported either.
+    /// Whether the last write failed. Then a report cannot be written either.
     is_broken: bool,
 }
 
@@ -56,11 +55,11 @@ impl State {
 }
 
 impl Queue {
-    /// A queue to stderr, and the thread that writes it. `dropped` counts the
-    /// lines that were dropped.
+    /// Creates a queue for stderr, and starts its thread. `dropped` counts dropped
+    /// lines.
     pub(super) fn to_stderr(dropped: IntCounter) -> io::Result<Arc<Self>> {
-        // Not by the lock of the standard library: a write that waits must
-        // not hold what others need to write.
+        // A file of its own, because a blocked write must not hold the standard
+        // library's lock of stderr.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         Self::start(stderr, QUEUE_BYTES, dropped)
     }
@@ -83,7 +82,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Takes a line, unless too much waits already.
+    /// Adds a line, or drops it if the queue is full.
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.state();
         if state.waiting.len() + line.len() > self.capacity {
@@ -98,7 +97,8 @@ impl Queue {
         }
     }
 
-    /// Waits until everything was written, but not for long: nobody may read.
+    /// Waits until everything has been written, but at most [`FLUSH_TIME`], because
+    /// stderr may not be read.
     pub(super) fn flush(&self) {
         let deadline = Instant::now() + FLUSH_TIME;
         let mut state = self.state();
@@ -115,11 +115,11 @@ impl Queue {
     fn write_forever(&self, mut stream: impl Write) {
         loop {
             let (lines, unreported) = self.take();
-            // Through the log itself, for its form; there is room now.
+            // Report through the log, which has room now, so that the line has the same form.
             if unreported > 0 {
                 tracing::warn!(
                     lines = unreported,
-                    "log lines were dropped, because stderr did not take them in time"
+                    "log lines were dropped, because stderr did not accept them in time"
                 );
             }
             let lost = write_all(&mut stream, &lines);
@@ -127,7 +127,8 @@ impl Queue {
         }
     }
 
-    /// Waits for something to write, and takes all of it.
+    /// Waits until there is something to write, and takes all of it. Returns the
+    /// waiting lines, and the number of dropped lines to report.
     fn take(&self) -> (Vec<u8>, u64) {
         let mut state = self.state();
         while state.waiting.is_empty() && !state.has_report() {
@@ -143,7 +144,7 @@ impl Queue {
         (mem::take(&mut state.waiting), unreported)
     }
 
-    /// Notes that a write ended, and how many lines of it were lost.
+    /// Records that a write has ended, and how many of its lines were lost.
     fn written(&self, lost: u64) {
         self.dropped.inc_by(lost);
         let mut state = self.state();
@@ -153,13 +154,13 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    /// Locks the state. Nothing panics while the lock is held, so a poisoned lock is safe to use.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes whole lines, and returns how many of them were lost.
+/// Writes lines, and returns how many of them were lost.
 fn write_all(stream: &mut impl Write, lines: &[u8]) -> u64 {
     let mut rest = lines;
     while !rest.is_empty() {
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// A stream that takes bytes when it is let to, or fails.
+    /// A stream whose writes wait for a permission or an error from the test.
     struct Gate {
         turns: mpsc::Receiver<io::Result<()>>,
         taken: Arc<Mutex<Vec<u8>>>,
@@ -220,7 +221,7 @@ mod tests {
     }
 
     impl Trial {
-        /// Waits until the thread has taken what waits, and writes it.
+        /// Waits until the thread is writing all waiting lines.
         fn writes(&self) {
             while !(self.queue.state().is_writing && self.queue.state().waiting.is_empty()) {
                 thread::yield_now();
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_and_counted_and_nothing_waits() {
+    fn lines_that_do_not_fit_are_dropped_and_counted_without_waiting() {
         let trial = trial(16);
         trial.queue.push(b"first\n");
         trial.writes();
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_ends_though_nothing_is_written() {
+    fn a_flush_ends_even_if_nothing_is_written() {
         let trial = trial(16);
         trial.queue.push(b"line\n");
         let started = Instant::now();

@@ -1,4 +1,4 @@
-//! One notification, as JSON.
+//! The JSON body of a notification.
 
 use batchtask_host::clock::now_ms;
 use batchtask_notification::time;
@@ -8,32 +8,32 @@ use serde_json::json;
 
 use crate::filter::instant;
 
-/// The example of the platform's manual, word for word.
+/// The example from the platform's manual, verbatim.
 pub(super) const SAMPLE: &str = include_str!("../../../../tests/samples/seed-example.json");
 
-/// What a notification says. What is left out is as in the sample, but for the
-/// time, which is now, and the request id, which is new.
+/// The fields of a notification, as options. A missing time is now, a missing request
+/// id is random, and other missing fields are those of the sample.
 #[derive(Args)]
 #[command(next_help_heading = "Fields of the notification")]
 pub(super) struct Fields {
     /// The resource space
     #[arg(long, value_name = "ID")]
     pub(super) app_id: Option<String>,
-    /// The task in it
+    /// The task
     #[arg(long, value_name = "ID", conflicts_with = "scenario")]
     task_id: Option<String>,
-    /// Its type, such as `softwareUpgrade`
+    /// The task's type, such as `softwareUpgrade`
     #[arg(long, value_name = "TYPE")]
     pub(super) task_type: Option<String>,
-    /// Its status, such as `Processing`
+    /// The task's status, such as `Processing`
     #[arg(long, value_name = "STATUS", conflicts_with = "scenario")]
     status: Option<String>,
-    /// A text about it
+    /// The description of the status
     #[arg(long, value_name = "TEXT", conflicts_with = "scenario")]
     status_desc: Option<String>,
-    /// When it changed, such as `2026-01-31T12:00:00.000Z`; `event_time` says
-    /// the same [default: now]
-    #[arg(long, value_name = "INSTANT", value_parser = instant, conflicts_with = "scenario")]
+    /// The UTC time of the change, such as `2026-01-31T12:00:00.000Z`; also sets
+    /// `event_time` [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "scenario")]
     event_time_ms: Option<String>,
     /// The trace id
     #[arg(long, value_name = "ID", conflicts_with = "scenario")]
@@ -43,21 +43,21 @@ pub(super) struct Fields {
 /// The default of `task_type`, as in the sample.
 pub(super) const TASK_TYPE: &str = "softwareUpgrade";
 
-/// What a notification says.
+/// The contents of a notification.
 pub(super) struct Notification<'a> {
     pub(super) app_id: &'a str,
     pub(super) task_id: &'a str,
     pub(super) task_type: &'a str,
     pub(super) status: &'a str,
     pub(super) status_desc: &'a str,
-    /// In the form of `event_time_ms`.
+    /// The time, in the form of `event_time_ms`.
     pub(super) at: String,
     pub(super) request_id: String,
 }
 
 impl Fields {
-    /// Whether any field was given.
-    pub(super) fn is_given(&self) -> bool {
+    /// Whether any field is set.
+    pub(super) fn has_any(&self) -> bool {
         let Self {
             app_id,
             task_id,
@@ -81,17 +81,17 @@ impl Fields {
     }
 
     pub(super) fn notification(&self) -> Notification<'_> {
-        fn or<'a>(given: &'a Option<String>, default: &'a str) -> &'a str {
-            given.as_deref().unwrap_or(default)
+        fn value_or<'a>(field: &'a Option<String>, default: &'a str) -> &'a str {
+            field.as_deref().unwrap_or(default)
         }
         let now = || time::rfc3339(now_ms());
         let request_id = || uuid(&mut fastrand::Rng::new());
         Notification {
-            app_id: or(&self.app_id, "1a7ffc5c-d89c-44dd-8265-b1653d951ce0"),
-            task_id: or(&self.task_id, "1a7ffc5c-d89c-44dd-8265"),
-            task_type: or(&self.task_type, TASK_TYPE),
-            status: or(&self.status, "Waitting"),
-            status_desc: or(&self.status_desc, "status_desc"),
+            app_id: value_or(&self.app_id, "1a7ffc5c-d89c-44dd-8265-b1653d951ce0"),
+            task_id: value_or(&self.task_id, "1a7ffc5c-d89c-44dd-8265"),
+            task_type: value_or(&self.task_type, TASK_TYPE),
+            status: value_or(&self.status, "Waitting"),
+            status_desc: value_or(&self.status_desc, "status_desc"),
             at: self.event_time_ms.clone().unwrap_or_else(now),
             request_id: self.request_id.clone().unwrap_or_else(request_id),
         }
@@ -99,7 +99,7 @@ impl Fields {
 }
 
 impl Notification<'_> {
-    /// The body of its push.
+    /// Returns the body of its push.
     pub(super) fn body(&self) -> Bytes {
         let seconds = self.at.split('.').next().unwrap_or_default();
         let body = json!({
@@ -122,7 +122,7 @@ impl Notification<'_> {
     }
 }
 
-/// An id in the form of the sample's.
+/// Returns a random id, in the form of a UUID.
 pub(super) fn uuid(random: &mut fastrand::Rng) -> String {
     let id = random.u128(..);
     let (a, b, c, d, e) = (
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_as_given_and_else_as_in_the_sample() {
+    fn a_missing_field_is_that_of_the_sample() {
         let text = "\"\n✓";
         let fields = fields(&[
             "--status-desc",
@@ -162,7 +162,7 @@ mod tests {
             "--event-time-ms",
             "2026-01-31T12:34:56.789Z",
         ]);
-        assert!(fields.is_given());
+        assert!(fields.has_any());
         let parsed = Parsed::parse(&fields.notification().body()).unwrap();
         let sample = Parsed::parse(SAMPLE.as_bytes()).unwrap();
         assert_eq!(parsed.status_desc(), text);
@@ -180,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn without_fields_there_is_only_the_sample() {
-        assert!(!fields(&[]).is_given());
-        assert!(fields(&["--request-id", "x"]).is_given());
+    fn it_is_known_whether_any_field_is_set() {
+        assert!(!fields(&[]).has_any());
+        assert!(fields(&["--request-id", "x"]).has_any());
     }
 }

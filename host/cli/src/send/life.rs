@@ -1,4 +1,4 @@
-//! The pushes of whole lives of tasks.
+//! The pushes of task life cycles.
 
 use std::collections::BTreeMap;
 
@@ -15,18 +15,18 @@ struct Change {
     task: u32,
     at_ms: u64,
     status: &'static str,
-    /// How many of a hundred devices are done.
+    /// How many of 100 devices are done.
     done: u8,
 }
 
-/// A push of a change; a change may be pushed twice.
+/// A push of a change. A change may be pushed twice.
 #[derive(Clone, Copy, Debug)]
 struct Push {
     change: u32,
     request: u64,
 }
 
-/// The lives of some tasks, as they are pushed.
+/// The life cycles of some tasks, and their pushes.
 pub(super) struct Lives {
     seed: u64,
     random: fastrand::Rng,
@@ -38,7 +38,8 @@ pub(super) struct Lives {
 }
 
 impl Lives {
-    /// In order of time, each change once. The times end about now.
+    /// Creates life cycles that end about now. Each change is pushed once, in order
+    /// of time.
     pub(super) fn new(scenario: Scenario, tasks: u32, seed: u64, fields: &Fields) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let app_id = uuid(&mut random);
@@ -50,7 +51,7 @@ impl Lives {
             if let Some((end, _)) = statuses.last() {
                 *ends.entry(*end).or_default() += 1;
             }
-            changes.extend(dated(task, &statuses, now_ms, &mut random));
+            changes.extend(with_times(task, &statuses, now_ms, &mut random));
         }
         changes.sort_by_key(|change| change.at_ms);
         let pushes = (0..changes.len() as u32)
@@ -70,16 +71,16 @@ impl Lives {
         }
     }
 
-    /// With so many of a hundred changes pushed once more, anywhere later, half
-    /// of them by another request.
-    pub(super) fn repeated(mut self, percent: u32) -> Self {
+    /// Pushes `percent` of the changes once more, at a random later place. About
+    /// half of these duplicates have another request id.
+    pub(super) fn with_duplicates(mut self, percent: u32) -> Self {
         let count = self.pushes.len();
-        let repeated = count * percent as usize / 100;
-        let mut chosen: Vec<usize> = (0..count).collect();
-        self.random.shuffle(&mut chosen);
-        // Each has its place, and a repetition one after that.
+        let duplicates = count * percent as usize / 100;
+        let mut places: Vec<usize> = (0..count).collect();
+        self.random.shuffle(&mut places);
+        // Sorting by place is stable, so a duplicate comes after its original.
         let mut placed: Vec<(usize, Push)> = self.pushes.into_iter().enumerate().collect();
-        for &place in chosen.iter().take(repeated) {
+        for &place in places.iter().take(duplicates) {
             let mut push = placed[place].1;
             if self.random.bool() {
                 push.request = self.random.u64(..);
@@ -91,13 +92,13 @@ impl Lives {
         self
     }
 
-    /// In any order.
-    pub(super) fn disordered(mut self) -> Self {
+    /// Puts the pushes in random order.
+    pub(super) fn shuffled(mut self) -> Self {
         self.random.shuffle(&mut self.pushes);
         self
     }
 
-    /// What the choices came from.
+    /// The seed of the random choices.
     pub(super) fn seed(&self) -> u64 {
         self.seed
     }
@@ -111,12 +112,12 @@ impl Lives {
         self.pushes.len() as u64
     }
 
-    /// The body of a push.
+    /// Returns the body of a push.
     pub(super) fn body(&self, index: u64) -> Bytes {
         let push = self.pushes[index as usize];
         let change = &self.changes[push.change as usize];
         let done = change.done;
-        // The same seed has the same tasks.
+        // The ids depend on the seed only, so the same seed makes the same tasks.
         let task = u64::from(change.task).wrapping_add(self.seed);
         Notification {
             app_id: &self.app_id,
@@ -131,13 +132,13 @@ impl Lives {
     }
 }
 
-/// 24 hexadecimal digits, as the platform has them.
+/// Returns a task id of 24 hexadecimal digits, like the platform's.
 fn task_id(number: u64) -> String {
     let id = fastrand::Rng::with_seed(number).u128(..);
     format!("{:024x}", id >> 32)
 }
 
-/// The statuses of a life, each with how many of a hundred devices are done.
+/// Returns the statuses of a life cycle, each with how many of 100 devices are done.
 fn statuses(scenario: Scenario, random: &mut fastrand::Rng) -> Vec<(&'static str, u8)> {
     let mut statuses = Vec::new();
     if random.bool() {
@@ -160,8 +161,9 @@ fn statuses(scenario: Scenario, random: &mut fastrand::Rng) -> Vec<(&'static str
     statuses
 }
 
-/// Changes with these statuses, some time apart; the last is not long ago.
-fn dated(
+/// Creates changes with these statuses, at increasing times. The last one is at most
+/// ten minutes ago.
+fn with_times(
     task: u32,
     statuses: &[(&'static str, u8)],
     now_ms: u64,
@@ -211,7 +213,7 @@ mod tests {
         (0..lives.len()).map(parse).collect()
     }
 
-    /// The statuses of each task in order of occurrence.
+    /// Returns the statuses of each task, in order of occurrence.
     fn histories(mut events: Vec<Event>) -> HashMap<String, Vec<Status>> {
         events.sort_by_key(|event| event.occurred_at_ms);
         let mut histories = HashMap::<String, Vec<Status>>::new();
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn every_life_is_one_that_a_task_can_have() {
+    fn every_life_cycle_is_possible_for_a_task() {
         for &scenario in Scenario::value_variants() {
             let lives = lives(scenario, 200, 7);
             let histories = histories(events(&lives));
@@ -244,16 +246,16 @@ mod tests {
     }
 
     #[test]
-    fn repetitions_are_as_many_as_asked_for_and_come_later() {
+    fn the_requested_share_of_changes_is_duplicated_later() {
         let lives = lives(Scenario::Life, 100, 3);
         let changes = lives.len();
-        let repeated = lives.repeated(20);
-        assert_eq!(repeated.len(), changes + changes * 20 / 100);
+        let lives = lives.with_duplicates(20);
+        assert_eq!(lives.len(), changes + changes * 20 / 100);
         let mut seen = HashSet::new();
         let mut latest = 0;
-        for event in events(&repeated) {
+        for event in events(&lives) {
             if seen.insert(event.digest) {
-                assert!(event.occurred_at_ms >= latest, "firsts are in order");
+                assert!(event.occurred_at_ms >= latest, "originals are in order");
                 latest = event.occurred_at_ms;
             }
         }
@@ -261,23 +263,23 @@ mod tests {
     }
 
     #[test]
-    fn disorder_is_the_same_set_in_another_order() {
+    fn shuffled_pushes_are_the_same_in_another_order() {
         let digests = |lives: &Lives| events(lives).into_iter().map(|event| event.digest);
-        let (ordered, disordered) = (lives(Scenario::Life, 50, 9), lives(Scenario::Life, 50, 9));
-        let disordered = disordered.disordered();
-        assert_eq!(ordered.ends(), disordered.ends());
-        assert_eq!(ordered.len(), disordered.len());
+        let (ordered, shuffled) = (lives(Scenario::Life, 50, 9), lives(Scenario::Life, 50, 9));
+        let shuffled = shuffled.shuffled();
+        assert_eq!(ordered.ends(), shuffled.ends());
+        assert_eq!(ordered.len(), shuffled.len());
         let times = |lives: &Lives| events(lives).into_iter().map(|event| event.occurred_at_ms);
         assert!(times(&ordered).is_sorted());
-        assert!(!times(&disordered).is_sorted());
+        assert!(!times(&shuffled).is_sorted());
         assert_eq!(
-            digests(&disordered).collect::<HashSet<_>>().len() as u64,
+            digests(&shuffled).collect::<HashSet<_>>().len() as u64,
             ordered.len()
         );
     }
 
     #[test]
-    fn the_same_seed_has_the_same_tasks_and_another_one_others() {
+    fn the_same_seed_makes_the_same_tasks_and_another_seed_makes_others() {
         let tasks = |seed| {
             let histories = histories(events(&lives(Scenario::Life, 50, seed)));
             let mut histories: Vec<_> = histories.into_iter().collect();
@@ -285,12 +287,12 @@ mod tests {
             histories
         };
         assert_eq!(tasks(1), tasks(1));
-        let of = |seed| {
+        let ids = |seed| {
             tasks(seed)
                 .into_iter()
                 .map(|(id, _)| id)
                 .collect::<HashSet<_>>()
         };
-        assert!(of(1).is_disjoint(&of(1_000_000)));
+        assert!(ids(1).is_disjoint(&ids(1_000_000)));
     }
 }

@@ -1,4 +1,4 @@
-//! Posts requests, so many at once and a second.
+//! Posts requests, with a limit on the rate and on concurrent requests.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,27 +20,28 @@ use crate::answer::{Answer, ClientError};
 use crate::client::Client;
 use batchtask_host::clock::now_ms;
 
-/// How fast requests are posted.
+/// The limits on posting requests.
 #[derive(Args, Clone, Copy)]
 #[command(next_help_heading = "Pace")]
 pub(super) struct Pace {
-    /// The most requests a second [default: as fast as they are answered]
+    /// Post at most this many requests per second [default: no limit]
     #[arg(long, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
-    /// The most requests that are under way at once
+    /// Post at most this many requests at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     concurrency: u32,
 }
 
 fn rate(text: &str) -> Result<f64, &'static str> {
-    let rate: f64 = text.parse().map_err(|_| "it is no number")?;
-    match (0.001..=1e6).contains(&rate) {
-        true => Ok(rate),
-        false => Err("it must be from 0.001 to 1000000"),
+    let rate: f64 = text.parse().map_err(|_| "it is not a number")?;
+    if (0.001..=1e6).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("it must be from 0.001 to 1000000")
     }
 }
 
-/// What is posted, and where to.
+/// The bodies to post, and the target.
 pub(super) struct Post {
     pub(super) client: Client,
     pub(super) target: Uri,
@@ -48,7 +49,7 @@ pub(super) struct Post {
     pub(super) plan: Plan,
 }
 
-/// All that the requests under way share.
+/// The state that all workers share.
 struct Run {
     post: Arc<Post>,
     rate: Option<f64>,
@@ -59,7 +60,7 @@ struct Run {
 }
 
 impl Post {
-    /// Posts everything, or until Ctrl-C or until nobody answers.
+    /// Posts all bodies. Stops early on Ctrl-C, or if the receiver is unreachable.
     pub(super) async fn run(self: &Arc<Self>, pace: Pace) -> Tally {
         let run = Arc::new(Run {
             post: self.clone(),
@@ -77,7 +78,7 @@ impl Post {
         };
         run.progress.finish_and_clear();
         let tally = std::mem::take(&mut *run.tally());
-        tally.ended(run.start.elapsed(), interrupted)
+        tally.finish(run.start.elapsed(), interrupted)
     }
 
     async fn request(&self, index: u64) -> Result<Answer, ClientError> {
@@ -94,11 +95,11 @@ impl Post {
 }
 
 impl Run {
-    /// Posts whatever is next until nothing is left.
+    /// Posts the next body until none is left.
     async fn work(self: Arc<Self>) {
         loop {
             let index = self.next.fetch_add(1, Relaxed);
-            if index >= self.post.plan.len() || self.tally().nobody_answers() {
+            if index >= self.post.plan.len() || self.tally().is_unreachable() {
                 return;
             }
             if let Some(rate) = self.rate {
@@ -112,13 +113,13 @@ impl Run {
         }
     }
 
-    /// Nothing panics while the lock is held, so a poisoned one is sound.
+    /// Locks the tally. Nothing panics while the lock is held, so a poisoned lock is safe to use.
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A bar on a terminal, and nothing elsewhere.
+/// Returns a progress bar, which is shown only on a terminal.
 fn progress(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len}, {eta} left");
     let bar = ProgressBar::new(length);

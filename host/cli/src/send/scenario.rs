@@ -1,26 +1,26 @@
-//! How the life of a task ends.
+//! How the simulated life cycle of a task ends.
 
 use clap::ValueEnum;
 
 /// How tasks end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Scenario {
-    /// Most with success, some in each of the other ways.
+    /// Most tasks succeed, and some end in each of the other ways.
     Life,
-    /// With success.
+    /// All tasks succeed.
     Success,
-    /// With success on some devices.
+    /// All tasks succeed on some devices only.
     Partial,
-    /// With a failure.
+    /// All tasks fail.
     Fail,
-    /// With a failure, and after a retry with success.
+    /// All tasks fail, and succeed after a retry.
     Retry,
-    /// Stopped.
+    /// All tasks are stopped.
     Stop,
 }
 
 impl Scenario {
-    /// How tasks end in [`Scenario::Life`], each as often as it stands here.
+    /// The ends of tasks in [`Scenario::Life`]. One of them is chosen at random.
     const ENDS: [Self; 10] = [
         Self::Success,
         Self::Success,
@@ -34,7 +34,7 @@ impl Scenario {
         Self::Stop,
     ];
 
-    /// The statuses that a task ends with, once it was processed.
+    /// Returns the last statuses of a task, after it was processed.
     pub(super) fn end(self, random: &mut fastrand::Rng) -> &'static [&'static str] {
         match self {
             Self::Life => random.choice(Self::ENDS).map_or(&[], |end| end.end(random)),

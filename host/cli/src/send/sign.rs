@@ -1,22 +1,22 @@
-//! The signature of a push.
+//! Signs pushes.
 
 use batchtask_notification::hex;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::digest::{SHA256, digest};
 
-/// Signs as the platform does.
+/// Signs pushes as the platform does.
 pub(super) struct Signer {
     token: String,
 }
 
 impl Signer {
-    /// A signer with the first of these tokens, or `None` if there is none.
+    /// Creates a signer with the first of these tokens, or `None` without a token.
     pub(super) fn of(tokens: &[String]) -> Option<Self> {
         let token = tokens.first()?.clone();
         Some(Self { token })
     }
 
-    /// The header fields of a request that is sent at `now_ms`.
+    /// Returns the header fields for a request at `now_ms`.
     pub(super) fn sign(&self, now_ms: u64, nonce: &str) -> HeaderMap {
         let timestamp = (now_ms / 1000).to_string();
         let signature = self.signature(&timestamp, nonce);
@@ -46,9 +46,9 @@ mod tests {
 
     const NOW_MS: u64 = 1_769_860_800_123;
 
-    /// The signer and the receiver share no code of the scheme.
+    /// The signer and the receiver do not share code for the signature.
     #[test]
-    fn the_receiver_accepts_what_was_signed_with_its_first_token() {
+    fn the_receiver_accepts_signatures_with_its_first_token() {
         let scheme = Scheme {
             mode: Mode::Enforce,
             tokens: vec!["first1".into(), "second2".into()],

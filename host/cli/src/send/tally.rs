@@ -1,4 +1,4 @@
-//! What came back.
+//! Counts the answers, and reports them.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -12,35 +12,37 @@ use super::{Plan, SendError};
 use crate::answer::{Answer, ClientError, Refusal};
 use crate::table::{Table, write_row};
 
-/// After so many requests without an answer, as the platform has it, nobody is
-/// there.
+/// The receiver counts as unreachable after this many unanswered requests in a row.
+/// The platform uses the same number.
 const MISSES_MAX: u64 = 10;
 
 /// Counts of answers.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// By status and outcome.
+    /// The answers by status and outcome.
     outcomes: BTreeMap<(u16, String), Outcome>,
+    /// The number of unanswered requests.
     unanswered: u64,
-    /// Of them, since the last answer.
+    /// The number of unanswered requests since the last answer.
     misses: u64,
-    /// Why the first of them was not answered.
+    /// Why the first unanswered request was not answered.
     reason: String,
     latencies: Vec<Duration>,
-    took: Duration,
+    duration: Duration,
     interrupted: bool,
 }
 
+/// The answers with the same status and outcome.
 #[derive(Default)]
 struct Outcome {
     count: u64,
-    /// Of the first refusal of this kind.
+    /// The detail of the first refusal.
     detail: String,
 }
 
 impl Tally {
-    /// Counts one answer, which took so long.
-    pub(super) fn add(&mut self, answer: Result<Answer, ClientError>, took: Duration) {
+    /// Counts the result of a request.
+    pub(super) fn add(&mut self, answer: Result<Answer, ClientError>, latency: Duration) {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
@@ -53,7 +55,7 @@ impl Tally {
             }
         };
         self.misses = 0;
-        self.latencies.push(took);
+        self.latencies.push(latency);
         let (label, detail) = read(&answer);
         let outcome = self.outcomes.entry((answer.status.as_u16(), label));
         let outcome = outcome.or_default();
@@ -63,22 +65,22 @@ impl Tally {
         }
     }
 
-    /// Whether there is no use in going on.
-    pub(super) fn nobody_answers(&self) -> bool {
+    /// Whether the receiver is unreachable, so that further requests are useless.
+    pub(super) fn is_unreachable(&self) -> bool {
         self.misses >= MISSES_MAX || self.misses > 0 && self.latencies.is_empty()
     }
 
-    /// Nothing more is to be counted.
-    pub(super) fn ended(mut self, took: Duration, interrupted: bool) -> Self {
+    /// Finishes counting. `duration` is the time that all requests took.
+    pub(super) fn finish(mut self, duration: Duration, interrupted: bool) -> Self {
         self.latencies.sort_unstable();
         Self {
-            took,
+            duration,
             interrupted,
             ..self
         }
     }
 
-    /// Whether everything was answered 200.
+    /// Returns an error unless all requests were answered 200.
     pub(super) fn verdict(&self) -> Result<(), SendError> {
         let (sent, refused) = (self.sent(), self.refused());
         if self.unanswered > 0 {
@@ -91,13 +93,13 @@ impl Tally {
         if refused > 0 {
             return Err(SendError::Refused { refused, sent });
         }
-        match self.interrupted {
-            true => Err(SendError::Interrupted { sent }),
-            false => Ok(()),
+        if self.interrupted {
+            return Err(SendError::Interrupted { sent });
         }
+        Ok(())
     }
 
-    /// For people.
+    /// Writes the report as text.
     pub(super) fn write(&self, out: &mut impl Write, plan: &Plan) -> io::Result<()> {
         let mut table = Table::new(["OUTCOME", "STATUS", "COUNT", ""]);
         for ((status, label), outcome) in &self.outcomes {
@@ -109,9 +111,9 @@ impl Tally {
         }
         table.write(out)?;
         writeln!(out)?;
-        let seconds = self.took.as_secs_f64();
+        let seconds = self.duration.as_secs_f64();
         let rate = self.sent() as f64 / seconds.max(0.001);
-        let sent = format!("{} in {seconds:.1} s, {rate:.0} a second", self.sent());
+        let sent = format!("{} in {seconds:.1} s, {rate:.0} per second", self.sent());
         let mut lines = vec![("sent", sent)];
         if !self.latencies.is_empty() {
             let (p50, p99) = (self.latency_ms(50), self.latency_ms(99));
@@ -129,7 +131,7 @@ impl Tally {
         Ok(())
     }
 
-    /// For scripts.
+    /// Returns the report as JSON.
     pub(super) fn json(&self, plan: &Plan) -> Value {
         let outcomes = self.outcomes.iter().map(|((status, label), outcome)| {
             let detail = Some(&outcome.detail).filter(|detail| !detail.is_empty());
@@ -139,7 +141,7 @@ impl Tally {
             "sent": self.sent(),
             "unanswered": self.unanswered,
             "outcomes": outcomes.collect::<Vec<_>>(),
-            "seconds": self.took.as_secs_f64(),
+            "seconds": self.duration.as_secs_f64(),
             "latency_ms": {"p50": self.latency_ms(50), "p99": self.latency_ms(99)},
         });
         if let Plan::Lives(lives) = plan {
@@ -161,8 +163,7 @@ impl Tally {
         refused.map(|(_, outcome)| outcome.count).sum()
     }
 
-    /// The latency that so many of a hundred answers do not exceed; 0 without
-    /// answers.
+    /// Returns a percentile of the latencies, or 0 if there are no answers.
     fn latency_ms(&self, percentile: usize) -> f64 {
         let rank = (self.latencies.len() * percentile).div_ceil(100);
         let latency = self.latencies.get(rank.saturating_sub(1));
@@ -170,7 +171,7 @@ impl Tally {
     }
 }
 
-/// What an answer is called, and what it says about a refusal.
+/// Returns the outcome of an answer, and the detail of a refusal.
 fn read(answer: &Answer) -> (String, String) {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -179,7 +180,12 @@ fn read(answer: &Answer) -> (String, String) {
     }
     if answer.status != StatusCode::OK {
         let refusal = Refusal::of(answer);
-        return (refusal.label, refusal.detail);
+        let advice = match refusal.status {
+            401 => " (check BATCHTASK_TOKEN, and the clock)",
+            404 => " (check BATCHTASK_PATH_SECRET and the URL)",
+            _ => "",
+        };
+        return (refusal.label, refusal.detail + advice);
     }
     let receipt: Receipt = serde_json::from_slice(&answer.body).unwrap_or_default();
     match receipt.outcome.as_str() {
@@ -211,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_counted_by_outcome_and_each_refusal_told_once() {
+    fn answers_are_counted_by_outcome_and_each_refusal_is_shown_once() {
         let mut tally = Tally::default();
         let refusal = r#"{"type":"urn:batchtask:problem:overloaded","detail":"busy"}"#;
         tally.add(
@@ -221,7 +227,7 @@ mod tests {
         tally.add(answer(200, "hello"), Duration::from_millis(2));
         tally.add(answer(503, refusal), Duration::from_millis(3));
         tally.add(answer(503, refusal), Duration::from_millis(4));
-        let tally = tally.ended(Duration::from_secs(2), false);
+        let tally = tally.finish(Duration::from_secs(2), false);
         let mut out = Vec::new();
         tally.write(&mut out, &plan()).unwrap();
         let out = String::from_utf8(out).unwrap();
@@ -229,7 +235,7 @@ mod tests {
             out,
             "OUTCOME     STATUS  COUNT\nother       200     1\nrecorded    200     1\n\
              overloaded  503     2      busy\n\n\
-             sent     4 in 2.0 s, 2 a second\nlatency  p50 2.0 ms, p99 4.0 ms\n"
+             sent     4 in 2.0 s, 2 per second\nlatency  p50 2.0 ms, p99 4.0 ms\n"
         );
         assert_eq!(tally.json(&plan())["outcomes"][2]["count"], 2);
         assert!(matches!(
@@ -242,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn nobody_answers_at_first_or_many_times_in_a_row() {
+    fn a_receiver_is_unreachable_after_a_miss_at_first_or_many_misses_in_a_row() {
         let mut tally = Tally::default();
-        assert!(!tally.nobody_answers());
+        assert!(!tally.is_unreachable());
         tally.add(miss(), Duration::ZERO);
-        assert!(tally.nobody_answers());
+        assert!(tally.is_unreachable());
         tally.add(answer(200, "{}"), Duration::ZERO);
         for _ in 0..MISSES_MAX {
-            assert!(!tally.nobody_answers());
+            assert!(!tally.is_unreachable());
             tally.add(miss(), Duration::ZERO);
         }
-        assert!(tally.nobody_answers());
+        assert!(tally.is_unreachable());
         assert!(matches!(
             tally.verdict(),
             Err(SendError::Unanswered {

@@ -1,17 +1,17 @@
-//! A successor takes the place of the process that serves a journal.
+//! The hand-over: a successor replaces the process that serves a journal.
 //!
-//! They talk over a Unix socket beside the journal:
+//! They communicate over a Unix socket beside the journal:
 //!
-//! 1. The successor says [`HELLO`], and receives the listening sockets.
-//! 2. It says [`GO`] when nothing but the journal is missing. The predecessor
-//!    stops accepting, finishes what is under way, and closes the journal.
-//! 3. The predecessor says [`CLOSED`]. The successor opens the journal.
-//! 4. The successor says [`SERVING`], and the predecessor ends.
+//! 1. The successor sends [`HELLO`], and receives the listening sockets.
+//! 2. It sends [`GO`] when it needs only the journal. The predecessor stops
+//!    accepting, finishes the requests in progress, and closes the journal.
+//! 3. The predecessor sends [`CLOSED`]. The successor opens the journal.
+//! 4. The successor sends [`SERVING`], and the predecessor ends.
 //!
-//! Meanwhile new connections wait at the sockets, which are always open in one
-//! of the processes. If the successor disappears before step 4, the predecessor
-//! opens the journal again and goes on; if the predecessor disappears, the
-//! system has closed the journal.
+//! Meanwhile new connections wait at the sockets, which are always open in at least
+//! one of the processes. If the successor ends before step 4, the predecessor opens
+//! the journal again and continues. If the predecessor ends, the system has closed
+//! the journal.
 
 use std::ffi::OsString;
 use std::fs;
@@ -32,32 +32,32 @@ use tokio::time::timeout;
 
 use super::listen::{Origin, Socket, bind_path};
 
-/// A successor that asks for the sockets.
+/// The successor asks for the sockets.
 const HELLO: u8 = b'h';
-/// It has everything but the journal.
+/// The successor needs only the journal.
 const GO: u8 = b'g';
 /// The journal is closed.
 const CLOSED: u8 = b'c';
 /// The successor serves.
 const SERVING: u8 = b's';
 
-/// Who may ask: the owner.
+/// The mode of the socket: only the owner may connect.
 const MODE: u32 = 0o600;
 
-/// How long the other side may take for a step that needs no waiting.
+/// The time limit of the steps that do not wait for requests or the journal.
 const STEP_TIME: Duration = Duration::from_secs(10);
 
-/// Sockets that are passed at most: the public one and that for operators.
+/// The maximum number of passed sockets: the public one and the admin one.
 const SOCKETS_MAX: usize = 2;
 
-/// Bytes of the message that passes the sockets at most.
+/// The longest message that passes sockets, in bytes.
 const MESSAGE_BYTES_MAX: usize = 4096;
 
-/// Between the fields of a socket, and between sockets. A value of an option
-/// cannot contain it.
+/// The separator between the fields of a socket, and between sockets. An option's
+/// value cannot contain it.
 const SEPARATOR: char = '\0';
 
-/// The path at which a successor asks for a journal.
+/// Returns the path of the hand-over socket of a journal.
 fn path_for(journal: &Path) -> PathBuf {
     let journal = fs::canonicalize(journal).unwrap_or_else(|_| journal.to_owned());
     let mut path = OsString::from(journal);
@@ -65,18 +65,18 @@ fn path_for(journal: &Path) -> PathBuf {
     path.into()
 }
 
-/// Where a successor asks.
+/// The hand-over socket, at which this process waits for a successor.
 pub(super) struct Door {
     listener: UnixListener,
     path: PathBuf,
 }
 
 impl Door {
-    /// Opens the door of a journal that this process has open.
+    /// Opens the hand-over socket of a journal that this process has open.
     ///
     /// # Errors
-    /// The socket cannot be made, such as when its path is longer than 107
-    /// bytes.
+    /// The socket cannot be created, for example because its path is longer than
+    /// 107 bytes.
     pub(super) fn open(journal: &Path) -> io::Result<Self> {
         let path = path_for(journal);
         let listener = bind_path(&path, MODE)?;
@@ -87,22 +87,21 @@ impl Door {
         })
     }
 
-    /// Waits for a successor that has the sockets and everything it needs but
-    /// the journal.
+    /// Waits until a successor has the sockets and needs only the journal.
     pub(super) async fn successor(&self, sockets: &[(&str, &Socket)]) -> Successor {
         loop {
             let asked = match self.listener.accept().await {
                 Ok((stream, _)) => timeout(STEP_TIME, Successor::welcome(stream, sockets)).await,
                 Err(error) => {
-                    tracing::warn!(%error, "a successor could not ask");
+                    tracing::warn!(%error, "cannot accept the connection of a successor");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     continue;
                 }
             };
             match asked {
                 Ok(Ok(successor)) => return successor,
-                Ok(Err(error)) => tracing::warn!("a successor gave up: {error}"),
-                Err(_elapsed) => tracing::warn!("a successor did not go on in time"),
+                Ok(Err(error)) => tracing::warn!("the hand-over to a successor failed: {error}"),
+                Err(_elapsed) => tracing::warn!("a successor was not ready in time"),
             }
         }
     }
@@ -114,10 +113,10 @@ impl Drop for Door {
     }
 }
 
-/// A process that is to take the place of this one.
+/// A process that replaces this one.
 pub(super) struct Successor {
     stream: UnixStream,
-    /// Its number, if this process can see it.
+    /// Its process id, if it is visible to this process.
     pub(super) pid: Option<u32>,
 }
 
@@ -125,7 +124,7 @@ impl Successor {
     async fn welcome(mut stream: UnixStream, sockets: &[(&str, &Socket)]) -> io::Result<Self> {
         let peer = stream.peer_cred()?;
         if ![0, rustix::process::geteuid().as_raw()].contains(&peer.uid()) {
-            return Err(io::Error::other("it belongs to another user"));
+            return Err(io::Error::other("the process belongs to another user"));
         }
         expect(&mut stream, HELLO).await?;
         send_sockets(&stream, sockets).await?;
@@ -134,8 +133,8 @@ impl Successor {
         Ok(Self { stream, pid })
     }
 
-    /// Tells it that the journal is closed, and waits until it serves. Returns
-    /// whether it does.
+    /// Reports that the journal is closed, and waits until the successor serves.
+    /// Returns whether it does.
     pub(super) async fn take_over(&mut self) -> bool {
         let serves = async {
             self.stream.write_u8(CLOSED).await?;
@@ -145,25 +144,26 @@ impl Successor {
     }
 }
 
-/// The process that serves the journal now.
+/// The process that currently serves the journal.
 pub(super) struct Predecessor(UnixStream);
 
 impl Predecessor {
-    /// Finds the process that serves a journal. `None` if there is none.
+    /// Connects to the process that serves a journal. Returns `None` if there is no
+    /// such process.
     ///
     /// # Errors
-    /// There may be one, but it cannot be asked.
+    /// A hand-over socket exists, but cannot be connected to.
     pub(super) async fn of(journal: &Path) -> anyhow::Result<Option<Self>> {
         let path = path_for(journal);
         match UnixStream::connect(&path).await {
             Ok(stream) => Ok(Some(Self(stream))),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error)
-                .with_context(|| format!("cannot ask the running process at `{}`", path.display())),
+                .with_context(|| format!("cannot connect to the process at `{}`", path.display())),
         }
     }
 
-    /// Takes its sockets, by name. It goes on accepting from them.
+    /// Gets the process's sockets, by name. It continues to accept connections.
     pub(super) async fn sockets(&mut self) -> anyhow::Result<Vec<(String, Socket)>> {
         let sockets = async {
             self.0.write_u8(HELLO).await?;
@@ -174,19 +174,19 @@ impl Predecessor {
             .context("the running process did not answer in time")?
     }
 
-    /// Has it finish, and waits until the journal is closed.
+    /// Asks the process to finish, and waits until the journal is closed.
     pub(super) async fn finish(&mut self) -> anyhow::Result<()> {
         self.0.write_u8(GO).await?;
         match expect(&mut self.0, CLOSED).await {
-            // It died: its journal is closed all the same.
+            // The process ended, which also closed the journal.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
-            closed => closed.context("the running process did not finish"),
+            closed => closed.context("the running process did not close the journal"),
         }
     }
 
-    /// Lets it end.
+    /// Lets the process end.
     pub(super) async fn dismiss(mut self) {
-        // It may have died.
+        // This fails if the process has ended already.
         let _ = self.0.write_u8(SERVING).await;
     }
 }
@@ -203,7 +203,10 @@ async fn expect(stream: &mut UnixStream, word: u8) -> io::Result<()> {
         found if found == word => Ok(()),
         found => Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("byte {found:#x} in place of {word:#x}: another version of the program?"),
+            format!(
+                "received byte {found:#x} instead of {word:#x}: the other process may be another \
+                 version of batchtask"
+            ),
         )),
     }
 }
@@ -238,7 +241,7 @@ async fn receive_sockets(stream: &UnixStream) -> anyhow::Result<Vec<(String, Soc
         Ok((bytes, passed_fds(&mut control)))
     };
     let (bytes, fds) = stream.async_io(Interest::READABLE, receive).await?;
-    let message = String::from_utf8(bytes).context("the sockets have no names")?;
+    let message = String::from_utf8(bytes).context("the names of the sockets are not UTF-8")?;
     let mut fields = message.split(SEPARATOR);
     let mut sockets = Vec::new();
     for fd in fds {
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_successor_that_dies_is_noticed() {
+    async fn the_end_of_a_successor_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let journal = folder.path().join("j.db");
         let http = Socket::bind("127.0.0.1:0").await.unwrap();
@@ -303,7 +306,7 @@ mod tests {
             let mut successor = door.successor(&[("http", &http)]).await;
             successor.take_over().await
         });
-        // This one never gets as far as the journal.
+        // This successor ends before it needs the journal.
         let mut early = Predecessor::of(&journal).await.unwrap().unwrap();
         early.sockets().await.unwrap();
         drop(early);

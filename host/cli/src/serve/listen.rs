@@ -1,4 +1,4 @@
-//! The listening sockets of `serve`: bound here, or passed by a service manager.
+//! Listening sockets, which are bound here or passed by a service manager.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -11,26 +11,27 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use batchtask_host::listener::Listener;
 use listenfd::ListenFd;
+use rustix::fs::Access;
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::TcpSocket;
 
-/// How many connections wait at a socket while nobody accepts them, as during a
-/// hand-over. The system has a bound of its own, `net.core.somaxconn`.
+/// How many connections can wait at a socket while they are not accepted, for
+/// example during a hand-over. The system's limit is `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
-/// Who may connect to a path: its owner and its group.
+/// The mode of Unix sockets: the owner and the group may connect.
 const PATH_MODE: u32 = 0o660;
 
 /// The name of the public socket.
 pub(super) const HTTP: &str = "http";
 
-/// The name of the socket for operators.
+/// The name of the admin socket.
 pub(super) const ADMIN: &str = "admin";
 
-/// A listening socket. It stays open while services take it and give it back.
+/// A listening socket. It stays open while services start and stop.
 #[derive(Debug)]
 pub(super) struct Socket {
-    /// What the options said, or that it was passed by a service manager.
+    /// Where the socket comes from.
     pub(super) origin: Origin,
     inner: Inner,
 }
@@ -38,9 +39,9 @@ pub(super) struct Socket {
 /// Where a socket comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The value of `--listen` or `--admin`.
+    /// The program bound it to this value of `--listen` or `--admin`.
     Option(String),
-    /// A service manager. It keeps the socket open.
+    /// A service manager passed it, and keeps it open.
     Manager,
 }
 
@@ -51,7 +52,7 @@ enum Inner {
 }
 
 impl Socket {
-    /// Listens at `ADDRESS:PORT`, `:PORT` or `unix:PATH`.
+    /// Listens on `ADDRESS:PORT`, `:PORT` or `unix:PATH`.
     pub(super) async fn bind(at: &str) -> anyhow::Result<Self> {
         let bound = match at.strip_prefix("unix:") {
             Some(path) => bind_path(Path::new(path), PATH_MODE).map(Inner::Unix),
@@ -63,7 +64,7 @@ impl Socket {
         })
     }
 
-    /// A socket that another process passed.
+    /// Wraps a socket that another process passed.
     pub(super) fn from_fd(origin: Origin, fd: OwnedFd) -> io::Result<Self> {
         let is_path =
             rustix::net::getsockname(&fd)?.address_family() == rustix::net::AddressFamily::UNIX;
@@ -75,7 +76,7 @@ impl Socket {
         Ok(Self { origin, inner })
     }
 
-    /// The same socket, for a service to accept from.
+    /// Returns a listener that a service can accept from.
     pub(super) fn listener(&self) -> io::Result<Listener> {
         Ok(match &self.inner {
             Inner::Tcp(socket) => {
@@ -91,7 +92,7 @@ impl Socket {
         })
     }
 
-    /// The address. `None` if it listens at a path.
+    /// Returns the address, or `None` for a Unix socket.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match &self.inner {
             Inner::Tcp(socket) => socket.local_addr().ok(),
@@ -99,7 +100,7 @@ impl Socket {
         }
     }
 
-    /// The URL, or the path of a socket that has none.
+    /// Returns the URL, or the path of a Unix socket.
     pub(super) fn url(&self, has_tls: bool) -> String {
         let scheme = if has_tls { "https" } else { "http" };
         match (self.address(), self.path()) {
@@ -109,13 +110,13 @@ impl Socket {
         }
     }
 
-    /// Whether only this machine reaches it by an address.
+    /// Whether the socket has a loopback address.
     pub(super) fn is_loopback(&self) -> bool {
         self.address()
             .is_some_and(|address| address.ip().is_loopback())
     }
 
-    /// Removes the path of a socket that nobody listens on any more.
+    /// Removes the path of a Unix socket that is no longer in use.
     pub(super) fn remove_path(&self) {
         if let (Origin::Option(_), Some(path)) = (&self.origin, self.path()) {
             let _ = fs::remove_file(path);
@@ -139,32 +140,75 @@ impl AsFd for Socket {
     }
 }
 
-async fn bind_address(at: &str) -> io::Result<TcpListener> {
-    if let Some(port) = at.strip_prefix(':') {
-        let port = port
-            .parse()
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the port is no number"))?;
-        return bind_all(port);
-    }
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in tokio::net::lookup_host(at).await? {
-        match bind_to(address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
+/// Checks that it is possible to listen at `ADDRESS:PORT`, `:PORT` or
+/// `unix:PATH`. Returns the address, if it has one. An address that is in use is
+/// accepted: probably the receiver that runs with this configuration uses it.
+pub(super) async fn probe(at: &str) -> anyhow::Result<Option<SocketAddr>> {
+    let probed = match at.strip_prefix("unix:") {
+        Some(path) => probe_path(Path::new(path)).map(|()| None),
+        None => first(at, probe_address).await.map(Some),
+    };
+    probed.with_context(|| format!("cannot listen on `{at}`"))
 }
 
-/// Listens on all interfaces: over IPv6 and IPv4 at once where there is IPv6.
-fn bind_all(port: u16) -> io::Result<TcpListener> {
-    bind_to((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|error| match error.raw_os_error() {
-        Some(code) if no_ipv6(code) => bind_to((Ipv4Addr::UNSPECIFIED, port).into()),
+fn probe_address(address: SocketAddr) -> io::Result<SocketAddr> {
+    match bound(address) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => Err(error),
+        _ => Ok(address),
+    }
+}
+
+fn probe_path(path: &Path) -> io::Result<()> {
+    if let Ok(data) = fs::symlink_metadata(path)
+        && !data.file_type().is_socket()
+    {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    Ok(rustix::fs::access(
+        folder,
+        Access::WRITE_OK | Access::EXEC_OK,
+    )?)
+}
+
+async fn bind_address(at: &str) -> io::Result<TcpListener> {
+    first(at, bind_to).await
+}
+
+/// The result for the first address of `ADDRESS:PORT` or `:PORT` that works.
+async fn first<T>(at: &str, work: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    if let Some(port) = at.strip_prefix(':') {
+        let port = port.parse().map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the port is not a number up to 65535",
+            )
+        })?;
+        return all_interfaces(port, work);
+    }
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+    for address in tokio::net::lookup_host(at).await? {
+        match work(address) {
+            Ok(done) => return Ok(done),
+            Err(error) => last_error = error,
+        }
+    }
+    Err(last_error)
+}
+
+/// The result for all interfaces, with one socket for IPv6 and IPv4. If the system
+/// has no IPv6, for IPv4 only.
+fn all_interfaces<T>(port: u16, work: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    work((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|error| match error.raw_os_error() {
+        Some(code) if no_ipv6(code) => work((Ipv4Addr::UNSPECIFIED, port).into()),
         _ => Err(error),
     })
 }
 
-/// Whether an error says that the system has no IPv6.
+/// Whether an error means that the system has no IPv6.
 fn no_ipv6(code: i32) -> bool {
     let errors = [
         rustix::io::Errno::AFNOSUPPORT,
@@ -174,6 +218,11 @@ fn no_ipv6(code: i32) -> bool {
 }
 
 fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
+    bound(address)?.listen(BACKLOG)?.into_std()
+}
+
+/// A socket that has the address, and does not listen yet.
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -181,14 +230,14 @@ fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
         set_ipv6_v6only(&socket, false)?;
         socket
     };
-    // Connections of a host that has just ended do not keep the port.
+    // So that connections of a host that has just ended do not block the port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
+    Ok(socket)
 }
 
-/// Listens at a path with this mode. A socket that is there already is replaced if nobody
-/// listens on it, as after a kill.
+/// Listens on a Unix socket with this mode. Replaces an existing socket if no process
+/// listens on it, for example after a kill.
 pub(super) fn bind_path(path: &Path, mode: u32) -> io::Result<UnixListener> {
     if is_stale(path) {
         fs::remove_file(path)?;
@@ -198,8 +247,8 @@ pub(super) fn bind_path(path: &Path, mode: u32) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Whether a path is a socket that nobody listens on. Any other file refuses
-/// connections too, and is not ours to remove.
+/// Whether the path is a Unix socket on which no process listens. The file type is
+/// checked because other files also refuse connections, and must not be removed.
 fn is_stale(path: &Path) -> bool {
     let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket())
@@ -208,14 +257,17 @@ fn is_stale(path: &Path) -> bool {
 
 /// The sockets that a service manager passed (`LISTEN_FDS`).
 #[derive(Default)]
-pub(super) struct Passed {
+pub(super) struct PassedSockets {
     pub(super) http: Option<Socket>,
     pub(super) admin: Option<Socket>,
 }
 
-impl Passed {
-    /// Takes them. Those that are not named `admin` are public, and there may
-    /// be one of each kind.
+impl PassedSockets {
+    /// Takes the passed sockets. A socket that is not named `admin` is the public
+    /// one.
+    ///
+    /// # Errors
+    /// There are two of a kind, or a socket cannot be used.
     pub(super) fn take() -> anyhow::Result<Self> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
@@ -230,13 +282,14 @@ impl Passed {
             };
             if place.is_some() {
                 bail!(
-                    "the service manager passed two sockets for `{name}`: pass one, and name \
-                     the one for operators `{ADMIN}` (`FileDescriptorName=`)"
+                    "the service manager passed two `{name}` sockets: pass only one, and name the \
+                     admin socket `{ADMIN}` (`FileDescriptorName=`)"
                 );
             }
-            *place = Some(take(&mut sockets, index).with_context(|| {
-                format!("socket {index} of the service manager cannot be used")
-            })?);
+            *place =
+                Some(take(&mut sockets, index).with_context(|| {
+                    format!("cannot use socket {index} of the service manager")
+                })?);
         }
         Ok(passed)
     }
@@ -247,7 +300,7 @@ fn take(sockets: &mut ListenFd, index: usize) -> anyhow::Result<Socket> {
         Ok(Some(socket)) => Inner::Unix(socket),
         _ => {
             let socket = sockets.take_tcp_listener(index)?;
-            Inner::Tcp(socket.context("it was taken before")?)
+            Inner::Tcp(socket.context("it is already in use")?)
         }
     };
     Ok(Socket {
@@ -266,7 +319,7 @@ mod tests {
     async fn a_port_alone_is_all_interfaces() {
         let socket = Socket::bind(":0").await.unwrap();
         let Inner::Tcp(listener) = &socket.inner else {
-            panic!("it is at a path");
+            panic!("it is a Unix socket");
         };
         let port = listener.local_addr().unwrap().port();
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -290,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_socket_is_left_alone() {
+    async fn a_file_that_is_not_a_socket_is_not_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.txt");
         fs::write(&path, "mine").unwrap();

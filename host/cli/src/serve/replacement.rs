@@ -1,5 +1,5 @@
-//! Starts this program again, so that it takes the place of this process
-//! (SIGUSR2). A program that was replaced on the disk is upgraded this way.
+//! Starts a new process of this program, which replaces this one (SIGUSR2). If the
+//! program's file was replaced before, this upgrades the program.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,22 +8,22 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 
-/// Starts a successor with the same arguments, and reports if it ends.
+/// Starts a successor with the same arguments, and logs an error if it ends.
 pub(super) fn start() {
     if std::process::id() == 1 {
-        // Its container would end with it, and the successor too.
+        // The container, and so the successor, would end with this process.
         tracing::error!(
-            "the first process of a container cannot be replaced: start a second container \
-             with `--takeover` on the same journal"
+            "process 1 of a container cannot be replaced: start a second container with \
+             `--takeover` on the same journal"
         );
         return;
     }
     match spawn() {
         Ok(successor) => {
-            tracing::info!("process {} is to take over", successor.id());
+            tracing::info!("started process {} as the successor", successor.id());
             std::thread::spawn(|| report(successor));
         }
-        Err(error) => tracing::error!(%error, "a successor could not be started"),
+        Err(error) => tracing::error!(%error, "cannot start a successor"),
     }
 }
 
@@ -34,7 +34,8 @@ fn spawn() -> io::Result<Child> {
         .spawn()
 }
 
-/// The path of this program. The system marks one that was replaced.
+/// Returns the path of this program, without the mark that the system adds if the
+/// file was replaced.
 fn program() -> io::Result<PathBuf> {
     let path = env::current_exe()?;
     let bytes = path.as_os_str().as_bytes();
@@ -42,11 +43,12 @@ fn program() -> io::Result<PathBuf> {
     Ok(OsString::from_vec(bytes.to_vec()).into())
 }
 
+/// Waits until the successor ends, and logs an error.
 fn report(mut successor: Child) {
-    // This process ends first if the successor takes over.
+    // If the successor takes over, this process ends first.
     let reason = match successor.wait() {
         Ok(status) => ExitStatus::to_string(&status),
         Err(error) => error.to_string(),
     };
-    tracing::error!("the successor ended ({reason}); this process goes on");
+    tracing::error!("the successor ended ({reason}); this process continues");
 }

@@ -1,4 +1,4 @@
-//! A receiver at work, until it stops or another process takes its place.
+//! A running receiver, until it stops or a successor replaces it.
 
 use std::future::pending;
 use std::pin::pin;
@@ -6,55 +6,53 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
+use batchtask_host::Intake;
 use batchtask_host::http::Server;
 use batchtask_host::services::Services;
-use batchtask_host::tls::Tls;
 use batchtask_journal::GroupCommit;
 
 use super::handover::{Door, Successor};
-use super::manager;
-use super::replacement;
 use super::signals::{Request, Signals};
-use super::sockets::Sockets;
+use super::{Common, Configured, manager, reload, replacement};
 
-/// How much longer than idle connections the requests under way may keep a
-/// successor waiting. Afterwards the journal is closed, and they are answered
-/// 503.
+/// How long a successor waits for requests in progress, after idle connections have
+/// been closed. Then the journal is closed, and these requests are answered 503.
 const REQUESTS_TIME: Duration = Duration::from_secs(1);
 
-/// What is said about an end that waited for nothing.
-const CUT: &str = "stopped without waiting for the requests under way";
+/// The error after an end that did not wait for requests.
+const CUT: &str = "stopped without waiting for the requests in progress";
 
-/// A receiver at work.
+/// A running receiver.
 pub(super) struct Running {
     pub(super) services: Services,
+    pub(super) intake: Arc<Intake>,
     pub(super) server: Arc<Server>,
     pub(super) journal: Arc<GroupCommit>,
-    /// Where a successor asks. `None` if it cannot.
+    /// The hand-over socket, or `None` if it could not be opened.
     pub(super) door: Option<Door>,
 }
 
 /// Why a receiver ends.
 pub(super) enum End {
-    /// A signal asked for it.
+    /// A signal requested it.
     Stop,
-    /// A signal asked for it, without waiting for requests.
+    /// A signal requested it, without waiting for requests.
     StopAtOnce,
-    /// Another process takes its place.
+    /// A successor replaces it.
     Successor(Successor),
 }
 
 impl Running {
-    /// Serves until there is a reason to end.
+    /// Serves until there is a reason to end. Reloads the configuration meanwhile.
     pub(super) async fn until_end(
         &self,
         signals: &mut Signals,
-        sockets: &Sockets,
-        tls: Option<&Tls>,
+        common: &Common,
+        configured: &mut Configured,
     ) -> End {
         let mut successor = pin!(async {
             match &self.door {
-                Some(door) => door.successor(&sockets.named()).await,
+                Some(door) => door.successor(&common.sockets.named()).await,
                 None => pending().await,
             }
         });
@@ -66,18 +64,21 @@ impl Running {
             match request {
                 Request::Stop => return End::Stop,
                 Request::StopAtOnce => return End::StopAtOnce,
-                Request::Reload => reload(tls, sockets),
+                Request::Reload => reload::reload(self, common, configured).await,
                 Request::Replace if self.door.is_some() => replacement::start(),
-                Request::Replace => tracing::warn!("a successor could not ask for the journal"),
+                Request::Replace => tracing::warn!(
+                    "cannot start a successor, because this process cannot hand over the journal: \
+                     see the warning at its start"
+                ),
             }
         }
     }
 
-    /// Finishes what is under way, and closes the journal. Another signal cuts
-    /// that short.
+    /// Finishes the requests in progress, and closes the journal. After another
+    /// signal, does not wait for requests any longer.
     ///
     /// # Errors
-    /// It was cut short.
+    /// A signal came before all requests were finished.
     pub(super) async fn stop(self, signals: &mut Signals) -> anyhow::Result<()> {
         manager::stopping();
         let mut stopping = pin!(self.services.stop());
@@ -109,9 +110,9 @@ impl Running {
         bail!(CUT);
     }
 
-    /// Finishes what is under way, closes the journal, and waits until the
-    /// successor serves. Returns whether this process is done: not if the
-    /// successor ended, unless a signal asks this process to end meanwhile.
+    /// Finishes the requests in progress, closes the journal, and waits until the
+    /// successor serves. Returns whether this process must end: because the
+    /// successor serves, or a signal requests it.
     pub(super) async fn hand_over(
         self,
         mut successor: Successor,
@@ -132,9 +133,9 @@ impl Running {
         };
         if is_done {
             successor.pid.into_iter().for_each(manager::succeeded_by);
-            tracing::info!("handed over");
+            tracing::info!("handed over to the successor");
         } else {
-            tracing::error!("the successor ended before it served: going on without it");
+            tracing::error!("the successor ended before it served; this process continues");
         }
         if !is_stopped {
             stopping.await;
@@ -143,20 +144,9 @@ impl Running {
     }
 }
 
-/// Closes a journal. Before that its door, because a successor opens its own at
-/// the same path.
+/// Closes a journal. Closes the hand-over socket first, because a successor opens its
+/// own at the same path.
 fn close(journal: Arc<GroupCommit>, door: Option<Door>) {
     drop(door);
     journal.close();
-}
-
-/// Reads the certificates again.
-fn reload(tls: Option<&Tls>, sockets: &Sockets) {
-    manager::reloading();
-    match tls.map(Tls::reload) {
-        None => tracing::info!("there is nothing to reload: no certificates are in use"),
-        Some(Ok(())) => tracing::info!("the TLS certificate was read again"),
-        Some(Err(error)) => tracing::warn!(%error, "the TLS certificate was not replaced"),
-    }
-    manager::ready(&sockets.http.url(tls.is_some()));
 }

@@ -1,28 +1,27 @@
-//! What each signal does. None of those that can be caught ends the program in
-//! the middle of a commit.
+//! Handles signals. No signal that can be caught ends the program during a commit.
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
-    /// Finish what is under way, and end. The second time, end at once.
+    /// Finish the requests in progress, and end. The second time, end at once.
     Stop,
     /// End without waiting for requests.
     StopAtOnce,
-    /// Read the certificates again.
+    /// Reload the certificates.
     Reload,
     /// Start a successor, and hand over to it.
     Replace,
 }
 
-/// A signal whose default would end the program, its name, and what it asks
-/// for. `None`: it is logged and ignored.
+/// A signal whose default action would end the program, its name, and what it
+/// requests. A signal with `None` is logged and ignored.
 type Entry = (Signal, &'static str, Option<Request>);
 
-/// What operators, supervisors and limits send.
+/// The signals that operators, supervisors and resource limits send.
 const SIGNALS: &[Entry] = &[
     (Signal::TERM, "SIGTERM", Some(Request::Stop)),
     (Signal::INT, "SIGINT", Some(Request::Stop)),
@@ -33,7 +32,7 @@ const SIGNALS: &[Entry] = &[
     (Signal::ALARM, "SIGALRM", None),
     (Signal::VTALARM, "SIGVTALRM", None),
     (Signal::PROF, "SIGPROF", None),
-    // A write fails, and its push is answered 503.
+    // The write fails, and its push is answered 503.
     (Signal::XFSZ, "SIGXFSZ", None),
     (Signal::XCPU, "SIGXCPU", None),
     (Signal::PIPE, "SIGPIPE", None),
@@ -48,12 +47,12 @@ const SIGNALS: &[Entry] = &[
 #[cfg(target_os = "linux")]
 const REALTIME: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// What signals asked for and was not taken yet.
+/// The queue of requests by signals.
 pub(super) struct Signals(mpsc::UnboundedReceiver<Request>);
 
 impl Signals {
-    /// Catches signals from now on. Call it before anything else, so that none
-    /// has its default effect.
+    /// Starts to catch signals. Call it before anything else, so that no signal has
+    /// its default effect.
     ///
     /// # Errors
     /// A signal cannot be caught.
@@ -73,12 +72,12 @@ impl Signals {
     pub(super) async fn next(&mut self) -> Request {
         match self.0.recv().await {
             Some(request) => request,
-            // The tasks that catch signals never end.
+            // This does not happen, because the tasks that catch signals never end.
             None => std::future::pending().await,
         }
     }
 
-    /// Waits for a request to end, and ignores others meanwhile.
+    /// Waits for a request to end the program, and ignores other requests.
     pub(super) async fn stop(&mut self) {
         while !matches!(self.next().await, Request::Stop | Request::StopAtOnce) {}
     }
@@ -97,7 +96,7 @@ fn catch(
             match request {
                 Some(request) => {
                     tracing::info!("{name} received");
-                    // Nobody listens once the program is about to end.
+                    // This fails when the program is about to end.
                     let _ = requests.send(request);
                 }
                 None => tracing::debug!("{name} ignored"),

@@ -1,12 +1,9 @@
-//! The listening sockets that a receiver uses, wherever they come from.
+//! Obtains the listening sockets of a receiver.
 
 use std::sync::Arc;
 
 use super::handover::Predecessor;
-use super::listen::{ADMIN, HTTP, Origin, Passed, Socket};
-
-/// The value of an option for no socket.
-const OFF: &str = "off";
+use super::listen::{ADMIN, HTTP, Origin, PassedSockets, Socket};
 
 /// The listening sockets of a receiver.
 pub(super) struct Sockets {
@@ -15,22 +12,22 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Takes the sockets that a service manager passed, else those of the
-    /// predecessor if it has the same options, and binds the others.
+    /// Takes the sockets that a service manager passed. For others, takes those of
+    /// the predecessor if its options are the same, or else binds them.
     pub(super) async fn obtain(
         listen: &str,
-        admin: &str,
+        admin: Option<&str>,
         predecessor: Option<&mut Predecessor>,
     ) -> anyhow::Result<Self> {
-        let passed = Passed::take()?;
-        let mut left = match predecessor {
+        let passed = PassedSockets::take()?;
+        let mut inherited = match predecessor {
             Some(predecessor) => predecessor.sockets().await?,
             None => Vec::new(),
         };
-        let http = obtain(passed.http, &mut left, HTTP, listen).await?;
+        let http = obtain(passed.http, &mut inherited, HTTP, listen).await?;
         let admin = match admin {
-            OFF => None,
-            admin => Some(obtain(passed.admin, &mut left, ADMIN, admin).await?),
+            None => None,
+            Some(admin) => Some(obtain(passed.admin, &mut inherited, ADMIN, admin).await?),
         };
         Ok(Self {
             http: Arc::new(http),
@@ -38,14 +35,14 @@ impl Sockets {
         })
     }
 
-    /// The sockets with their names, for a successor.
+    /// Returns the sockets with their names, for a successor.
     pub(super) fn named(&self) -> Vec<(&'static str, &Socket)> {
         let http = (HTTP, &*self.http);
         let admin = self.admin.as_deref().map(|socket| (ADMIN, socket));
         [http].into_iter().chain(admin).collect()
     }
 
-    /// Closes them for good.
+    /// Closes the sockets, and removes the paths of Unix sockets.
     pub(super) fn close(self) {
         for (_, socket) in self.named() {
             socket.remove_path();
@@ -55,7 +52,7 @@ impl Sockets {
 
 async fn obtain(
     passed: Option<Socket>,
-    left: &mut Vec<(String, Socket)>,
+    inherited: &mut Vec<(String, Socket)>,
     name: &str,
     option: &str,
 ) -> anyhow::Result<Socket> {
@@ -69,8 +66,8 @@ async fn obtain(
         };
         found == name && same_option
     };
-    match left.iter().position(is_wanted) {
-        Some(index) => Ok(left.swap_remove(index).1),
+    match inherited.iter().position(is_wanted) {
+        Some(index) => Ok(inherited.swap_remove(index).1),
         None => Socket::bind(option).await,
     }
 }

@@ -1,0 +1,166 @@
+//! The checked configuration of a host.
+
+use std::path::PathBuf;
+
+use batchtask_guest::settings::{SETTINGS, Settings as Checked};
+use batchtask_host::limits::{Limit, Limits};
+use batchtask_host::proxies::Proxies;
+use batchtask_host::settings::Settings;
+use batchtask_host::tls::TlsFiles;
+
+use super::fault::Faults;
+use super::options::{
+    self, ADMIN, CACHE_DIR, COMPONENT, INSTANCE_REUSE, JOURNAL, KEEP_DAYS, LISTEN, LOG, LOG_FORMAT,
+    PROXY_PROTOCOL, QUARANTINE_MIB, TAKEOVER, TLS_CERT, TLS_CLIENT_CA, TLS_KEY, TRUSTED_PROXIES,
+};
+use super::values::Values;
+use crate::logging::Logging;
+
+/// The checked configuration of a host.
+pub(crate) struct HostConfig {
+    pub(crate) listen: String,
+    /// `None`: there is no admin listener.
+    pub(crate) admin: Option<String>,
+    /// The proxies that speak the PROXY protocol.
+    pub(crate) proxy_protocol: Option<Proxies>,
+    /// The proxies that name the sender in a header field.
+    pub(crate) trusted_proxies: Option<Proxies>,
+    pub(crate) takeover: bool,
+    /// The file of the journal.
+    pub(crate) journal: PathBuf,
+    /// 0: forever.
+    pub(crate) keep_days: u32,
+    pub(crate) quarantine_mib: u32,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) component: Option<PathBuf>,
+    pub(crate) cache_dir: Option<PathBuf>,
+    pub(crate) instance_reuse: u32,
+    pub(crate) limits: Limits,
+    pub(crate) logging: Logging,
+    /// The settings of the receiver that are set.
+    pub(crate) settings: Settings,
+    /// Their values.
+    pub(crate) receiver: Checked,
+    /// What the configuration was made from.
+    pub(crate) values: Values,
+}
+
+impl HostConfig {
+    /// Checks all values.
+    ///
+    /// # Errors
+    /// All faults.
+    pub(crate) fn new(mut values: Values) -> Result<Self, Faults> {
+        let listen = values.value(&LISTEN);
+        let admin = values.value(&ADMIN);
+        let proxy_protocol = values.value(&PROXY_PROTOCOL);
+        let trusted_proxies = values.value(&TRUSTED_PROXIES);
+        let takeover = values.value(&TAKEOVER);
+        let journal = values.value(&JOURNAL);
+        let keep_days = values.value(&KEEP_DAYS);
+        let quarantine_mib = values.value(&QUARANTINE_MIB);
+        let tls = tls_files(&mut values);
+        let component = values.value(&COMPONENT);
+        let cache_dir = values.value(&CACHE_DIR);
+        let instance_reuse = values.value(&INSTANCE_REUSE);
+        let limits = limits(&mut values);
+        let logging = Logging {
+            filter: values.value(&LOG),
+            format: values.value(&LOG_FORMAT),
+        };
+        let (settings, receiver) = receiver(&mut values)?;
+        Ok(Self {
+            listen,
+            admin,
+            proxy_protocol,
+            trusted_proxies,
+            takeover,
+            journal,
+            keep_days,
+            quarantine_mib,
+            tls,
+            component,
+            cache_dir,
+            instance_reuse,
+            limits,
+            logging,
+            settings,
+            receiver,
+            values,
+        })
+    }
+}
+
+/// The settings of the receiver that are set, and their values.
+///
+/// # Errors
+/// All faults that were found in `values`.
+pub(crate) fn receiver(values: &mut Values) -> Result<(Settings, Checked), Faults> {
+    let mut settings = Settings::default();
+    for setting in SETTINGS {
+        if let Some(text) = values.text(&options::key(setting.name)) {
+            settings.set(setting.name, text);
+        }
+    }
+    match Checked::read(|name| settings.get(name).map(String::from)) {
+        Ok(checked) => {
+            values.check()?;
+            Ok((settings, checked))
+        }
+        Err(faults) => {
+            // A signature does not lack its token if the token was refused.
+            let has_bad_token = values.is_refused("token");
+            for fault in faults {
+                let name = options::key(fault.name);
+                if name != "signature" || !has_bad_token {
+                    values.refuse(&name, fault.problem);
+                }
+            }
+            Err(values.faults())
+        }
+    }
+}
+
+fn limits(values: &mut Values) -> Limits {
+    let mut limits = Limits::DEFAULT;
+    for limit in Limits::ALL {
+        let value = values.parsed(limit.name, |text| number(limit, text));
+        limit.set(&mut limits, value);
+    }
+    limits
+}
+
+fn number(limit: &Limit, text: &str) -> Result<u32, String> {
+    let number = text.parse().map_err(|_| String::new())?;
+    if (limit.min..=limit.max).contains(&number) {
+        Ok(number)
+    } else {
+        Err(String::new())
+    }
+}
+
+fn tls_files(values: &mut Values) -> Option<TlsFiles> {
+    let cert = values.value(&TLS_CERT);
+    let key = values.value(&TLS_KEY);
+    let client_ca = values.value(&TLS_CLIENT_CA);
+    for (set, option, needed, other) in [
+        (cert.is_some(), TLS_CERT.name, key.is_some(), TLS_KEY.name),
+        (key.is_some(), TLS_KEY.name, cert.is_some(), TLS_CERT.name),
+        (
+            client_ca.is_some() && key.is_none(),
+            TLS_CLIENT_CA.name,
+            cert.is_some(),
+            TLS_CERT.name,
+        ),
+    ] {
+        if set && !needed {
+            let other = values.spell(other, option);
+            values.refuse(option, format!("needs `{other}`: set both"));
+        }
+    }
+    Some(TlsFiles {
+        cert: cert?,
+        key: key?,
+        client_ca,
+    })
+}
