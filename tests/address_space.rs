@@ -1,21 +1,21 @@
-//! The host starts in little address space, reserves little of it, and says so
-//! when that makes it slower.
+//! The host starts with little address space, reserves little of it, and reports when a
+//! lack of address space makes it slower.
 
 use serde_json::Value;
 
 use crate::support::EXAMPLE;
 use crate::support::host::{Host, Setup};
 
-/// What a host may reserve on any number of cores, in KiB.
+/// How much address space a host may reserve on any number of cores, in KiB.
 const RESERVED_KIB: u64 = 256 << 20;
 
-/// A host whose address space is limited, in KiB.
+/// Limits the address space of a host to this many KiB.
 fn limited(setup: Setup, kib: &str) -> Setup {
     let limit = format!("ulimit -v {kib}; exec \"$@\"");
     setup.under(["sh", "-c", &limit, "sh"])
 }
 
-/// The notice about the address space, which must be in the summary and in the
+/// Returns the notice about the address space. It must be in the summary and in the
 /// log, or in neither. The host must answer.
 async fn notice(host: &Host) -> Option<String> {
     let mut client = host.client();
@@ -53,7 +53,7 @@ async fn a_host_reserves_little() {
     }
 }
 
-/// 64 GiB: enough for fresh instances, but not for guard pages.
+/// 64 GiB are enough for fresh instances, but not for guard pages.
 #[tokio::test]
 async fn a_host_without_room_for_guard_pages_checks_bounds_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,7 +74,7 @@ async fn a_host_without_room_for_guard_pages_checks_bounds_and_says_so() {
     assert!(text.contains("raise `ulimit -v`"), "{text}");
 }
 
-/// 8 GiB, with instances that may use 1 GiB each.
+/// With 8 GiB, there is no room for all instances of up to 1 GiB each.
 #[tokio::test]
 async fn a_host_without_room_for_its_instances_has_fewer_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -91,8 +91,7 @@ async fn a_host_without_room_for_its_instances_has_fewer_and_says_so() {
     assert!(0 < *fewer && fewer < wanted, "{text}");
 }
 
-/// The same with the default settings: whether or not it needs fewer instances,
-/// it starts.
+/// With the default settings, the host starts, with or without fewer instances.
 #[tokio::test]
 async fn a_host_starts_in_little_address_space() {
     for kib in ["8388608", "3145728"] {

@@ -1,4 +1,4 @@
-//! The admin listener: alive, ready, counted; and never on the public port.
+//! The admin listener: liveness, readiness and metrics, never on the public port.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::support::host::Setup;
 use crate::support::notifications::Notification;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_tells_life_from_readiness() {
+async fn liveness_and_readiness_are_distinguished() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path()).with_admin();
     let host = setup.start();
@@ -27,13 +27,13 @@ async fn it_tells_life_from_readiness() {
     assert_eq!(admin.get("/metrics").await.status, 200);
     drop(locked);
     assert_eq!(admin.get("/readyz").await.status, 200);
-    // It leaves nothing behind.
+    // The check leaves no event behind.
     let events = host.client().read("/events").await;
     assert_eq!(events["last_seq"], 0);
 }
 
 #[tokio::test]
-async fn it_has_three_resources_to_get_and_the_public_port_has_none_of_them() {
+async fn it_has_three_resources_which_the_public_port_does_not_have() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).with_admin().start();
     let mut admin = host.admin();
@@ -104,7 +104,7 @@ async fn it_counts_what_happens() {
     ] {
         assert_eq!(metrics.value(name), value, "{name}");
     }
-    // One for each of the nine requests, and one that checked the settings.
+    // One instance for each of the nine requests, and one that checked the settings.
     assert!(metrics.value("batchtask_instantiations_total") >= 10.0);
     assert_eq!(metrics.value("batchtask_instances"), 0.0);
     let commits = metrics.value("batchtask_journal_commit_duration_seconds_count");
@@ -113,8 +113,8 @@ async fn it_counts_what_happens() {
     assert!(metrics.value("batchtask_last_notification_timestamp_seconds") > 1.7e9);
 }
 
-/// The label of an outcome is one of a fixed set, even for a component that
-/// reports no outcome, or outcomes of its own.
+/// The label of an outcome comes from a fixed set, even if a component reports no
+/// outcome, or unknown outcomes.
 #[tokio::test]
 async fn a_component_cannot_name_labels_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
@@ -146,9 +146,9 @@ async fn a_component_cannot_name_labels_of_its_own() {
     assert_eq!(metrics.sum("batchtask_requests_total"), 10.0);
 }
 
-/// Prometheus' own check of names, units and form.
+/// Prometheus' own check of names, units and format.
 #[tokio::test]
-async fn promtool_finds_nothing_to_say() {
+async fn promtool_reports_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).with_admin().start();
     host.client().post(EXAMPLE).await.expect(200, "recorded");

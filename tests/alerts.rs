@@ -1,5 +1,5 @@
-//! What operators are alerted by: every metric of the rules is there from the
-//! start, and every rule fires when it should.
+//! The alerts for operators: every metric of the rules exists from the start, and every
+//! rule fires when it should.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus")
 }
 
-/// The names of our metrics, and those of the process, in the rules.
+/// Returns the names of the metrics in the rules.
 fn metrics_of_the_rules() -> BTreeSet<String> {
     let rules = std::fs::read_to_string(folder().join("rules.yml")).unwrap();
     let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
@@ -24,7 +24,7 @@ fn metrics_of_the_rules() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_metric_of_the_rules_is_there_from_the_start() {
+async fn every_metric_of_the_rules_exists_from_the_start() {
     let folder = tempfile::tempdir().unwrap();
     self_signed(folder.path());
     let setup = with_certificate(Setup::in_folder(folder.path()), folder.path());

@@ -1,5 +1,5 @@
-//! Odd bodies, each with its outcome: over HTTP, and through `Intake::accept`.
-//! Both must answer the same and store the same.
+//! Unusual bodies, each with its outcome: over HTTP, and through `Intake::accept`. Both
+//! must give the same answer and store the same.
 //!
 //! The bodies are in `bodies/`, byte for byte, and their outcomes are in
 //! `bodies/expected.tsv`.
@@ -21,10 +21,10 @@ use crate::support::embedding::{Embedding, json_of, message, request};
 use crate::support::host::{Host, READ_TOKEN, Setup};
 use crate::support::ledger::{all_events, all_pages};
 
-/// Where the bodies are.
+/// The folder with the bodies.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/bodies");
 
-/// A body, and what it comes to when its sender is not proven.
+/// A body, and its result if the sender is not proven.
 struct Case {
     name: String,
     body: Vec<u8>,
@@ -77,7 +77,7 @@ impl Case {
 }
 
 #[test]
-fn every_body_has_its_outcome_written_down() {
+fn every_body_has_an_expected_outcome() {
     let written: Vec<_> = cases().into_iter().map(|case| case.name).collect();
     let mut found: Vec<_> = fs::read_dir(FOLDER)
         .unwrap()
@@ -88,7 +88,7 @@ fn every_body_has_its_outcome_written_down() {
     assert_eq!(written, found, "sorted, each once");
 }
 
-/// A receiver in this process.
+/// Builds a receiver in this process.
 async fn intake(unprocessable: &str) -> Intake {
     let embedding = Embedding::over(MemoryJournal::default())
         .setting(("BATCHTASK_READ_TOKEN", READ_TOKEN))
@@ -96,7 +96,7 @@ async fn intake(unprocessable: &str) -> Intake {
     embedding.build().await.unwrap()
 }
 
-/// A page of a list, from a receiver in this process.
+/// Reads a page of a list from a receiver in this process.
 async fn list(intake: &Intake, target: &str, member: &str) -> Vec<Value> {
     let token = format!("Bearer {READ_TOKEN}");
     let request = request("GET", target, &[("authorization", &token)], "");
@@ -105,14 +105,14 @@ async fn list(intake: &Intake, target: &str, member: &str) -> Vec<Value> {
     json_of(&response)[member].as_array().unwrap().clone()
 }
 
-/// The label of a response's outcome.
+/// Returns the label of a response's outcome.
 fn label(response: &Response) -> &'static str {
     outcome(response)
         .map(Outcome::label)
         .expect("a known outcome")
 }
 
-/// Status and body of a response, and the same of an answer over HTTP.
+/// Returns status and body of a response, and of an answer over HTTP.
 fn both(response: &Response, answer: &Answer) -> [(u16, Value); 2] {
     [
         (response.status, json_of(response)),
@@ -120,13 +120,13 @@ fn both(response: &Response, answer: &Answer) -> [(u16, Value); 2] {
     ]
 }
 
-/// What was kept, but for the time of its arrival, by what came first in it.
-fn but_for_arrival(items: Vec<Value>) -> Vec<Value> {
+/// Removes the members that depend on the time of arrival.
+fn without_arrival(items: Vec<Value>) -> Vec<Value> {
     let strip = |mut item: Value| {
         let members = item.as_object_mut().unwrap();
         members.remove("received_at");
         let flags = members.get("flags").map(Value::to_string);
-        // Then the arrival may stand in for the occurrence.
+        // Then the time of arrival may be used as the time of occurrence.
         if flags.is_some_and(|flags| flags.contains("no_event_time")) {
             members.remove("occurred_at");
         }
@@ -136,14 +136,14 @@ fn but_for_arrival(items: Vec<Value>) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_body_comes_to_its_outcome_over_http_and_through_accept() {
+async fn every_body_has_the_same_outcome_over_http_and_through_accept() {
     let folder = tempfile::tempdir().unwrap();
     for setup in both_ways(Setup::in_folder(folder.path())) {
-        comes_to_its_outcome(&setup.start()).await;
+        check_outcomes(&setup.start()).await;
     }
 }
 
-async fn comes_to_its_outcome(host: &Host) {
+async fn check_outcomes(host: &Host) {
     let mut client = host.client();
     let intake = intake("reject").await;
     for case in cases() {
@@ -162,15 +162,15 @@ async fn comes_to_its_outcome(host: &Host) {
         .map(|case| String::from_utf8(case.body).unwrap())
         .collect();
     let sent: Vec<_> = sent.iter().map(|body| Some(body.as_str())).collect();
-    assert_eq!(bodies, sent, "word for word, and nothing else");
+    assert_eq!(bodies, sent, "verbatim, and nothing else");
     let embedded = list(&intake, "/events?limit=500", "events").await;
-    assert_eq!(but_for_arrival(embedded), but_for_arrival(events));
+    assert_eq!(without_arrival(embedded), without_arrival(events));
     let rejects = all_pages(&mut client, "/quarantine?limit=500", "rejects").await;
     assert!(rejects.is_empty());
 }
 
 #[tokio::test]
-async fn every_body_that_is_no_notification_is_quarantined_over_http_and_through_accept() {
+async fn every_other_body_is_quarantined_over_http_and_through_accept() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
     for setup in both_ways(setup.variable(("BATCHTASK_UNPROCESSABLE", "accept"))) {
@@ -206,7 +206,7 @@ async fn quarantines_or_records(host: &Host) {
         assert_eq!(reject["reason"], case.outcome);
         assert_eq!(reject["pointer"].as_str(), case.pointer.as_deref());
         assert_eq!(reject["bytes"], case.body.len());
-        // A text of many control characters, such as UTF-16, is base64 too.
+        // A text with many control characters, such as UTF-16, is in base64 too.
         match reject["body"].as_str() {
             Some(text) => assert_eq!(text.as_bytes(), case.body),
             None => assert_eq!(
@@ -216,5 +216,5 @@ async fn quarantines_or_records(host: &Host) {
         }
     }
     let embedded = list(&intake, "/quarantine?limit=500", "rejects").await;
-    assert_eq!(but_for_arrival(embedded), but_for_arrival(rejects));
+    assert_eq!(without_arrival(embedded), without_arrival(rejects));
 }

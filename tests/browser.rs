@@ -1,13 +1,13 @@
-//! People see their tasks: the pages in a real browser.
+//! The pages in a real browser.
 //!
-//! | room | what is in it |
+//! | module | content |
 //! |---|---|
 //! | `driver` | Chromium, driven over WebDriver |
-//! | `sights` | every page that there is, with something on it |
-//! | `rules` | accessibility, the rules of HTML, and the console |
+//! | `sights` | a host with content on every page |
+//! | `rules` | accessibility, the rules of HTML, and screenshots |
 //!
-//! Without Debian's `chromium-driver` these tests are skipped, and say so.
-//! `BATCHTASK_SCREENSHOTS` names a folder that screenshots are written to.
+//! Without Debian's `chromium-driver` these tests are skipped with a message. If
+//! `BATCHTASK_SCREENSHOTS` names a folder, screenshots are written to it.
 
 mod driver;
 mod rules;
@@ -19,7 +19,7 @@ use crate::support::host::{Host, READ_TOKEN, Setup};
 use driver::{Browser, ENTER, Scripts};
 use sights::Life;
 
-/// Opens the link that carries the token, which leads on to the tasks.
+/// Opens the link with the token, which redirects to the tasks.
 async fn enter(browser: &mut Browser, host: &Host) {
     let link = format!("http://{}/?token={READ_TOKEN}", host.address());
     browser.open(&link).await;
@@ -28,7 +28,7 @@ async fn enter(browser: &mut Browser, host: &Host) {
     assert_eq!(target, "/", "no token is left in the address");
 }
 
-/// The texts of the elements that a selector finds, without excess spaces.
+/// Returns the texts of the elements that match a selector, without excess spaces.
 async fn texts(browser: &mut Browser, selector: &str) -> Vec<String> {
     let body = format!(
         "return Array.from(document.querySelectorAll({}), it => it.innerText.replace(/\\s+/g, ' ').trim())",
@@ -41,7 +41,7 @@ async fn texts(browser: &mut Browser, selector: &str) -> Vec<String> {
         .collect()
 }
 
-/// Looks at three tasks as a person does who has no mouse.
+/// Visits the pages of three tasks with the keyboard only.
 async fn look_around(browser: &mut Browser, host: &Host) {
     enter(browser, host).await;
     let counts = texts(browser, "main ul li").await;
@@ -120,7 +120,7 @@ async fn three_tasks_are_seen_by_keyboard_and_a_change_appears_by_itself() {
     assert_eq!(
         browser.script(kept).await,
         "upgrade-west",
-        "nothing was loaded anew"
+        "the page was not loaded again"
     );
     let counts = texts(&mut browser, "main ul li").await;
     assert!(
@@ -132,7 +132,7 @@ async fn three_tasks_are_seen_by_keyboard_and_a_change_appears_by_itself() {
 }
 
 #[tokio::test]
-async fn without_scripts_all_is_there_but_what_changes_by_itself() {
+async fn without_scripts_everything_works_except_automatic_updates() {
     let Some(mut browser) = Browser::start(Scripts::Off).await else {
         return;
     };
@@ -162,8 +162,7 @@ async fn the_printed_link_leads_to_the_tasks() {
     };
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
-    let without_token = ["sh", "-c", "unset BATCHTASK_READ_TOKEN; exec \"$@\"", "sh"];
-    let host = setup.under(without_token).start();
+    let host = setup.without_read_token().on_terminal().start();
     let line = host.says(|line| line.contains("/?token=")).await;
     browser
         .open(&line[line.find("http").expect("a link")..])
@@ -175,7 +174,7 @@ async fn the_printed_link_leads_to_the_tasks() {
     browser.end().await;
 }
 
-/// One who comes without the link is asked for the token.
+/// Without the link, the page asks for the token.
 #[tokio::test]
 async fn the_token_can_be_typed() {
     let Some(mut browser) = Browser::start(Scripts::On).await else {

@@ -1,5 +1,4 @@
-//! The commands that play the platform and read a receiver, as a user runs
-//! them.
+//! The commands that simulate the platform and read a receiver, as a user runs them.
 
 mod export;
 mod manual;
@@ -11,7 +10,7 @@ use std::net::SocketAddr;
 
 use crate::support::program::{Ended, Program};
 
-/// Where nobody ever listens.
+/// An address on which no program listens.
 const NOWHERE: &str = "127.0.0.1:0";
 
 /// Runs a command line, split at spaces, against a receiver.

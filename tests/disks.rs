@@ -1,5 +1,5 @@
-//! A journal that cannot be had, is full, or is locked: a clear error at the
-//! start, or a 503 later; never a 200, and never the end of the process.
+//! A journal that cannot be opened, is full, or is locked results in a clear error at
+//! the start, or a 503 later; never in a 200, and never in the end of the process.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,15 +18,15 @@ use crate::support::load::Load;
 use crate::support::mounts::small_disk;
 use crate::support::notifications::Notification;
 
-/// Locks a journal as another process would; until it is dropped, nobody else
-/// writes.
+/// Locks a journal, as another process would. It cannot be written until the result is
+/// dropped.
 pub(crate) fn lock(journal: &Path) -> Connection {
     let connection = Connection::open(journal).unwrap();
     connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
     connection
 }
 
-/// The start fails, and says about which path.
+/// Checks that the start fails with an error that names this path.
 #[track_caller]
 fn refuses(setup: &Setup, path: &Path, why: &str) {
     let (code, said) = setup.fail();
@@ -47,7 +47,7 @@ fn a_folder_that_cannot_be_written_stops_the_start() {
     fs::set_permissions(folder.path(), Permissions::from_mode(0o555)).unwrap();
     let mut setup = Setup::in_folder(folder.path());
     if rustix::process::getuid().is_root() {
-        // Root may write anywhere, unless it is without its capabilities.
+        // Root may write anywhere, unless it has given up its capabilities.
         let bare = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"];
         let works = Command::new(bare[0]).args(&bare[1..]).arg("true").status();
         if !works.is_ok_and(|status| status.success()) {
@@ -124,7 +124,7 @@ async fn a_journal_of_a_newer_version_stops_the_start_and_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_journal_that_another_host_has_stops_the_start_and_not_the_other_host() {
+async fn a_journal_that_another_host_uses_stops_the_start_and_not_the_other_host() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
     let host = setup.start();
@@ -147,9 +147,9 @@ async fn a_damaged_journal_stops_the_start() {
     refuses(&setup, setup.journal(), "malformed");
 }
 
-/// What is written to a file without a name would be gone with the process.
+/// Data that is written to a removed file is lost when the process ends.
 #[tokio::test]
-async fn a_journal_whose_file_was_removed_is_never_acknowledged_into() {
+async fn with_a_removed_journal_nothing_is_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
     let host = setup.start();
@@ -164,7 +164,7 @@ async fn a_journal_whose_file_was_removed_is_never_acknowledged_into() {
 }
 
 #[tokio::test]
-async fn a_journal_that_was_removed_before_the_first_commit_is_never_acknowledged_into() {
+async fn with_a_journal_removed_before_the_first_commit_nothing_is_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
     let host = setup.start();
@@ -174,16 +174,16 @@ async fn a_journal_that_was_removed_before_the_first_commit_is_never_acknowledge
     expect_unavailable(&host.client().post(EXAMPLE).await);
 }
 
-/// A file that belongs to the journal.
+/// Returns the path of a file of the journal.
 fn file_of(setup: &Setup, suffix: &str) -> PathBuf {
     let mut path = setup.journal().as_os_str().to_owned();
     path.push(suffix);
     path.into()
 }
 
-/// It knows other duplicates, and readers would still read the one before.
+/// The other journal has other duplicates, and readers would still read the former one.
 #[tokio::test]
-async fn a_journal_that_another_took_the_place_of_is_never_acknowledged_into() {
+async fn with_a_replaced_journal_nothing_is_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let other = Setup::on_journal(folder.path().join("other.db"));
     other.start().stop();
@@ -198,7 +198,7 @@ async fn a_journal_that_another_took_the_place_of_is_never_acknowledged_into() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_held_by_another_process_is_a_503_in_time_and_passes() {
+async fn a_lock_of_another_process_is_a_503_in_time_and_is_temporary() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
     let host = setup.start();
@@ -217,7 +217,7 @@ async fn a_lock_held_by_another_process_is_a_503_in_time_and_passes() {
     answer.expect(200, "recorded");
 }
 
-/// A host on a small disk, with a file that takes up half of it.
+/// Starts a host on a small disk, with a file that occupies half of it.
 fn host_on_small_disk(folder: &Path) -> Option<Host> {
     let wrapper = small_disk(folder, "8m")?;
     let setup = Setup::in_folder(folder).variable(QUIET).under(wrapper);
@@ -260,7 +260,7 @@ async fn a_full_disk_is_a_503_and_what_was_acknowledged_before_and_after_stays()
     ledger.check(&mut host.client()).await;
 }
 
-/// As it was found on the disk after a crash at the fullest moment.
+/// The files are copied while the disk is full, as after a crash at this moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_while_the_disk_is_full_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -283,7 +283,7 @@ async fn a_crash_while_the_disk_is_full_loses_nothing() {
     ledger.check(&mut host.client()).await;
 }
 
-/// Posts until an answer is no 200, which more than the disk holds must bring.
+/// Posts until an answer is not 200, which must happen when the disk is full.
 async fn first_refusal(host: &Host) -> Answer {
     const EVENTS_MAX: u64 = 10_000;
     let mut client = host.client();

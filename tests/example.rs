@@ -1,4 +1,4 @@
-//! The documented example, word for word, from HTTP to disk and back.
+//! The documented example, verbatim, from HTTP to disk and back.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ async fn the_example_is_recorded_once_and_survives_a_kill_and_a_stop() {
 }
 
 #[tokio::test]
-async fn the_example_is_recorded_once_by_a_component_that_has_wasi_http_alone() {
+async fn the_example_is_recorded_once_by_a_component_with_wasi_http_only() {
     let folder = tempfile::tempdir().unwrap();
     let component = folder.path().join("component.wasm");
     fs::write(&component, without_intake()).unwrap();
@@ -25,8 +25,7 @@ async fn the_example_is_recorded_once_by_a_component_that_has_wasi_http_alone() 
     survives(setup.start()).await;
 }
 
-/// Whether a push is a duplicate does not depend on what an instance has in
-/// memory.
+/// Duplicates are detected independently of the memory of an instance.
 #[tokio::test]
 async fn the_example_is_recorded_once_by_instances_of_any_age() {
     for reuse in ["1", "2", "1000"] {
@@ -59,7 +58,7 @@ async fn survives(host: Host) {
     assert_eq!(state(&mut host.client()).await, counted, "after a stop");
 }
 
-/// The task of the example and its one event.
+/// Returns the task of the example, and its only event.
 async fn state(client: &mut Client) -> (Value, Value) {
     let task = client.read(EXAMPLE_TASK).await;
     assert_eq!(task["status"], "Waitting");
@@ -90,7 +89,7 @@ async fn state(client: &mut Client) -> (Value, Value) {
     (task, event.clone())
 }
 
-/// The same setup by both ways into a component: `intake`, and `wasi:http`.
+/// Returns the setup for both entry points of a component: `intake`, and `wasi:http`.
 pub(crate) fn both_ways(setup: Setup) -> [Setup; 2] {
     let folder = setup.journal().parent().expect("a folder").to_owned();
     let component = folder.join("component.wasm");
@@ -100,8 +99,8 @@ pub(crate) fn both_ways(setup: Setup) -> [Setup; 2] {
     [setup, component]
 }
 
-/// The embedded component with its `intake` under a name that no host knows:
-/// of the same length, so that nothing else in the binary moves.
+/// Returns the embedded component with `intake` renamed, so that hosts do not find it.
+/// The new name has the same length, so that nothing else in the binary moves.
 pub(crate) fn without_intake() -> Vec<u8> {
     const NAME: &[u8] = b"batchtask:receiver/intake@";
     const OTHER: &[u8] = b"batchtask:receiver/unseen@";

@@ -1,5 +1,5 @@
-//! What goes wrong is counted by reason and logged with the peer, whether it
-//! reaches the receiver or not.
+//! Failures are counted by reason and logged with the peer, even if they do not reach
+//! the receiver.
 
 use std::net::SocketAddr;
 
@@ -22,8 +22,7 @@ fn failures(metrics: &Metrics, reason: &str) -> f64 {
     ))
 }
 
-/// Sends bytes on a connection of their own, reads until it ends, and returns
-/// the address that they came from.
+/// Sends bytes on a new connection, reads to its end, and returns its local address.
 async fn send(host: &Host, bytes: &[u8]) -> SocketAddr {
     let mut stream = TcpStream::connect(host.address()).await.unwrap();
     let _ = stream.write_all(bytes).await;
@@ -60,7 +59,7 @@ async fn connections_that_fail_are_counted_by_reason() {
         host.counts(|metrics| metrics.value("batchtask_connections") == 0.0)
             .await;
     }
-    // A connection of somebody who was let in does not give way.
+    // The connection of an authenticated reader is not evicted.
     let mut reader = host.client();
     reader.get("/tasks").await.expect(200, "read");
     let peer = send(&host, b"").await;
@@ -77,10 +76,10 @@ async fn handshakes_that_fail_are_counted_by_reason() {
     let host = setup.with_admin().start();
     let peer = send(&host, b"POST /notifications HTTP/1.1\r\nhost: h\r\n\r\n").await;
     expect_failure(&host, "not_tls", peer).await;
-    // A record of a handshake whose message is none.
+    // A handshake record with an invalid message.
     let peer = send(&host, b"\x16\x03\x01\x00\x05\xff\x00\x00\x01\x00").await;
     expect_failure(&host, "tls", peer).await;
-    // A balancer that looks whether the port is open.
+    // A load balancer that checks whether the port is open.
     drop(TcpStream::connect(host.address()).await.unwrap());
     let metrics = host.metrics().await;
     assert_eq!(metrics.sum("batchtask_connection_failures_total"), 2.0);
@@ -200,8 +199,7 @@ async fn a_host_without_file_descriptors_is_not_ready() {
     }
 }
 
-/// Refused pushes are warned of with peer and reason; a flood of them fills no
-/// log.
+/// Refused pushes are logged as warnings with peer and reason, but only up to a rate.
 #[tokio::test]
 async fn refused_pushes_are_logged_up_to_a_rate() {
     let folder = tempfile::tempdir().unwrap();
@@ -226,7 +224,7 @@ async fn refused_pushes_are_logged_up_to_a_rate() {
 }
 
 #[tokio::test]
-async fn reads_are_logged_for_those_who_debug() {
+async fn reads_are_logged_at_level_debug() {
     for (level, lines) in [("info", 0), ("info,batchtask_host::intake=debug", 3)] {
         let folder = tempfile::tempdir().unwrap();
         let setup = Setup::in_folder(folder.path()).keeping_all_lines();
@@ -241,10 +239,10 @@ async fn reads_are_logged_for_those_who_debug() {
     }
 }
 
-/// Names of query parameters may be secrets, pasted by mistake; ids may be as
+/// Names of query parameters may be secrets that were pasted by mistake. Ids may be as
 /// long as a body.
 #[tokio::test]
-async fn what_a_caller_makes_up_is_bounded_in_the_log() {
+async fn texts_of_callers_are_bounded_in_the_log() {
     for format in ["text", "json"] {
         let folder = tempfile::tempdir().unwrap();
         let setup = Setup::in_folder(folder.path()).keeping_all_lines();
@@ -283,7 +281,7 @@ async fn what_a_caller_makes_up_is_bounded_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_open_to_anybody_is_warned_of() {
+async fn a_warning_says_that_the_webhook_is_open_to_all() {
     const OPEN: &str = "can post notifications";
     for (secret, warned) in [(None, true), (Some(SECRET), false)] {
         let folder = tempfile::tempdir().unwrap();

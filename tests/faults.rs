@@ -1,5 +1,5 @@
-//! Calls of the system and of the component that fail: an error for the one
-//! request, and nothing lost.
+//! Failing system calls and failing calls of the component cause an error for one
+//! request, and no loss.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::support::ledger::Ledger;
 use crate::support::load::Load;
 use crate::support::notifications::Notification;
 
-/// A component without room for a body is a 500; the next request is unharmed,
-/// because the instance that trapped is not used again.
+/// A body that does not fit into the memory of the component results in a 500. The next
+/// request succeeds, because an instance that trapped is not used again.
 #[tokio::test]
 async fn a_component_that_traps_ends_one_request() {
     let folder = tempfile::tempdir().unwrap();
@@ -35,7 +35,7 @@ async fn a_component_that_traps_ends_one_request() {
         let failures = metrics.value("batchtask_component_failures_total");
         assert_eq!(failures, f64::from(round));
         assert_eq!(metrics.requests("failed"), f64::from(round));
-        // At most the instance that decides about short bodies.
+        // At most one instance is left, the one for short bodies.
         assert!(metrics.value("batchtask_instances") <= 1.0);
     }
     host.says(|line| line.contains("ERROR") && line.contains("the component failed"))
@@ -43,9 +43,9 @@ async fn a_component_that_traps_ends_one_request() {
     assert_eq!(host.admin().get("/readyz").await.status, 200);
 }
 
-/// Starts a program in which some calls of the system are tampered with, as
-/// `strace` puts it; none where that is not allowed. It is no child of
-/// `strace`, but the other way round, so that it can be killed.
+/// Returns a command line under which `strace` tampers with system calls of a program.
+/// If that is not allowed, prints a line and returns `None`. With `-D`, `strace` runs as
+/// a child of the program and not as its parent, so that the program can be killed.
 pub(crate) fn tampering(calls: &str, how: &str) -> Option<Vec<String>> {
     let wrapper: Vec<String> = [
         "strace",
@@ -67,15 +67,14 @@ pub(crate) fn tampering(calls: &str, how: &str) -> Option<Vec<String>> {
     if works.is_ok_and(|status| status.success()) {
         return Some(wrapper);
     }
-    eprintln!("skipped: calls cannot be tampered with here (strace)");
+    eprintln!("skipped: system calls cannot be tampered with here (strace)");
     None
 }
 
-/// Under load some calls of one kind fail, again and again: those that wait for
-/// them are refused, the host lives, and what was acknowledged is there after a
-/// crash.
+/// Under load, system calls of one kind fail again and again: the affected requests are
+/// refused, the host continues, and acknowledged events survive a crash.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_fails_now_and_then_loses_nothing_that_was_acknowledged() {
+async fn a_disk_that_fails_now_and_then_loses_no_acknowledged_event() {
     for (calls, error, when) in [
         ("fdatasync,fsync", "EIO", "20+7"),
         ("fdatasync,fsync", "ENOSPC", "20+7"),
@@ -87,7 +86,7 @@ async fn a_disk_that_fails_now_and_then_loses_nothing_that_was_acknowledged() {
         };
         let folder = tempfile::tempdir().unwrap();
         let setup = Setup::in_folder(folder.path()).variable(QUIET);
-        // There are many, and the first has the address of the admin listener.
+        // There are many lines, and the first has the address of the admin listener.
         let host = setup.clone().with_admin().keeping_all_lines();
         let host = host.under(wrapper).start();
         let ledger = Arc::new(Ledger::new());
@@ -120,9 +119,9 @@ async fn a_disk_that_fails_now_and_then_loses_nothing_that_was_acknowledged() {
     }
 }
 
-/// Every call fails from some moment on: every push is a 503, reads go on.
+/// From some moment on, every call fails: every push is a 503, and reads still work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_fails_for_good_is_a_503_and_reads_go_on() {
+async fn a_disk_that_fails_permanently_is_a_503_and_reads_still_work() {
     // The start takes about 100 writes for the tables.
     for (calls, error, from) in [("fdatasync,fsync", "EIO", 60), ("pwrite64", "EIO", 300)] {
         let Some(wrapper) = tampering(calls, &format!("error={error}:when={from}+")) else {

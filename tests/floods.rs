@@ -1,9 +1,9 @@
-//! Whatever strangers leave unfinished, genuine pushes get their 200 at once,
-//! and memory stays within its bound.
+//! Unfinished requests of strangers do not delay the 200 of genuine pushes, and memory
+//! stays within its bound.
 //!
-//! - `BATCHTASK_TEST_FLOOD`: how many requests are unfinished at once.
-//! - `BATCHTASK_TEST_FLOOD_SECONDS`: for how long.
-//! - `BATCHTASK_TEST_FLOOD_LONG`: how many genuine long bodies come at once.
+//! - `BATCHTASK_TEST_FLOOD`: how many requests are unfinished at the same time.
+//! - `BATCHTASK_TEST_FLOOD_SECONDS`: the duration.
+//! - `BATCHTASK_TEST_FLOOD_LONG`: how many genuine long bodies are sent at once.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -32,13 +32,13 @@ use crate::support::{EXAMPLE, scale};
 
 const SECRET: &str = "floodPathSecret0123456789";
 
-/// Genuine pushes a second.
+/// The number of genuine pushes a second.
 const RATE: usize = 100;
 
-/// How soon a stranger whose request was cut off opens another one.
+/// How soon a stranger opens another request after the host ended one.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
-/// Requests that a stranger sends over one HTTP/2 connection.
+/// How many requests a stranger sends over an HTTP/2 connection.
 const STREAMS: usize = 128;
 
 fn flood_seconds() -> usize {
@@ -46,7 +46,7 @@ fn flood_seconds() -> usize {
     scale("BATCHTASK_TEST_FLOOD_SECONDS", 4)
 }
 
-/// Opens requests to `path` that never end, over a connection for each.
+/// Opens requests to `path` that never end, each over its own connection.
 fn unfinished_http1(count: usize, address: SocketAddr, path: &'static str) -> JoinSet<()> {
     let head = format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n{{");
     let request = move |head: String| async move {
@@ -61,7 +61,7 @@ fn unfinished_http1(count: usize, address: SocketAddr, path: &'static str) -> Jo
     (0..count).map(|_| request(head.clone())).collect()
 }
 
-/// A body of which one byte comes.
+/// A body that sends one byte and never ends.
 struct Unfinished {
     has_begun: bool,
 }
@@ -81,7 +81,8 @@ impl Body for Unfinished {
     }
 }
 
-/// The same over this many HTTP/2 connections, each of them full.
+/// Like [`unfinished_http1`], over this many HTTP/2 connections, each with
+/// [`STREAMS`] requests.
 fn unfinished_http2(
     connections: usize,
     address: SocketAddr,
@@ -130,7 +131,7 @@ async fn fill(
     drop(streams);
 }
 
-/// Pushes at a steady rate beside a flood, and checks that each gets its 200
+/// Pushes at a steady rate during a flood, and checks that each push gets its 200
 /// soon.
 async fn pushes_get_through(name: &str, flood: JoinSet<()>, host: &Host, target: Target) {
     let seconds = flood_seconds();
@@ -156,7 +157,7 @@ async fn pushes_get_through(name: &str, flood: JoinSet<()>, host: &Host, target:
         times[times.len() - 1],
         host.peak_kib() >> 10
     );
-    // On a machine with other work; the figures are for the reader.
+    // The bound is for a busy machine. The printed figures are for the reader.
     assert!(p99 < Duration::from_secs(1), "{name}: {p99:?}");
 }
 
@@ -166,7 +167,7 @@ enum Target {
     Tls(tls::Caller),
 }
 
-/// Pushes to the secret path on new connections, the body after the head.
+/// Pushes to the secret path on new connections, with a pause between head and body.
 async fn push_in_two_pieces(host: &Host, count: usize) -> Vec<Duration> {
     let address = host.address();
     let push = move |serial| async move {
@@ -211,7 +212,7 @@ async fn push_over_tls(caller: &tls::Caller, host: &Host, count: usize) -> Vec<D
     at_rate(count, push).await
 }
 
-/// Starts that many pushes at a steady rate, each beside the others.
+/// Starts this many concurrent pushes at a steady rate. Returns their times.
 async fn at_rate<F>(count: usize, push: impl Fn(u64) -> F) -> Vec<Duration>
 where
     F: Future<Output = Duration> + Send + 'static,
@@ -226,9 +227,9 @@ where
     pushes.join_all().await
 }
 
-/// Waits until the flood is there.
-async fn is_flooded(host: &Host, is_such: impl Fn(&Metrics) -> bool) {
-    host.counts(is_such).await;
+/// Waits until the metrics show the flood.
+async fn until_flooded(host: &Host, is_flooded: impl Fn(&Metrics) -> bool) {
+    host.counts(is_flooded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -241,7 +242,7 @@ async fn unfinished_bodies_keep_no_push_out() {
         .with_admin()
         .start();
     let flood = unfinished_http1(count, host.address(), "/notifications");
-    is_flooded(&host, |metrics| {
+    until_flooded(&host, |metrics| {
         metrics.value("batchtask_in_flight_requests") > count as f64 * 0.8
     })
     .await;
@@ -250,7 +251,7 @@ async fn unfinished_bodies_keep_no_push_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn neither_do_more_connections_than_there_may_be() {
+async fn too_many_connections_keep_no_push_out() {
     flood_seconds();
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path())
@@ -260,7 +261,7 @@ async fn neither_do_more_connections_than_there_may_be() {
         .with_admin()
         .start();
     let flood = unfinished_http1(400, host.address(), "/notifications");
-    is_flooded(&host, |metrics| {
+    until_flooded(&host, |metrics| {
         metrics.value("batchtask_evictions_total{of=\"connection\"}") > 100.0
     })
     .await;
@@ -268,7 +269,7 @@ async fn neither_do_more_connections_than_there_may_be() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn neither_do_they_at_paths_that_are_wrong() {
+async fn unfinished_bodies_to_a_wrong_path_keep_no_push_out() {
     flood_seconds();
     let count = scale("BATCHTASK_TEST_FLOOD", 1024);
     let folder = tempfile::tempdir().unwrap();
@@ -278,13 +279,13 @@ async fn neither_do_they_at_paths_that_are_wrong() {
         .with_admin()
         .start();
     let flood = unfinished_http1(count, host.address(), "/x");
-    is_flooded(&host, |metrics| metrics.requests("not-found") > 100.0).await;
+    until_flooded(&host, |metrics| metrics.requests("not-found") > 100.0).await;
     let name = format!("{count} unfinished bodies to a wrong path");
     pushes_get_through(&name, flood, &host, Target::Secret).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn neither_do_full_http2_connections() {
+async fn full_http2_connections_keep_no_push_out() {
     flood_seconds();
     let connections = scale("BATCHTASK_TEST_FLOOD", 1024) / STREAMS;
     let folder = tempfile::tempdir().unwrap();
@@ -292,7 +293,7 @@ async fn neither_do_full_http2_connections() {
     let caller = tls::Caller::trusting(&folder.path().join("ca.pem"));
     let host = tls::setup(folder.path()).with_admin().start();
     let flood = unfinished_http2(connections, host.address(), "/notifications", &caller);
-    is_flooded(&host, |metrics| {
+    until_flooded(&host, |metrics| {
         metrics.value("batchtask_in_flight_requests") > (connections * STREAMS) as f64 * 0.5
     })
     .await;
@@ -326,6 +327,7 @@ async fn post_at_once(host: &Host, path: &'static str, count: usize, bytes: usiz
     posts.join_all().await
 }
 
+/// The length of a long body: 1.5 MiB.
 const LONG: usize = 3 << 19;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -369,9 +371,9 @@ async fn long_genuine_bodies_wait_for_their_memory() {
     }
 }
 
-/// Readers with the token that ask over HTTP/2 and take nothing.
+/// Readers with the token send requests over HTTP/2 and do not read the answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_nobody_takes_end_on_http2() {
+async fn answers_that_are_not_read_end_on_http2() {
     let folder = tempfile::tempdir().unwrap();
     tls::self_signed(folder.path());
     let caller = tls::Caller::trusting(&folder.path().join("ca.pem"));
@@ -397,7 +399,7 @@ async fn answers_that_nobody_takes_end_on_http2() {
     while let Some(answer) = pending.join_next().await {
         bodies.extend(answer.unwrap());
     }
-    // Its own end is told by the stream's.
+    // The end of a read follows from the end of its stream.
     host.counts(|metrics| metrics.value("batchtask_reads") == 0.0)
         .await;
     for body in bodies {
@@ -414,7 +416,7 @@ async fn answers_that_nobody_takes_end_on_http2() {
     assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
 }
 
-/// Half a request on each of the admin listener's connections.
+/// All connections of the admin listener have an incomplete request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unfinished_requests_do_not_silence_the_admin_listener() {
     let folder = tempfile::tempdir().unwrap();

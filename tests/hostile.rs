@@ -1,5 +1,5 @@
-//! Text that would do harm where it is shown, looked up or logged: it reaches
-//! everybody word for word, and harms nobody.
+//! Text that could do harm where it is shown, searched or logged: it is passed on
+//! verbatim, and does no harm.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::host::{Host, Setup, is_info_of_ours};
 use crate::support::notifications::Notification;
 
-/// What somebody might write who wants to be believed, obeyed or run.
+/// Returns texts that an attacker might send, and other unusual texts.
 fn strings() -> Vec<String> {
     let strings = [
         "<script>alert(1)</script>",
@@ -76,7 +76,7 @@ fn strings() -> Vec<String> {
     strings.map(String::from).into_iter().chain(long).collect()
 }
 
-/// The string as every text that a notification has.
+/// Returns a notification with the string in every text member.
 fn notification(string: &str, serial: u64) -> Notification {
     Notification {
         app_id: string.into(),
@@ -102,7 +102,7 @@ fn encoded(string: &str) -> String {
     utf8_percent_encode(string, NON_ALPHANUMERIC).to_string()
 }
 
-/// The longest request id that reads list.
+/// The greatest length of a listed request id.
 const LISTED_REQUEST_ID_BYTES: usize = 1024;
 
 const MEMBERS: [&str; 5] = ["app_id", "task_id", "task_type", "status", "status_desc"];
@@ -112,7 +112,7 @@ fn expect_word_for_word(value: &Value, string: &str) {
     for member in MEMBERS {
         assert_eq!(value[member], *string, "{member}");
     }
-    // Long ones are in their notification alone.
+    // Longer ids are in their notification only.
     let is_listed = string.len() <= LISTED_REQUEST_ID_BYTES;
     let listed = is_listed.then_some(string).into_iter();
     assert_eq!(value["request_ids"], listed.collect::<Value>());
@@ -149,7 +149,7 @@ async fn programs_read_it_word_for_word() {
         assert!(is_found, "q: {string:?}");
     }
     let counts = client.read("/summary").await;
-    // Each is a status: some are told one by one, the others together.
+    // Each string is a status: some are listed, the others are counted together.
     let counts = counts["statuses"].as_array().unwrap();
     let listed = counts.iter().map(|count| count["status"].as_str().unwrap());
     assert!(listed.clone().count() > 16);
@@ -162,7 +162,7 @@ async fn programs_read_it_word_for_word() {
     assert_eq!(tasks.sum::<u64>(), strings().len() as u64);
 }
 
-/// The elements and attributes that a page is made of.
+/// Returns the names of the elements and attributes of a page.
 fn markup(html: &str) -> BTreeSet<String> {
     let tags = html.split('<').skip(1);
     tags.filter_map(|tag| tag.split_once('>'))
@@ -197,7 +197,7 @@ async fn people_see_it_as_text() {
         client.post(body).await.expect(200, "recorded");
         let id = encoded(string);
         let page = format!("/page/tasks/{id}/{id}");
-        // The list shows the link, the link leads to the task.
+        // The list shows a link, which leads to the task.
         let list = client.get(&format!("/?app_id={id}&status=")).await;
         let answer = client.get(&page).await;
         assert_eq!(answer.status, 200, "{string:?}");
@@ -240,7 +240,7 @@ async fn logs_have_a_line_each_and_no_control_character() {
                 assert!(is_info_of_ours(line), "{line:?}");
             }
         }
-        // Each names its outcome once at the least, for a string may too.
+        // At least once for each, because a string may contain the word too.
         let recorded = said
             .lines()
             .filter(|line| line.contains("recorded"))
@@ -250,7 +250,7 @@ async fn logs_have_a_line_each_and_no_control_character() {
             let texts = strings();
             assert_eq!(ids.len(), texts.len());
             for (id, text) in ids.iter().zip(&texts) {
-                // Long ones are cut.
+                // Long ids are cut.
                 let is_cut = |kept: &str| text.len() > 512 && text.starts_with(kept);
                 let kept = id.split_once("… (").map(|(kept, _)| kept);
                 assert!(id == text || kept.is_some_and(is_cut), "{id}");

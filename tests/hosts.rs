@@ -1,14 +1,14 @@
-//! One suite for every way into a receiver: on the bundled host, and with the
-//! components of `dist/` on hosts of others.
+//! The same suite for every entry point of a receiver: on the bundled host, and with
+//! the components of `dist/` on other hosts.
 //!
-//! | room | what holds there |
+//! | module | content |
 //! |---|---|
-//! | `suite` | what every host must make of the same requests |
-//! | `bundled` | the bundled host by each way into a component, and its library |
-//! | `artifacts` | the components, built when a test first asks for one |
-//! | `process` | a host of somebody else's, as a process |
-//! | `tools` | programs and libraries of others; a test that misses one says so |
-//! | `spin` | a host with Spin's imports, and what they may do to the journal |
+//! | `suite` | requests with the answers that every host must give |
+//! | `bundled` | the bundled host with each entry point of a component, and its library |
+//! | `artifacts` | the components, built when a test first needs one |
+//! | `process` | another host, as a process |
+//! | `tools` | third-party programs and libraries; a test without its tool is skipped |
+//! | `spin` | a host with Spin's imports, and their failures |
 //! | `manifest` | `spin.toml` by Spin's rules |
 //! | `embedding` | the programs of `examples/`: embedding, and an adapter in JavaScript |
 //! | `forward` | the forwarded message, and `wasmtime serve` and jco as hosts |

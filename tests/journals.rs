@@ -1,5 +1,5 @@
-//! What operators do to a journal by mistake, and the commands that do it
-//! right: nothing that was acknowledged is lost without a word.
+//! Mistakes of operators with a journal, and the commands that prevent them: no
+//! acknowledged event is lost without an error.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -15,7 +15,7 @@ use crate::support::mounts::{mounted_alone, read_only, small_disk};
 use crate::support::notifications::Notification;
 use crate::support::program::{Ended, Program};
 
-/// Posts a notification that must be recorded, and remembers it.
+/// Posts a notification, which must be recorded, and adds it to the ledger.
 async fn record(client: &mut Client, ledger: &Ledger, serial: u64) {
     let notification = Notification::numbered(serial);
     let body = notification.body();
@@ -27,21 +27,22 @@ async fn post(client: &mut Client, serial: u64) -> Answer {
     client.post(Notification::numbered(serial).body()).await
 }
 
-/// A file that belongs to the journal.
+/// Returns the path of a file of the journal.
 fn file_of(setup: &Setup, suffix: &str) -> PathBuf {
     let mut path = setup.journal().as_os_str().to_owned();
     path.push(suffix);
     path.into()
 }
 
-/// A command about the journal of this setup.
+/// Runs a command on the journal of this setup.
 fn command(setup: &Setup, name: &str, arguments: &[&str]) -> Ended {
     let journal = format!("sqlite:{}", setup.journal().display());
     let line = [&[name, "--journal", &journal], arguments].concat();
     Program::new(line).run()
 }
 
-/// The start fails once with all of this, and prints no cause twice.
+/// Checks that the start fails with an error that contains these texts, and prints no
+/// cause twice.
 #[track_caller]
 fn refuses(setup: &Setup, texts: &[&str]) -> String {
     let (code, said) = setup.fail();
@@ -57,7 +58,8 @@ fn refuses(setup: &Setup, texts: &[&str]) -> String {
     line.to_owned()
 }
 
-/// It is said once as an error, whatever the lines of requests say.
+/// Checks that an error with this text is logged exactly once. Lines of requests do not
+/// count.
 async fn said_once(host: &Host, text: &str) {
     let is_said = |line: &str| line.contains("ERROR") && line.contains(text);
     host.says(is_said).await;
@@ -95,7 +97,7 @@ async fn a_copy_in_the_place_of_a_journal_that_crashed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_journal_has_one_host_whatever_its_names() {
+async fn a_journal_has_one_host_under_all_its_names() {
     let folder = tempfile::tempdir().unwrap();
     let (link, target) = (
         folder.path().join("link.db"),
@@ -160,10 +162,10 @@ fn a_journal_on_a_full_disk_is_refused() {
     assert_eq!(line.matches("disk is full").count(), 1, "{line}");
 }
 
-/// A user who may make files in a folder of everybody, where a file of the
-/// journal is somebody else's.
+/// The folder can be written by all users, but a file of the journal belongs to another
+/// user.
 #[test]
-fn a_file_of_somebody_else_is_named_with_the_cause() {
+fn a_file_of_another_user_is_named_with_the_cause() {
     if !rustix::process::getuid().is_root() {
         eprintln!("skipped: only root can give files away");
         return;
@@ -207,13 +209,13 @@ async fn the_files_of_a_journal_are_for_their_owner_alone() {
     }
 }
 
-fn cut(path: &Path) {
+fn truncate(path: &Path) {
     let file = File::options().write(true).open(path).unwrap();
     file.set_len(0).unwrap();
 }
 
 #[tokio::test]
-async fn after_a_cut_the_next_push_is_a_503_and_it_is_said_once() {
+async fn after_a_truncation_the_next_push_is_a_503_and_it_is_logged_once() {
     for suffix in ["-wal", ""] {
         let folder = tempfile::tempdir().unwrap();
         let setup = Setup::in_folder(folder.path()).with_admin();
@@ -222,7 +224,7 @@ async fn after_a_cut_the_next_push_is_a_503_and_it_is_said_once() {
         for serial in 0..20 {
             record(&mut client, &Ledger::new(), serial).await;
         }
-        cut(&file_of(&setup, suffix));
+        truncate(&file_of(&setup, suffix));
         for serial in 20..25 {
             let answer = post(&mut client, serial).await;
             answer.expect(503, "journal-unavailable");
@@ -233,7 +235,7 @@ async fn after_a_cut_the_next_push_is_a_503_and_it_is_said_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_that_is_removed_under_load_is_saved_and_the_service_goes_on() {
+async fn a_log_that_is_removed_under_load_is_saved_and_the_service_continues() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path()).variable(QUIET);
     let host = setup.start();
@@ -255,7 +257,7 @@ async fn a_log_that_is_removed_under_load_is_saved_and_the_service_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_load_is_complete_and_can_be_put_back() {
+async fn a_backup_under_load_is_complete_and_can_be_restored() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path()).variable(QUIET);
     let host = setup.start();
@@ -289,7 +291,7 @@ async fn a_backup_under_load_is_complete_and_can_be_put_back() {
 
 /// A restore that is killed leaves the former journal or that of the backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restore_that_is_cut_off_leaves_one_of_the_two() {
+async fn a_restore_that_is_killed_leaves_one_of_the_two() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
     let backup = folder.path().join("backup.db");
@@ -355,7 +357,7 @@ async fn a_host_removes_old_tasks_and_they_do_not_come_back() {
     host.client().post(&old).await.expect(200, "recorded");
     host.client().post(EXAMPLE).await.expect(200, "recorded");
     host.stop();
-    // As if the host had run without a break since then.
+    // As if the host had been running since then.
     let connection = rusqlite::Connection::open(setup.journal()).unwrap();
     let days_ago = "UPDATE tasks SET last_received_at_ms = last_received_at_ms - 4 * 86400000";
     connection.execute(days_ago, []).unwrap();
@@ -377,7 +379,7 @@ async fn a_host_removes_old_tasks_and_they_do_not_come_back() {
     }
 }
 
-/// As another program's URL has it: a file in the current folder.
+/// Like in URLs of other programs, such a path means a file in the current folder.
 #[tokio::test]
 async fn two_slashes_do_not_make_a_path_absolute() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,9 @@
-//! A public suite of JSON texts, see `json-suite/README.md`: each is posted as
-//! a whole body, and as the value of `status_desc` in a notification.
+//! A public suite of JSON texts, see `json-suite/README.md`. Each text is posted as a
+//! whole body, and as the value of `status_desc` in a notification.
 //!
-//! What is not JSON is never stored and gets 400; what is JSON is never called
-//! malformed: it gets 422, or 200 where a notification comes of it. The one
-//! exception is a text beyond the bound on depth, which is looked at no
-//! further.
+//! A text that is not JSON is never stored, and gets 400. A JSON text is never called
+//! malformed: it gets 422, or 200 if the body is a notification. The only exception is
+//! a text that exceeds the bound on depth, because it is not checked further.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,16 +15,16 @@ use crate::support::notifications::Notification;
 
 const CASES: &str = include_str!("json-suite/cases.tsv");
 
-/// What the host may have in memory after all of it.
+/// How much memory the host may have used at the end.
 const RESIDENT_KIB_MAX: u64 = 64 << 10;
 
-/// How often the whole suite is posted, for memory to show a leak.
+/// How often the whole suite is posted, so that a leak of memory shows.
 const ROUNDS: usize = 5;
 
-/// What the cases without a rule of their own, and those that break their
-/// rule, come to: as a whole body, and inside a notification.
+/// The results of cases that the suite leaves open, and of the exceptions: as a whole
+/// body, and inside a notification.
 const DECIDED: [(&str, Verdict, Verdict); 37] = [
-    // A number is not looked at: it is one by its first byte, and kept as it is.
+    // The value of a number is not evaluated: it is stored as it is.
     ("i_number_double_huge_neg_exp", No, Recorded),
     ("i_number_huge_exp", No, Recorded),
     ("i_number_neg_int_huge_exp", No, Recorded),
@@ -36,7 +35,7 @@ const DECIDED: [(&str, Verdict, Verdict); 37] = [
     ("i_number_too_big_neg_int", No, Recorded),
     ("i_number_too_big_pos_int", No, Recorded),
     ("i_number_very_big_negative_int", No, Recorded),
-    // Half a surrogate pair is no Unicode: it could not be kept as text.
+    // Half a surrogate pair is not valid Unicode, so it cannot be stored as text.
     ("i_object_key_lone_2nd_surrogate", NotJson, NotJson),
     ("i_string_1st_surrogate_but_2nd_missing", NotJson, NotJson),
     ("i_string_1st_valid_surrogate_2nd_invalid", NotJson, NotJson),
@@ -55,7 +54,7 @@ const DECIDED: [(&str, Verdict, Verdict); 37] = [
     ("i_string_invalid_surrogate", NotJson, NotJson),
     ("i_string_inverted_surrogates_U+1D11E", NotJson, NotJson),
     ("i_string_lone_second_surrogate", NotJson, NotJson),
-    // JSON between systems is UTF-8, and these bytes are not.
+    // JSON between systems must be UTF-8, but these bytes are not.
     ("i_string_UTF-16LE_with_BOM", NotJson, NotJson),
     ("i_string_UTF-8_invalid_sequence", NotJson, NotJson),
     ("i_string_UTF8_surrogate_U+D800", NotJson, NotJson),
@@ -69,9 +68,9 @@ const DECIDED: [(&str, Verdict, Verdict); 37] = [
     ("i_string_truncated-utf-8", NotJson, NotJson),
     ("i_string_utf16BE_no_BOM", NotJson, NotJson),
     ("i_string_utf16LE_no_BOM", NotJson, NotJson),
-    // A byte order mark may begin a body, and nothing else.
+    // A byte order mark is allowed only at the beginning of a body.
     ("i_structure_UTF-8_BOM_empty_object", No, NotJson),
-    // Beyond the bound on depth: whether the rest is JSON is not looked at.
+    // The depth exceeds the bound, so the rest is not checked.
     ("i_structure_500_nested_arrays", No, No),
     ("n_structure_100000_opening_arrays", No, No),
     ("n_structure_open_array_object", No, No),
@@ -81,9 +80,9 @@ const DECIDED: [(&str, Verdict, Verdict); 37] = [
 enum Verdict {
     /// 200: a notification.
     Recorded,
-    /// 422: no notification.
+    /// 422: not a notification.
     No,
-    /// 400: no JSON.
+    /// 400: not JSON.
     NotJson,
 }
 
@@ -128,7 +127,8 @@ impl Case {
         }
     }
 
-    /// A notification with this as its `status_desc`; each round has its own.
+    /// Returns a notification with this text as its `status_desc`. It differs in each
+    /// round.
     fn inside(&self, round: usize) -> Vec<u8> {
         const MARK: &str = "\"here\"";
         let notification = Notification {

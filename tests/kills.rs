@@ -1,4 +1,4 @@
-//! What was acknowledged survives `kill -9`, whenever it comes.
+//! Acknowledged events survive `kill -9` at any moment.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,16 +15,16 @@ use crate::support::tls::{self, Caller};
 /// How often the host is killed.
 const KILLS: usize = 50;
 
-/// Connections that post meanwhile.
+/// The number of connections that post meanwhile.
 const CONNECTIONS: usize = 16;
 
-/// A kill comes after less than so many acknowledgements.
+/// The maximum number of acknowledgements between two kills.
 const ACKNOWLEDGED_BETWEEN: usize = 400;
 
-/// A token that the platform signs with.
+/// The token of signed pushes.
 const TOKEN: &str = "killsToken0123456789";
 
-/// How the host is set up, and who posts to it.
+/// A setup of the host, and the clients that post to it.
 struct Way {
     name: &'static str,
     setup: Setup,
@@ -75,7 +75,7 @@ fn ways(folder: &Path) -> [Way; 6] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_acknowledged_event_is_there_exactly_once_after_kills_under_load() {
+async fn every_acknowledged_event_is_stored_exactly_once_after_kills_under_load() {
     let kills = scale("BATCHTASK_TEST_KILLS", KILLS);
     let folder = tempfile::tempdir().unwrap();
     let ways = ways(folder.path());
@@ -98,7 +98,7 @@ async fn survives(way: Way, kills: usize) {
     let mut random = Random::new(50);
     for kill in 0..kills {
         if kill % 5 == 4 {
-            // In the middle of a recovery, too.
+            // This kill may interrupt a recovery.
             setup.start_and_kill_at_once();
         }
         let host = setup.start();
@@ -118,6 +118,6 @@ async fn survives(way: Way, kills: usize) {
         ledger.len()
     );
     assert!(ledger.len() > kills * ACKNOWLEDGED_BETWEEN / 4);
-    // A commit may be durable although its answers were not sent any more.
+    // A commit may be durable although its answers were not sent.
     assert!(unacknowledged <= kills * CONNECTIONS);
 }

@@ -1,4 +1,4 @@
-//! Beyond a limit the answer comes at once, and it is a clear one.
+//! Beyond a limit, a clear answer comes at once.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,10 @@ use crate::support::client::{Answer, Client};
 use crate::support::host::{Host, READ_TOKEN, Setup};
 use crate::support::notifications::Notification;
 
-/// An answer that waits for nothing comes within this time, on a machine that
-/// has much else to do.
+/// The maximum time of an answer that waits for nothing, on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// A host with limits.
+/// Starts a host with these options.
 fn host(limits: &[(&str, &str)]) -> (tempfile::TempDir, Host) {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path()).with_admin();
@@ -25,19 +24,19 @@ fn host(limits: &[(&str, &str)]) -> (tempfile::TempDir, Host) {
     (folder, host)
 }
 
-/// Reads to the end of a connection, and how long that took.
+/// Reads to the end of a connection. Returns the bytes, and how long it took.
 async fn end_of(stream: &mut TcpStream) -> (Vec<u8>, Duration) {
     let started = Instant::now();
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
     let read = tokio::time::timeout(Duration::from_secs(30), read).await;
-    // However it ends.
+    // The connection may end with an error.
     let _ = read.expect("the host ends the connection");
     (bytes, started.elapsed())
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_told_so_and_there_is_room_again_later() {
+async fn one_connection_too_many_gets_a_503_and_later_there_is_room_again() {
     let (_folder, host) = host(&[("--max-connections", "2")]);
     let (mut first, mut second) = (host.client(), host.client());
     first.get("/tasks").await.expect(200, "read");
@@ -60,7 +59,7 @@ async fn one_connection_too_many_is_told_so_and_there_is_room_again_later() {
 }
 
 #[tokio::test]
-async fn requests_that_are_not_complete_keep_no_other_from_its_turn() {
+async fn incomplete_requests_do_not_delay_complete_ones() {
     let (_folder, host) = host(&[("--max-in-flight", "1")]);
     let (mut first, mut second) = (host.client(), host.client());
     first.begin("/notifications", EXAMPLE.len()).await;
@@ -75,7 +74,7 @@ async fn requests_that_are_not_complete_keep_no_other_from_its_turn() {
 }
 
 #[tokio::test]
-async fn the_oldest_body_gives_way_to_one_too_many() {
+async fn beyond_the_limit_the_oldest_incomplete_request_is_evicted() {
     let (_folder, host) = host(&[("--max-unfinished", "2")]);
     let mut clients: Vec<_> = (0..4).map(|_| host.client()).collect();
     for client in &mut clients {
@@ -114,9 +113,9 @@ async fn a_header_beyond_its_bounds_is_a_431() {
     host.client().post(EXAMPLE).await.expect(200, "recorded");
 }
 
-/// Fields, a cookie and what proxies add, as much as is usual.
+/// Usual numbers and sizes of fields, of a cookie, and of fields from proxies.
 #[tokio::test]
-async fn a_header_of_usual_size_is_taken_by_default() {
+async fn a_header_of_usual_size_is_accepted_by_default() {
     let (_folder, host) = host(&[]);
     let fields = |count| {
         let fields = (0..count).map(|number| format!("x-proxy-{number}: {}\r\n", "y".repeat(60)));
@@ -128,7 +127,7 @@ async fn a_header_of_usual_size_is_taken_by_default() {
     for fields in [
         fields(60) + &cookie,
         fields(60) + &certificate,
-        // With `Host` and the length, a hundred.
+        // A hundred, together with `Host` and the length.
         fields(98),
     ] {
         let request = format!(
@@ -162,8 +161,8 @@ async fn the_number_of_fields_is_an_option() {
     }
 }
 
-/// Whether its request took no time or a commit: a connection may then be
-/// silent for as long as is said, and no longer.
+/// After a quick request as well as after a commit, a connection may be silent for the
+/// configured time, and no longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_may_be_silent_between_requests_for_a_while() {
     let (_folder, host) = host(&[("--header-seconds", "1"), ("--idle-seconds", "3")]);
@@ -242,9 +241,9 @@ async fn a_body_that_does_not_come_is_a_408() {
     assert_eq!(metrics.value("batchtask_in_flight_requests"), 0.0);
 }
 
-/// A reader that asks for megabytes and takes none of them.
+/// A reader requests megabytes and does not read them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_nobody_takes_ends_the_connection() {
+async fn an_answer_that_is_not_read_ends_the_connection() {
     let (_folder, host) = host(&[("--write-seconds", "1"), ("--header-seconds", "60")]);
     let mut client = host.client();
     for serial in 0..100 {
@@ -274,7 +273,7 @@ async fn an_answer_that_nobody_takes_ends_the_connection() {
     host.client().post(EXAMPLE).await.expect(200, "recorded");
 }
 
-/// Whoever says that nothing more will follow may still wait for the answer.
+/// A client that has closed its sending side may still wait for the answer.
 #[tokio::test]
 async fn a_caller_that_closes_its_sending_side_is_answered() {
     let (_folder, host) = host(&[]);

@@ -1,4 +1,4 @@
-//! Where a host listens, and who tells it so.
+//! The addresses on which a host listens, its proxies, and its service manager.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -19,9 +19,9 @@ fn request() -> Vec<u8> {
     [head.as_bytes(), EXAMPLE.as_bytes()].concat()
 }
 
-/// Everything that comes back for these bytes.
+/// Sends these bytes, and reads to the end of the connection.
 async fn answer(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, bytes: &[u8]) -> String {
-    // It may be closed before all of it was taken.
+    // The host may close before it has read everything.
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
@@ -47,7 +47,7 @@ async fn a_host_listens_at_a_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("http.sock");
     let listen = format!("unix:{}", path.display());
-    // The second time, the socket of a host that was killed is in the way.
+    // The second time, the socket of the killed host still exists.
     for _ in 0..2 {
         let mut host = serve(folder.path(), &listen);
         host.says(&format!("listening on {listen}")).await;
@@ -64,7 +64,7 @@ async fn a_host_listens_on_all_interfaces() {
     host.says("listening on http://[::]:").await;
 }
 
-/// A host whose public port is behind proxies.
+/// Starts a host whose public port is behind proxies.
 fn behind(folder: &Path, proxies: &str) -> Host {
     let setup = Setup::in_folder(folder).with_admin();
     setup.argument("--proxy-protocol").argument(proxies).start()
@@ -81,7 +81,7 @@ const VERSION_2: &[u8] =
 const HEALTH_CHECK: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 
 #[tokio::test]
-async fn a_proxy_says_who_the_client_is() {
+async fn a_proxy_reports_the_address_of_the_client() {
     for proxies in ["on", "192.0.2.0/24,127.0.0.1"] {
         let folder = tempfile::tempdir().unwrap();
         let host = behind(folder.path(), proxies);
@@ -97,7 +97,7 @@ async fn a_proxy_says_who_the_client_is() {
 }
 
 #[tokio::test]
-async fn nothing_but_proxies_gets_an_answer() {
+async fn only_proxies_get_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let host = behind(folder.path(), "on");
     assert_eq!(post_after(&host, b"").await, "");
@@ -110,7 +110,7 @@ async fn nothing_but_proxies_gets_an_answer() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_says_in_a_field_who_the_client_is() {
+async fn a_trusted_proxy_reports_the_client_in_a_header_field() {
     for (proxies, peer) in [("127.0.0.1", "192.0.2.9:0"), ("192.0.2.0/24", "127.0.0.1:")] {
         let folder = tempfile::tempdir().unwrap();
         let setup = Setup::in_folder(folder.path()).argument("--trusted-proxies");
@@ -128,7 +128,7 @@ async fn a_trusted_proxy_says_in_a_field_who_the_client_is() {
 }
 
 #[test]
-fn proxies_that_are_no_networks_stop_the_start() {
+fn invalid_networks_of_proxies_stop_the_start() {
     let line = ["serve", "--proxy-protocol", "proxy.example.com"];
     let ended = Program::new(line).run().expect(2);
     assert!(
@@ -138,8 +138,8 @@ fn proxies_that_are_no_networks_stop_the_start() {
     );
 }
 
-/// What a service manager was told next.
-async fn told(socket: &UnixDatagram) -> String {
+/// Returns the next message to the service manager.
+async fn next_message(socket: &UnixDatagram) -> String {
     let socket = socket.try_clone().unwrap();
     socket
         .set_read_timeout(Some(crate::support::PATIENCE))
@@ -153,30 +153,30 @@ async fn told(socket: &UnixDatagram) -> String {
 }
 
 #[tokio::test]
-async fn a_service_manager_is_told_the_state() {
+async fn the_state_is_reported_to_a_service_manager() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify.sock");
     let manager = UnixDatagram::bind(&path).unwrap();
     let setup = Setup::in_folder(folder.path()).argument("--takeover");
     let setup = setup.variable(("NOTIFY_SOCKET", path.to_str().unwrap()));
     let host = setup.start();
-    let ready = told(&manager).await;
+    let ready = next_message(&manager).await;
     assert!(
         ready.starts_with("READY=1\nSTATUS=listening on http://"),
         "{ready}"
     );
     host.signal(Signal::HUP);
-    let reloading = told(&manager).await;
+    let reloading = next_message(&manager).await;
     assert!(
         reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
         "{reloading}"
     );
-    assert!(told(&manager).await.starts_with("READY=1\n"));
+    assert!(next_message(&manager).await.starts_with("READY=1\n"));
     let successor = setup.start();
-    assert!(told(&manager).await.starts_with("READY=1\n"));
+    assert!(next_message(&manager).await.starts_with("READY=1\n"));
     let main_pid = format!("MAINPID={}\n", successor.pid().as_raw_nonzero());
-    assert_eq!(told(&manager).await, main_pid);
+    assert_eq!(next_message(&manager).await, main_pid);
     assert_eq!(host.wait(), Some(0));
     successor.stop();
-    assert!(told(&manager).await.starts_with("STOPPING=1\n"));
+    assert!(next_message(&manager).await.starts_with("STOPPING=1\n"));
 }

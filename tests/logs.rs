@@ -1,5 +1,4 @@
-//! What the logs hold: every request, no secret, and no control character of
-//! somebody else's.
+//! The logs contain every push, no secret, and no control character from others.
 
 use std::ffi::OsString;
 use std::net::{TcpListener, TcpStream};
@@ -19,22 +18,22 @@ const TOKEN: &str = "kQ3vT9xLm2Rb7Zc5";
 const SECOND_TOKEN: &str = "h6Nw8Pj4Ys1Ud0Gf";
 const SECRET: &str = "pathSecret-Wd4_fG8hYs2uE6";
 
-/// What no log and no answer may hold.
+/// The secrets that no log and no answer may contain.
 const SECRETS: [&str; 4] = [TOKEN, SECOND_TOKEN, SECRET, READ_TOKEN];
 
-/// How long a part of a secret must not be seen.
+/// The length of a part of a secret that must not be visible.
 const PART: usize = 8;
 
 fn expect_no_secret(text: &str) {
     for secret in SECRETS {
         for start in 0..=secret.len() - PART {
             let part = &secret[start..start + PART];
-            assert!(!text.contains(part), "`{part}` is in: {text}");
+            assert!(!text.contains(part), "`{part}` is visible in: {text}");
         }
     }
 }
 
-/// One request in each way that a secret could be seen by.
+/// Sends requests of all kinds that could reveal a secret.
 async fn exercise(host: &Host, mode: &str) {
     let mut client = host.client();
     let target = format!("/notifications/{SECRET}");
@@ -97,7 +96,7 @@ async fn exercise(host: &Host, mode: &str) {
     for target in ["/events", "/quarantine", "/tasks?limit=x", "/tasks?order=x"] {
         seen(&client.get(target).await);
     }
-    // Broken requests, which the library that reads them may say much about.
+    // Malformed requests, which the HTTP library may log in detail.
     let head = format!("POST {target} HTTP/1.1\r\nhost: h\r\nx-token: {TOKEN}\r\n");
     for rest in [
         "content-length: x\r\n\r\n",
@@ -127,24 +126,23 @@ async fn exercise(host: &Host, mode: &str) {
 
 fn seen(answer: &Answer) {
     let mut headers = answer.headers.clone();
-    // The cookie is for whoever has just shown the token.
+    // The cookie contains the token, but only a client with the token gets it.
     headers.remove("set-cookie");
     expect_no_secret(&format!("{headers:?} {}", answer.text()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_in_any_log_or_answer() {
-    let tokens = format!("{TOKEN},{SECOND_TOKEN}");
     for mode in ["enforce", "report"] {
         let folder = tempfile::tempdir().unwrap();
-        let settings = folder.path().join("settings");
-        std::fs::write(&settings, format!("BATCHTASK_TOKEN={tokens}\n")).unwrap();
+        let path = folder.path().join("batchtask.toml");
+        std::fs::write(&path, format!("token = ['{TOKEN}', '{SECOND_TOKEN}']\n")).unwrap();
         let host = Setup::in_folder(folder.path())
             .variable(("BATCHTASK_LOG", "trace"))
             .variable(("BATCHTASK_SIGNATURE", mode))
             .variable(("BATCHTASK_PATH_SECRET", SECRET))
-            .argument("--settings")
-            .argument(settings)
+            .argument("--config")
+            .argument(path)
             .with_admin()
             .keeping_all_lines()
             .start();
@@ -157,31 +155,31 @@ async fn no_secret_is_in_any_log_or_answer() {
 }
 
 #[test]
-fn a_secret_that_is_no_valid_one_is_not_shown() {
+fn an_invalid_secret_is_not_shown() {
     let too_long = SECRET.repeat(10);
     for (name, value) in [
-        ("BATCHTASK_PATH_SECRET", &*too_long),
-        ("BATCHTASK_TOKEN", SECRET),
-        ("BATCHTASK_READ_TOKEN", "pathSecret-Wd4_fG8 Ys2uE6"),
+        ("path_secret", &*too_long),
+        ("token", SECRET),
+        ("read_token", "pathSecret-Wd4_fG8 Ys2uE6"),
         (SECRET, SECRET),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let settings = folder.path().join("settings");
-        std::fs::write(&settings, format!("{name}={value}\n")).unwrap();
+        let path = folder.path().join("batchtask.toml");
+        std::fs::write(&path, format!("{name} = '{value}'\n")).unwrap();
         let setup = Setup::in_folder(folder.path())
-            .under(["sh", "-c", "unset BATCHTASK_READ_TOKEN; exec \"$@\"", "sh"])
+            .without_read_token()
             .variable(("BATCHTASK_LOG", "trace"))
-            .argument("--settings")
-            .argument(settings);
+            .argument("--config")
+            .argument(path);
         let (code, said) = setup.fail();
-        assert_eq!(code, Some(1), "{said}");
+        assert_eq!(code, Some(2), "{said}");
         if name != SECRET {
             expect_no_secret(&said);
         }
     }
 }
 
-/// Ids that would begin a line of their own, colour the terminal, or clear it.
+/// Ids that would begin a new line, or control the terminal.
 const HOSTILE: [&str; 5] = [
     "a\n2026-01-01T00:00:00Z ERROR forged",
     "b\r\nforged",
@@ -218,9 +216,13 @@ async fn text_lines_escape_control_characters() {
         assert!(line.chars().all(is_plain), "{line:?}");
     }
     assert_eq!(said.matches("outcome=\"recorded\"").count(), HOSTILE.len());
-    // The line of a request has a target of its own, so that it can be silenced.
+    // The lines of requests have their own target, so that they can be disabled.
     let of_requests = said.matches(" INFO batchtask_host::intake: ").count();
-    assert_eq!(of_requests, HOSTILE.len(), "reads are for those who debug");
+    assert_eq!(
+        of_requests,
+        HOSTILE.len(),
+        "reads are logged at level debug"
+    );
     assert!(
         said.contains(" INFO batchtask::serve: listening on "),
         "{said}"
@@ -229,9 +231,9 @@ async fn text_lines_escape_control_characters() {
     assert!(said.contains(r"c\u{1b}[2J"), "{said}");
 }
 
-/// A method may be any token, as long as a header may be.
+/// A method may be any token, up to the allowed length of a header.
 #[tokio::test]
-async fn a_method_that_nobody_knows_is_not_repeated() {
+async fn an_unknown_method_is_not_in_logs_and_metrics() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path()).keeping_all_lines();
     let host = setup.with_admin().start();
@@ -255,7 +257,7 @@ async fn a_method_that_nobody_knows_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn json_lines_are_json_and_hold_ids_word_for_word() {
+async fn json_lines_are_json_and_contain_ids_verbatim() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path()).keeping_all_lines();
     let host = setup.variable(("BATCHTASK_LOG_FORMAT", "json")).start();
@@ -274,9 +276,9 @@ async fn json_lines_are_json_and_hold_ids_word_for_word() {
     assert_eq!(ids, HOSTILE);
 }
 
-/// A full disk below the log, or a reader of it that has gone.
+/// The log goes to a full disk.
 #[tokio::test]
-async fn a_log_that_cannot_be_written_costs_no_notification() {
+async fn a_log_that_cannot_be_written_loses_no_notification() {
     let folder = tempfile::tempdir().unwrap();
     let address = TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -1,10 +1,10 @@
-//! The API is as `guest/openapi.json` describes it, and nothing more.
+//! The API is exactly as `guest/openapi.json` describes it.
 //!
-//! | room | what is in it |
+//! | module | content |
 //! |---|---|
-//! | `description` | the description, and whether an answer is as it says |
-//! | `answers` | every status that is described, forced |
-//! | `schemathesis` | requests that nobody thought of, made from the description |
+//! | `description` | reads the description, and checks answers against it |
+//! | `answers` | causes every described status |
+//! | `schemathesis` | generates requests from the description |
 
 mod answers;
 mod description;
@@ -23,15 +23,15 @@ use description::{Description, json_of};
 
 const SECRET: &str = "a-secret-path-segment";
 
-/// Where the example is under a described path.
+/// Returns a described path with the ids of the example and the secret.
 fn target(path: &str) -> String {
     path.replace("{app_id}", "1a7ffc5c-d89c-44dd-8265-b1653d951ce0")
         .replace("{task_id}", "1a7ffc5c-d89c-44dd-8265")
         .replace("{secret}", SECRET)
 }
 
-/// Where each thing is described, as JSON and as a page. What is added to the
-/// routes has no place here yet, and so does not compile.
+/// Returns the described paths of a route, as JSON and as a page. A new route without
+/// an entry here does not compile.
 fn paths_of(route: &Route) -> (&'static str, Option<&'static str>) {
     match route {
         Route::Notifications(None) => ("/notifications", None),
@@ -87,7 +87,8 @@ fn every_route_is_described_with_its_methods() {
     assert_eq!(described.collect::<BTreeSet<_>>(), expected);
 }
 
-/// For each parameter, what is just within its bounds and what is not.
+/// Returns values of a parameter that are just valid, and values that are just
+/// invalid.
 fn edges(description: &Description, parameter: &Value) -> (Vec<String>, Vec<String>) {
     let schema = description.resolve(&parameter["schema"]);
     if let Some(cases) = schema["enum"].as_array() {
@@ -113,7 +114,7 @@ fn edges(description: &Description, parameter: &Value) -> (Vec<String>, Vec<Stri
             (within.collect(), beyond.map(String::from).to_vec())
         }
         None => match parameter["name"].as_str() {
-            // Not any text is one.
+            // An arbitrary text is not a cursor.
             Some("cursor") => (vec![], vec!["x".into()]),
             Some("token") => (vec![], vec![]),
             _ => (vec!["%F0%9F%98%80%27%22".into()], vec![]),
@@ -122,7 +123,7 @@ fn edges(description: &Description, parameter: &Value) -> (Vec<String>, Vec<Stri
 }
 
 #[tokio::test]
-async fn the_bounds_of_parameters_are_where_they_are_described() {
+async fn the_bounds_of_parameters_are_as_described() {
     let description = Description::read();
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).start();
@@ -148,7 +149,7 @@ async fn the_bounds_of_parameters_are_where_they_are_described() {
 }
 
 #[test]
-fn a_member_that_is_not_described_does_not_pass() {
+fn a_member_that_is_not_described_is_invalid() {
     let description = Description::read();
     for (schema, mut value) in [
         (

@@ -17,7 +17,7 @@ use crate::support::notifications::{BASE_MS, Notification};
 use crate::support::random::Random;
 use crate::support::scale;
 
-/// Different events.
+/// The number of different events.
 const EVENTS: usize = if cfg!(debug_assertions) {
     10_000
 } else {
@@ -26,15 +26,15 @@ const EVENTS: usize = if cfg!(debug_assertions) {
 
 const TASKS: usize = 500;
 
-/// Of 100 events so many come twice.
+/// How many percent of the events are sent twice.
 const DUPLICATES_PERCENT: usize = 30;
 
 const CONNECTIONS: usize = 32;
 
-/// What the host may have in memory after all of it.
+/// How much memory the host may have used at the end.
 const RESIDENT_KIB_MAX: u64 = 96 << 10;
 
-/// What depends on the arrival, and nothing else may.
+/// The members that may depend on the arrival.
 const ARRIVAL: [&str; 3] = ["received_at", "last_received_at", "seq"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +55,7 @@ async fn shuffled_and_repeated_events_make_the_same_tasks_and_histories() {
     }
 }
 
-/// A host on a journal of its own.
+/// A host with a new journal.
 struct Fresh {
     host: Host,
     _folder: tempfile::TempDir,
@@ -71,8 +71,7 @@ impl Fresh {
     }
 }
 
-/// Posts all bodies in an order of its own, and returns what comes of it: all
-/// tasks, and after them each one's history.
+/// Posts all bodies in random order. Returns all tasks, and then the history of each.
 async fn arrive(host: &Host, mut bodies: Vec<String>, seed: u64) -> Vec<String> {
     let started = Instant::now();
     Random::new(seed).shuffle(&mut bodies);
@@ -112,7 +111,7 @@ fn path(task: &Value) -> String {
     format!("/tasks/{}/{}", id("app_id"), id("task_id"))
 }
 
-/// How many were recorded, and how many were duplicates.
+/// Posts all bodies. Returns how many were recorded, and how many were duplicates.
 async fn post_all(address: SocketAddr, bodies: Vec<String>) -> (usize, usize) {
     let bodies = Arc::new(bodies);
     let next = Arc::new(AtomicUsize::new(0));
@@ -142,7 +141,7 @@ async fn post_all(address: SocketAddr, bodies: Vec<String>) -> (usize, usize) {
     (count("recorded"), count("duplicate"))
 }
 
-/// As a line, without what depends on the arrival.
+/// Returns an item as a line, without the members that depend on the arrival.
 fn without_arrival(item: &Value) -> String {
     let mut item = item.clone();
     for member in ARRIVAL {
@@ -167,7 +166,7 @@ fn key(event: &Value) -> (&str, u8, &str) {
     (text("occurred_at"), rank, text("digest"))
 }
 
-/// The history is in order, and the task is as its greatest event has it.
+/// Checks that the history is in order, and that the task matches its greatest event.
 fn check_task(task: &Value, history: &[Value]) {
     assert!(history.is_sorted_by_key(key));
     let (first, last) = (&history[0], &history[history.len() - 1]);
@@ -180,7 +179,7 @@ fn check_task(task: &Value, history: &[Value]) {
     assert_eq!(task["duplicates"], duplicates.sum::<u64>());
 }
 
-/// A change of the one task of these tests.
+/// A change of the task `task`.
 fn change(status: &str, second: u64) -> Notification {
     Notification {
         status: status.into(),
@@ -215,7 +214,7 @@ async fn a_late_event_goes_to_the_history_and_changes_nothing_else() {
     let (task, history) = task_after(&changes).await;
     assert_eq!(task["status"], "Success");
     assert_eq!(task["class"], "final");
-    assert_eq!(task["flags"], json!([]), "no step is missing any more");
+    assert_eq!(task["flags"], json!([]), "no step is missing");
     let flags: Vec<_> = history.iter().map(|event| &event["flags"]).collect();
     assert_eq!(flags, [&json!([]), &json!(["late"]), &json!([])]);
     let sequence: Vec<_> = history.iter().map(|event| &event["seq"]).collect();
@@ -232,7 +231,7 @@ async fn changes_of_one_instant_are_ordered_by_the_life_of_a_task() {
 }
 
 #[tokio::test]
-async fn a_task_tells_its_class_and_what_its_steps_were() {
+async fn a_task_has_a_class_and_flags_for_its_steps() {
     for (statuses, class, flags) in [
         (["Waitting", "Processing", "Processing"], "open", json!([])),
         (["Waitting", "Processing", "Success"], "final", json!([])),
@@ -261,10 +260,10 @@ async fn a_task_tells_its_class_and_what_its_steps_were() {
     }
 }
 
-/// A reader of the feed that is up to date is answered when there is news, or
-/// that there is none.
+/// A reader of the feed that is up to date is answered when there is a new event, or
+/// when its wait has passed.
 #[tokio::test]
-async fn a_reader_of_the_feed_may_wait_for_what_comes_next() {
+async fn a_reader_of_the_feed_may_wait_for_the_next_event() {
     let fresh = Fresh::start();
     let mut reader = fresh.host.client();
     let nothing = reader.read("/events?after=0&wait=1").await;
@@ -309,7 +308,7 @@ async fn request_ids_of_all_pushes_are_kept_and_at_most_sixteen_shown() {
 }
 
 #[tokio::test]
-async fn tasks_are_found_by_what_they_are() {
+async fn tasks_are_found_by_filters() {
     let fresh = Fresh::start();
     let mut client = fresh.host.client();
     let tasks = [

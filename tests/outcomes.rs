@@ -1,7 +1,6 @@
-//! Every kind of request has one outcome, and what is kept of it is known.
+//! Every kind of request has one outcome.
 //!
-//! Each row of a table here is a case of its own: what arrives, what it is
-//! answered with, and what is kept.
+//! Each row of a table here is a case: a request, its answer, and what is stored.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ use crate::support::host::{Host, Setup};
 use crate::support::ledger::{all_events, all_pages};
 use crate::support::{EXAMPLE, EXAMPLE_TASK};
 
-/// What is kept of a request.
+/// What is stored for a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kept {
     Event,
@@ -34,9 +33,9 @@ enum Kept {
     Nothing,
 }
 
-/// A kind of request, and what it comes to.
+/// A kind of request, its answer, and what is stored.
 struct Row {
-    what_arrives: &'static str,
+    name: &'static str,
     method: &'static str,
     target: &'static str,
     headers: &'static [(&'static str, &'static str)],
@@ -51,9 +50,9 @@ const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 const SECRET: &str = "a-secret-path-segment";
 const SECRET_PATH: &str = "/notifications/a-secret-path-segment";
 
-fn post(what_arrives: &'static str, body: impl Into<Vec<u8>>) -> Row {
+fn post(name: &'static str, body: impl Into<Vec<u8>>) -> Row {
     Row {
-        what_arrives,
+        name,
         method: "POST",
         target: "/notifications",
         headers: JSON,
@@ -82,7 +81,7 @@ impl Row {
         Self { flags, ..self }
     }
 
-    fn comes_to(self, status: u16, outcome: &'static str, kept: Kept) -> Self {
+    fn expecting(self, status: u16, outcome: &'static str, kept: Kept) -> Self {
         Self {
             status,
             outcome,
@@ -92,19 +91,19 @@ impl Row {
     }
 
     fn quarantined(self) -> Self {
-        self.comes_to(200, "quarantined", Kept::Quarantine)
+        self.expecting(200, "quarantined", Kept::Quarantine)
     }
 
     fn refused(self, status: u16, outcome: &'static str) -> Self {
-        self.comes_to(status, outcome, Kept::Nothing)
+        self.expecting(status, outcome, Kept::Nothing)
     }
 }
 
-/// Sends each row's request, and looks at the answer and at what is kept.
+/// Sends the request of each row, and checks the answer and what is stored.
 async fn check(host: &Host, rows: Vec<Row>) {
     let mut client = host.client();
     for row in rows {
-        eprintln!("row: {}", row.what_arrives);
+        eprintln!("row: {}", row.name);
         let before = kept(&mut client).await;
         let Row {
             method,
@@ -129,7 +128,7 @@ async fn check(host: &Host, rows: Vec<Row>) {
             assert_eq!(flags(&answer.json()), row.flags);
             let stored = all_events(&mut client).await.pop().expect("an event");
             assert_eq!(stored["body"].as_str().unwrap().as_bytes(), body);
-            // The journal also knows what was there before.
+            // The journal adds the flag `late`, which depends on other events.
             let own: Vec<_> = flags(&stored)
                 .into_iter()
                 .filter(|flag| *flag != "late")
@@ -139,7 +138,7 @@ async fn check(host: &Host, rows: Vec<Row>) {
     }
 }
 
-/// How many events, duplicates and rejects there are.
+/// Returns the numbers of events, duplicates and rejects.
 async fn kept(client: &mut Client) -> [usize; 3] {
     let events = all_events(client).await;
     let duplicates = events.iter().filter_map(|e| e["duplicates"].as_u64());
@@ -215,11 +214,11 @@ async fn a_batch_task_notification_is_recorded_in_each_of_its_forms() {
 fn forms() -> Vec<Row> {
     vec![
         post("today's form", EXAMPLE),
-        post("the same again", EXAMPLE).comes_to(200, "duplicate", Kept::Count),
+        post("the same again", EXAMPLE).expecting(200, "duplicate", Kept::Count),
         post("the form of 2020", legacy("2").to_string())
             .flagged(&["legacy_form", "no_event_time"]),
         post("a dead letter", dead_letter(&example("3"))),
-        post("what was in a dead letter", example("3").to_string()).comes_to(
+        post("what was in a dead letter", example("3").to_string()).expecting(
             200,
             "duplicate",
             Kept::Count,
@@ -235,7 +234,7 @@ fn forms() -> Vec<Row> {
                 value["request_id"] = json!("another");
             }),
         )
-        .comes_to(200, "duplicate", Kept::Count),
+        .expecting(200, "duplicate", Kept::Count),
         post("no media type", example("5").to_string()).with(&[]),
         post("a media type with a parameter", example("6").to_string())
             .with(&[("content-type", "Application/JSON; charset=utf-8")]),
@@ -388,7 +387,7 @@ async fn auto_quarantines_what_is_no_notification_when_the_sender_is_proven() {
     check(&host, labelled().collect()).await;
 }
 
-/// What a proven sender sends is read as JSON, whatever it is called.
+/// The body of a proven sender is read as JSON, whatever its media type is.
 fn labelled() -> impl Iterator<Item = Row> {
     const LABELS: [&[(&str, &str)]; 7] = [
         &[("content-type", "")],
@@ -409,7 +408,7 @@ fn labelled() -> impl Iterator<Item = Row> {
     })
 }
 
-/// The check of a load balancer, before anything is set up and after.
+/// The check of a load balancer works with and without settings.
 #[tokio::test]
 async fn a_load_balancer_is_answered_on_the_public_port() {
     let (_folder, setup) = setup();
@@ -452,9 +451,9 @@ async fn a_load_balancer_is_answered_on_the_public_port() {
     }
 }
 
-/// Without times: four changes, which differ in their trace ids.
+/// Four changes without times, which differ in their trace ids.
 #[tokio::test]
-async fn changes_in_the_form_of_2020_are_told_apart_by_their_trace_ids() {
+async fn changes_in_the_form_of_2020_are_distinguished_by_their_trace_ids() {
     let (_folder, setup) = setup();
     for setup in both_ways(setup) {
         let host = setup.start();
@@ -539,7 +538,7 @@ async fn an_enforced_sender_check_that_fails_is_401() {
 }
 
 #[tokio::test]
-async fn what_is_no_notification_request_is_refused_and_nothing_of_it_kept() {
+async fn other_requests_are_refused_and_nothing_is_stored() {
     let (_folder, setup) = setup();
     let host = setup.start();
     let large = " ".repeat(2 << 20) + EXAMPLE;
@@ -631,11 +630,11 @@ async fn a_body_without_a_length_is_read_to_the_limit_and_no_further() {
 async fn a_body_that_ends_early_is_no_notification() {
     let (_folder, setup) = setup();
     let host = setup.start();
-    // What arrived is a whole notification; what was announced is not.
+    // A complete notification arrives, but the announced length is greater.
     let length = EXAMPLE.len() + 1;
     let head =
         format!("POST /notifications HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n");
-    // An answer or a closed connection: the sender has said that it is gone.
+    // The host may answer or close, because the sender has closed its side.
     if let Ok(answer) = host.client().break_off((head + EXAMPLE).as_bytes()).await {
         answer.expect(400, "body-incomplete");
     }
@@ -654,9 +653,9 @@ async fn a_body_that_does_not_come_is_refused_in_time() {
 }
 
 /// The host waits longer for a body than this client for a response, so a
-/// response means that the head was enough.
+/// response means that the host did not wait for the body.
 #[tokio::test]
-async fn a_head_that_is_refused_is_refused_before_its_body_is_there() {
+async fn a_refused_head_is_answered_before_its_body_arrives() {
     let (_folder, setup) = setup();
     let patient = ["--body-seconds", "600", "--request-seconds", "600"];
     let setup = patient
@@ -693,7 +692,7 @@ async fn a_head_that_is_refused_is_refused_before_its_body_is_there() {
 
 /// Sends a head and the beginning of its body, and expects a refusal.
 async fn refuses_head(host: &Host, target: &str, fields: &str, status: u16, outcome: &str) {
-    // Whatever the framing, more must follow.
+    // With either framing, the body is incomplete.
     let head = format!("POST {target} HTTP/1.1\r\nhost: h\r\n{fields}\r\n5");
     let answer = host.client().exchange_bytes(head.as_bytes(), false).await;
     let answer = answer.unwrap_or_else(|failure| panic!("{target} {fields}: {failure:?}"));
@@ -742,16 +741,17 @@ async fn head_is_get_without_the_body() {
             let head = client.request("HEAD", target, &[], b"").await;
             assert_eq!((head.status, head.body.len()), (status, 0));
             assert_eq!(head.header("content-type"), whole.header("content-type"));
-            // The length, if it is told, is that of the body which GET has.
+            // The length, if present, is that of the body of a GET.
             let length = head.header("content-length");
             assert!(length.is_none() || length == whole.header("content-length"));
         }
     }
 }
 
-/// More requests of proven senders that are not complete than there may be.
+/// Incomplete requests of proven senders are never evicted, so beyond the limit
+/// others are refused.
 #[tokio::test]
-async fn too_many_that_must_not_give_way_are_refused_at_once() {
+async fn too_many_incomplete_requests_of_proven_senders_are_refused_at_once() {
     const SECRET: &str = "outcomesPathSecret0123";
     let (_folder, setup) = setup();
     let setup = setup.variable(("BATCHTASK_PATH_SECRET", SECRET));
@@ -765,7 +765,7 @@ async fn too_many_that_must_not_give_way_are_refused_at_once() {
     refused.expect(503, "overloaded");
     assert!(refused.header("retry-after").is_some());
     assert_eq!(refused.header("connection"), Some("close"));
-    // One that is complete needs no place.
+    // A complete request does not count.
     let mut other = host.client();
     let answer = other.request("POST", &target, &[], EXAMPLE.as_bytes());
     answer.await.expect(200, "recorded");
@@ -804,8 +804,8 @@ async fn the_error_of_a_journal_decides_the_refusal() {
     }
 }
 
-/// What was refused for its slowness may become durable later: the platform
-/// sends it again, and it is a duplicate then.
+/// A notification that was refused because it took too long may become durable
+/// later. If it is sent again, it is a duplicate.
 #[tokio::test]
 async fn a_journal_that_does_not_answer_is_refused_in_time() {
     let commits = Arc::<Mutex<()>>::default();
@@ -828,8 +828,8 @@ async fn a_journal_that_does_not_answer_is_refused_in_time() {
     assert_eq!(outcome(&again), Some(Outcome::Success(Success::Duplicate)));
 }
 
-/// A component with `intake` checks its settings when it is built; a component
-/// without it says with each answer that they are invalid.
+/// A component with `intake` checks its settings when it is built. A component
+/// without it reports invalid settings in each answer.
 #[tokio::test]
 async fn a_component_that_cannot_check_its_settings_answers_nothing_with_bad_ones() {
     let embedding = || {
@@ -849,8 +849,8 @@ async fn a_component_that_cannot_check_its_settings_answers_nothing_with_bad_one
     assert_eq!(intake.journal().stats().recorded, 0);
 }
 
-/// The rows of the table of outcomes that a test here, in `disks`, in `faults`,
-/// in `pages` or in `openapi` asks for by name.
+/// The rows of the table of outcomes. A test here, in `disks`, `faults`, `pages` or
+/// `openapi` expects each by name.
 const SEEN: [&str; 25] = [
     "recorded",
     "duplicate",

@@ -1,5 +1,5 @@
-//! The pages, as a program sees them: who gets in, what is on them, and how
-//! links lead on. `browser` sees them as people do.
+//! The pages over HTTP: who may see them, what they contain, and where links lead.
+//! `browser` tests them in a real browser.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,14 +11,14 @@ use crate::support::host::{READ_TOKEN, Setup};
 use crate::support::notifications::{BASE_MS, Notification};
 use crate::support::{EXAMPLE, EXAMPLE_TASK};
 
-/// The most that a page may weigh.
+/// The maximum length of a page.
 const PAGE_BYTES: usize = 30_000;
 
 fn setup(folder: &Path) -> Setup {
     Setup::in_folder(folder)
 }
 
-/// A request without the token that [`Client::get`] shows.
+/// Sends a request without the token that [`Client::get`] sends.
 async fn bare(client: &mut Client, target: &str, headers: &[(&str, &str)]) -> Answer {
     client
         .exchange("GET", target, headers, b"")
@@ -30,7 +30,7 @@ fn is_page(answer: &Answer) -> bool {
     answer.header("content-type") == Some("text/html; charset=utf-8")
 }
 
-/// The targets of the links on a page that begin so, in order.
+/// Returns the targets of the links on a page that begin with `begin`, in order.
 fn links<'a>(page: &'a str, begin: &str) -> Vec<&'a str> {
     let targets = page.split("href='").skip(1);
     let targets = targets.filter_map(|rest| rest.split('\'').next());
@@ -38,7 +38,7 @@ fn links<'a>(page: &'a str, begin: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn the_link_lets_a_browser_in_and_nothing_else_does() {
+async fn only_the_link_with_the_token_gives_access() {
     let folder = tempfile::tempdir().unwrap();
     let host = setup(folder.path()).start();
     let mut client = host.client();
@@ -78,7 +78,7 @@ async fn the_link_lets_a_browser_in_and_nothing_else_does() {
         let answer = bare(&mut client, target, &[("cookie", &wrong)]).await;
         assert_eq!(answer.status, 401, "{target}");
     }
-    // A cookie is nothing to a sender: it opens no way in that is closed.
+    // With the cookie, an unknown parameter is still an error.
     let answer = bare(&mut client, "/tasks?token=x", &[("cookie", pair)]).await;
     answer.expect(400, "bad-parameter");
 }
@@ -134,19 +134,13 @@ async fn an_empty_receiver_says_how_to_fill_it() {
     let page = client.get("/").await.text();
     assert!(page.contains("batchtask send"), "{page}");
     assert!(page.contains("Last notification never"), "{page}");
-    assert!(
-        client
-            .get("/?q=x")
-            .await
-            .text()
-            .contains("No task here matches")
-    );
+    assert!(client.get("/?q=x").await.text().contains("No task matches"));
     let page = client.get("/page/quarantine").await.text();
-    assert!(page.contains("Nothing is here"), "{page}");
+    assert!(page.contains("The quarantine is empty"), "{page}");
 }
 
 #[tokio::test]
-async fn a_task_is_found_from_the_list_and_its_life_is_told() {
+async fn the_list_links_to_a_task_with_its_history() {
     let folder = tempfile::tempdir().unwrap();
     let host = setup(folder.path()).start();
     let mut client = host.client();
@@ -161,7 +155,7 @@ async fn a_task_is_found_from_the_list_and_its_life_is_told() {
         "◔</span> Waitting</span>",
         "<dt>Application<dd>1a7ffc5c-d89c-44dd-8265-b1653d951ce0",
         "<dt>Duplicates<dd>1",
-        "times again: 1",
+        "duplicates: 1",
         "<details id='b1'><summary>Body, ",
     ] {
         assert!(task.contains(text), "{text} is not on {task}");
@@ -209,7 +203,7 @@ async fn links_lead_through_all_tasks_with_the_filter() {
 }
 
 #[tokio::test]
-async fn what_is_silent_is_marked() {
+async fn stale_tasks_are_marked() {
     let folder = tempfile::tempdir().unwrap();
     let setup = setup(folder.path());
     let host = setup.start();
@@ -237,7 +231,7 @@ async fn what_is_silent_is_marked() {
     );
     assert!(summary["last_received_at"].is_string());
     assert_eq!(client.read("/tasks/app/task-1").await["stale"], false);
-    assert!(!client.get("/").await.text().contains("silent"));
+    assert!(!client.get("/").await.text().contains("stale"));
     // A day and an hour pass.
     host.stop();
     let journal = rusqlite::Connection::open(setup.journal()).unwrap();
@@ -256,18 +250,18 @@ async fn what_is_silent_is_marked() {
     ] {
         assert_eq!(client.read(task).await["stale"], stale, "{task}");
         let page = client.get(&format!("/page{task}")).await.text();
-        assert_eq!(page.contains("silent"), stale, "{task}");
+        assert_eq!(page.contains("stale"), stale, "{task}");
     }
     let page = client.get("/").await.text();
     assert_eq!(
-        page.matches("⚠ silent").count(),
+        page.matches("⚠ stale").count(),
         4,
-        "in the strip, and three rows"
+        "in the counts, and three rows"
     );
 }
 
 #[tokio::test]
-async fn what_did_not_change_is_not_sent_again() {
+async fn an_unchanged_answer_is_not_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let host = setup(folder.path()).start();
     let mut client = host.client();

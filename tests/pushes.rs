@@ -1,5 +1,5 @@
-//! The host under the platform's own rules: whatever happens to the host, what
-//! the platform believes delivered is in the journal, exactly once.
+//! The host under the platform's own rules: whatever happens to the host, each
+//! message that the platform considers delivered is in the journal, exactly once.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::host::{Host, QUIET, Setup};
 use crate::support::mounts::small_disk;
 use crate::support::platform::{Pace, Platform};
 
-/// What takes no time takes no longer, on a machine that has much else to do.
+/// The tolerance for times on a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(1500);
 
 fn setup(folder: &Path) -> Setup {
@@ -56,10 +56,10 @@ async fn a_host_that_is_killed_again_and_again_keeps_what_was_delivered() {
     assert_eq!(report.dropped, 0);
 }
 
-/// The messages of an outage stack up, the oldest beyond the bound are gone,
-/// and the rest comes in one burst.
+/// The messages of an outage accumulate, the oldest beyond the bound are dropped, and
+/// the rest comes in one burst.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_burst_after_an_outage_is_taken_whole() {
+async fn the_burst_after_an_outage_is_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let setup = setup(folder.path());
     let host = setup.start();
@@ -143,7 +143,7 @@ async fn a_disk_that_is_full_for_a_while_keeps_what_was_delivered() {
     assert!(report.discarded >= 10);
 }
 
-/// On a disk that takes its time a push takes as long, and is delivered.
+/// A push takes as long as the disk, and is delivered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_slow_delays_pushes_and_loses_none() {
     const SYNC: Duration = Duration::from_millis(300);
@@ -166,8 +166,8 @@ async fn a_disk_that_is_slow_delays_pushes_and_loses_none() {
     assert!(quickest >= SYNC, "answered before the disk: {quickest:?}");
 }
 
-/// Now and then the disk takes longer than a request may: what waits for it is
-/// answered in time all the same, with a 503.
+/// Sometimes the disk takes longer than a request may. Requests that wait for it are
+/// still answered in time, with a 503.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_stalls_now_and_then_keeps_what_was_delivered() {
     let how = "delay_enter=2500000:when=20+50";

@@ -1,9 +1,9 @@
-//! Readers never keep notifications waiting, however many they are, however
-//! much they ask and however slowly they take it.
+//! Readers never delay notifications, even if they are many, read much, and read it
+//! slowly.
 //!
-//! - `BATCHTASK_TEST_READERS`: how many readers there are.
-//! - `BATCHTASK_TEST_READERS_RATE`: pushes a second meanwhile.
-//! - `BATCHTASK_TEST_READERS_SECONDS`: for how long.
+//! - `BATCHTASK_TEST_READERS`: the number of readers.
+//! - `BATCHTASK_TEST_READERS_RATE`: the number of pushes a second meanwhile.
+//! - `BATCHTASK_TEST_READERS_SECONDS`: the duration.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,26 +21,26 @@ use crate::support::load::push_at_rate;
 use crate::support::notifications::Notification;
 use crate::support::{EXAMPLE, scale};
 
-/// How many events are there to read, and how long each is.
+/// The number of events to read, and the length of each.
 const EVENTS: u64 = 100;
 const EVENT_BYTES: usize = 8000;
 
-/// How much a slow reader takes at a time, and how often.
+/// How much a slow reader reads at a time, and how often.
 const SIP_BYTES: usize = 4096;
 const SIP_EVERY: Duration = Duration::from_millis(100);
 
-/// In how many sips' time a reader that was refused asks again.
+/// After how many such intervals a refused reader tries again.
 const SIPS_LATER: usize = 10;
 
-/// The platform waits for 15 seconds, and this machine may have much else to do:
-/// where it has not, the printed figure is the one to look at.
+/// How long a push may take on a busy machine: less than the 15 seconds that the
+/// platform waits. On an idle machine, look at the printed figures.
 const IN_TIME: Duration = Duration::from_secs(5);
 
 async fn with_events(setup: Setup) -> Host {
     let host = setup.start();
     let mut client = host.client();
     for serial in 0..EVENTS {
-        // The first numbers are the pushes'.
+        // The first numbers are used by the pushes.
         let mut notification = Notification::numbered((1 << 40) + serial);
         notification.status_desc += &"x".repeat(EVENT_BYTES);
         let answer = client.post(notification.body()).await;
@@ -55,15 +55,15 @@ fn read_request(limit: usize) -> String {
     )
 }
 
-/// A connection that takes little at a time.
+/// Opens a connection with a small receive buffer.
 async fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(address).await.unwrap()
 }
 
-/// Readers hold what they read until they have taken it; one too many is told
-/// so at once, and notifications are taken all the while.
+/// A read counts until its answer was read. Another read beyond the limit is refused at
+/// once, and pushes are accepted meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_read_too_many_is_a_503_at_once_and_pushes_go_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,13 +72,13 @@ async fn one_read_too_many_is_a_503_at_once_and_pushes_go_on() {
         .iter()
         .fold(setup, |setup, argument| setup.argument(*argument));
     let host = with_events(setup).await;
-    // More than the system's buffers hold, on each of two connections.
+    // On each of two connections, more than the system's buffers hold.
     let requests = read_request(100).repeat(16);
     let mut readers = [connect(host.address()).await, connect(host.address()).await];
     for reader in &mut readers {
         reader.write_all(requests.as_bytes()).await.unwrap();
     }
-    // Seen again and again, it is not about to change.
+    // The state is stable if it is seen many times.
     for _ in 0..20 {
         host.counts(|metrics| {
             metrics.value("batchtask_reads") == 2.0
@@ -104,8 +104,8 @@ async fn one_read_too_many_is_a_503_at_once_and_pushes_go_on() {
     client.post(EXAMPLE).await.expect(200, "recorded");
 }
 
-/// Asks for all there is, takes it in sips, and asks again; when told to come
-/// later, a little later. Returns how often it was served, and how often not.
+/// Requests events, reads them slowly, and begins again. After a refusal, waits a
+/// little. Returns how many requests were served, and how many were refused.
 async fn read_slowly(address: SocketAddr, end: Arc<AtomicBool>) -> (usize, usize) {
     let (mut served, mut refused) = (0, 0);
     let mut clock = interval(SIP_EVERY);
@@ -140,7 +140,7 @@ async fn read_slowly(address: SocketAddr, end: Arc<AtomicBool>) -> (usize, usize
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_slow_readers_do_not_hold_up_pushes() {
+async fn many_slow_readers_do_not_delay_pushes() {
     let readers = scale("BATCHTASK_TEST_READERS", 200);
     let rate = scale("BATCHTASK_TEST_READERS_RATE", 200);
     let seconds = scale("BATCHTASK_TEST_READERS_SECONDS", 6);
@@ -180,9 +180,8 @@ async fn many_slow_readers_do_not_hold_up_pushes() {
     ledger.check(&mut host.client()).await;
 }
 
-/// What is short when it is stored and long when it is written: escaped, or as
-/// HTML. With the memory that an instance has by default, every list and page is
-/// answered.
+/// These texts are much longer when they are escaped in JSON or HTML. With the default
+/// memory of an instance, every list and page is still answered.
 #[tokio::test]
 async fn long_texts_do_not_make_lists_fail() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Only proven senders and readers get in: by a signature, the path's secret,
-//! the read token.
+//! Only authenticated senders and readers are admitted: by a signature, the secret of
+//! the path, or the read token.
 
 use batchtask_guest::signature::Finding;
 use http::HeaderMap;
@@ -42,7 +42,7 @@ async fn expect_nothing_stored(host: &Host) {
 }
 
 #[tokio::test]
-async fn a_right_signature_is_taken_and_a_wrong_or_missing_or_stale_one_stores_nothing() {
+async fn only_a_valid_and_recent_signature_is_accepted() {
     let (_folder, setup) = enforcing();
     let host = setup.start();
     let mut client = host.client();
@@ -94,7 +94,7 @@ async fn a_right_signature_is_taken_and_a_wrong_or_missing_or_stale_one_stores_n
     }
     expect_nothing_stored(&host).await;
 
-    // A refused request has not used its signature up.
+    // A refused request does not use up its signature.
     let answer = push_signed(&mut client, &right, EXAMPLE).await;
     answer.expect(200, "recorded");
     for timestamp in [seconds - 290, seconds + 290] {
@@ -106,7 +106,7 @@ async fn a_right_signature_is_taken_and_a_wrong_or_missing_or_stale_one_stores_n
 
 /// The unit of the timestamp and the case of the digits are not documented.
 #[tokio::test]
-async fn a_signature_is_taken_in_either_unit_and_either_case() {
+async fn a_signature_is_accepted_in_either_unit_and_either_case() {
     let (_folder, setup) = enforcing();
     let host = setup.start();
     let mut client = host.client();
@@ -126,7 +126,7 @@ async fn a_signature_is_taken_in_either_unit_and_either_case() {
             let body = Notification::numbered(serial).body();
             let answer = push(&mut client, &operands.headers(&this), &body).await;
             answer.expect(200, "recorded");
-            // It is one signature in either case.
+            // In the other case it is the same signature.
             let body = Notification::numbered(serial + 100).body();
             let answer = push(&mut client, &operands.headers(&other), &body).await;
             answer.expect(401, "unauthorized");
@@ -177,16 +177,16 @@ async fn a_signature_admits_one_notification_after_a_restart_too() {
         let quarantine = client.read("/quarantine").await;
         assert_eq!(quarantine["rejects"].as_array().unwrap().len(), 1);
     }
-    // The second signature, and then the first two again, before and after the
-    // restart.
+    // One duplicate with the second signature, and two with the first two signatures
+    // both before and after the restart.
     let task = host.client().read(EXAMPLE_TASK).await;
     assert_eq!(task["duplicates"], 5);
     let answer = push_signed(&mut host.client(), &Operands::now(TOKEN), &other).await;
     answer.expect(200, "recorded");
 }
 
-/// One signed text can be split into nonce and timestamp in several ways, all
-/// of which have the same signature.
+/// A signed text can be split into nonce and timestamp in several ways, which all have
+/// the same signature.
 #[tokio::test]
 async fn a_signature_admits_one_notification_however_its_text_is_split() {
     let (_folder, setup) = enforcing();
@@ -198,11 +198,11 @@ async fn a_signature_admits_one_notification_however_its_text_is_split() {
         timestamp,
         nonce: nonce.into(),
     };
-    // The first three digits of the nonce become those of the milliseconds.
+    // The first three digits of the nonce become the milliseconds.
     let in_seconds = split(seconds.to_string(), "983710");
     let in_milliseconds = split(format!("{seconds}983"), "710");
-    // The last digit of the nonce becomes the first of the timestamp, which has
-    // 11 digits then.
+    // The last digit of the nonce becomes the first digit of the timestamp, which then
+    // has 11 digits.
     let shorter = split(seconds.to_string(), "010");
     let longer = split(format!("0{seconds}"), "01");
     for (first, others) in [
@@ -221,7 +221,7 @@ async fn a_signature_admits_one_notification_however_its_text_is_split() {
             }
         }
     }
-    // The same notification may come by any valid split.
+    // The same notification may arrive with any valid split.
     let body = Notification::numbered(6).body();
     let answer = push_signed(&mut client, &in_milliseconds, &body).await;
     answer.expect(200, "duplicate");
@@ -230,9 +230,9 @@ async fn a_signature_admits_one_notification_however_its_text_is_split() {
     assert_eq!(quarantine["rejects"], Value::Array(Vec::new()));
 }
 
-/// One signature with many notifications at once admits one of them.
+/// If many notifications with the same signature arrive at once, it admits one of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_replays_at_the_same_time_one_is_taken() {
+async fn one_of_several_concurrent_replays_is_accepted() {
     let (_folder, setup) = enforcing();
     let host = setup.start();
     let operands = Operands::now(TOKEN);
@@ -273,7 +273,7 @@ async fn two_tokens_are_valid_while_one_replaces_the_other() {
 }
 
 #[test]
-fn a_wrong_scheme_stops_the_start_and_shows_no_token() {
+fn invalid_settings_of_signatures_stop_the_start_and_show_no_token() {
     for (name, value) in [
         ("BATCHTASK_SIGNATURE", "Enforce"),
         ("BATCHTASK_TIMESTAMP_WINDOW_S", "0"),
@@ -283,13 +283,13 @@ fn a_wrong_scheme_stops_the_start_and_shows_no_token() {
     ] {
         let (_folder, setup) = enforcing();
         let (code, said) = setup.variable((name, value)).fail();
-        assert_eq!(code, Some(1), "{said}");
+        assert_eq!(code, Some(2), "{said}");
         assert!(said.contains(name), "{name}: {said}");
         assert!(!said.contains("VerySecret"), "{said}");
     }
 }
 
-/// The header fields of a push whose signature check has this result.
+/// Returns the header fields of a push whose signature check has this result.
 fn fields_for(finding: Finding) -> Vec<(&'static str, String)> {
     let in_seconds = Operands::now(TOKEN);
     let with_nonce = |nonce: String| Operands {
@@ -320,7 +320,7 @@ fn fields_for(finding: Finding) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// Each result of the check is named in the log, in a metric, and to a reader.
+/// Each result of the check is in the log, in a metric, and in the event.
 #[tokio::test]
 async fn report_accepts_and_names_each_finding() {
     let (_folder, setup) = enforcing();
@@ -352,7 +352,7 @@ async fn report_accepts_and_names_each_finding() {
     assert_eq!(checked, named.len() as f64);
 }
 
-/// A report refuses nothing, a used signature neither.
+/// In mode `report`, not even a used signature is refused.
 #[tokio::test]
 async fn report_does_not_remember_signatures() {
     let (_folder, setup) = enforcing();
@@ -366,9 +366,9 @@ async fn report_does_not_remember_signatures() {
     }
 }
 
-/// A body that is no notification is kept if its sender is proven.
+/// A body that is not a notification is quarantined only if its sender is proven.
 #[tokio::test]
-async fn report_takes_a_valid_signature_for_a_proof_and_nothing_else() {
+async fn in_mode_report_only_a_valid_signature_proves_the_sender() {
     let (_folder, setup) = enforcing();
     let host = setup.variable(("BATCHTASK_SIGNATURE", "report")).start();
     let mut client = host.client();
@@ -380,7 +380,7 @@ async fn report_takes_a_valid_signature_for_a_proof_and_nothing_else() {
     answer.expect(422, "not-a-notification");
 }
 
-/// Everything in an answer except the time of day.
+/// Returns everything in an answer except its date.
 fn whole(answer: &Answer) -> (u16, HeaderMap, String) {
     let mut headers = answer.headers.clone();
     headers.remove("date");
@@ -388,7 +388,7 @@ fn whole(answer: &Answer) -> (u16, HeaderMap, String) {
 }
 
 #[tokio::test]
-async fn a_path_without_the_secret_is_like_any_that_is_not_there() {
+async fn a_path_without_the_secret_is_answered_like_an_unknown_path() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path()).variable(("BATCHTASK_PATH_SECRET", SECRET));
     let host = setup.start();
@@ -432,7 +432,7 @@ async fn a_path_without_the_secret_is_like_any_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn readers_need_the_token_and_pushes_do_not_take_it() {
+async fn readers_need_the_token_and_pushes_do_not_accept_it() {
     let (_folder, setup) = enforcing();
     let host = setup.start();
     let mut client = host.client();
@@ -487,23 +487,20 @@ async fn readers_need_the_token_and_pushes_do_not_take_it() {
     answer.expect(200, "read");
 }
 
-/// `--listen` is there already, and on loopback: another address goes through
-/// a variable, with a shell that leaves the arguments out.
 #[tokio::test]
-async fn without_a_read_token_reads_do_not_exist_or_one_is_made_on_loopback() {
-    for (address, status) in [("127.0.0.1:0", 401), ("0.0.0.0:0", 404)] {
+async fn without_a_read_token_reads_do_not_exist_or_one_is_made_at_a_terminal() {
+    for (address, has_terminal, status) in [
+        ("127.0.0.1:0", true, 401),
+        ("127.0.0.1:0", false, 404),
+        ("0.0.0.0:0", true, 404),
+    ] {
         let folder = tempfile::tempdir().unwrap();
-        let journal = format!("sqlite:{}", folder.path().join("batchtask.db").display());
-        let setup = Setup::in_folder(folder.path())
-            .variable(("BATCHTASK_READ_TOKEN", ""))
-            .variable(("BATCHTASK_LISTEN", address))
-            .variable(("BATCHTASK_JOURNAL", &journal))
-            .under([
-                "sh",
-                "-c",
-                "unset BATCHTASK_READ_TOKEN; exec \"$1\" serve --admin off",
-                "sh",
-            ]);
+        let mut setup = Setup::in_folder(folder.path())
+            .without_read_token()
+            .listening_on(address);
+        if has_terminal {
+            setup = setup.on_terminal();
+        }
         let host = setup.start();
         let mut client = Client::new(([127, 0, 0, 1], host.address().port()).into());
         for target in ["/tasks", "/events", "/quarantine", EXAMPLE_TASK] {

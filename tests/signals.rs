@@ -1,4 +1,4 @@
-//! What each signal does: none loses a push, and none cuts a commit.
+//! The effect of each signal. No signal loses a push or interrupts a commit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use crate::support::notifications::Notification;
 use crate::support::pushes::Pushes;
 use crate::support::tls;
 
-/// An end that waits for nothing takes no longer, on a busy machine.
+/// The maximum duration of an end that waits for nothing, on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-/// The signals after which a host goes on.
+/// The signals that do not end a host.
 const HARMLESS: [Signal; 11] = [
     Signal::HUP,
     Signal::USR1,
@@ -35,7 +35,7 @@ const HARMLESS: [Signal; 11] = [
 const REALTIME: std::ops::RangeInclusive<u32> = 34..=64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signals_that_ask_for_no_end_miss_no_push() {
+async fn signals_that_do_not_end_the_host_miss_no_push() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).variable(QUIET).start();
     let pushes = Pushes::start(200, (0..8).map(|_| host.client()));
@@ -53,7 +53,7 @@ async fn signals_that_ask_for_no_end_miss_no_push() {
     host.stop();
 }
 
-/// Realtime signals have no safe name in the tests' own library.
+/// Sends a realtime signal, which has no name in `rustix`.
 fn send(host: &Host, number: u32) {
     let pid = host.pid().as_raw_nonzero().to_string();
     let mut command = std::process::Command::new("kill");
@@ -62,7 +62,7 @@ fn send(host: &Host, number: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signals_that_ask_for_an_end_cut_no_commit() {
+async fn signals_that_end_the_host_interrupt_no_commit() {
     for (signal, code) in [
         (Signal::TERM, 0),
         (Signal::INT, 0),
@@ -101,7 +101,7 @@ async fn a_second_signal_ends_the_drain() {
     let code = tokio::task::spawn_blocking(move || host.wait());
     assert_eq!(code.await.unwrap(), Some(1));
     assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
-    // The journal was closed, not abandoned: its log is empty or gone.
+    // The journal was closed properly: its log is empty or removed.
     let mut log = setup.journal().as_os_str().to_owned();
     log.push("-wal");
     let length = std::fs::metadata(log).map_or(0, |data| data.len());
@@ -114,17 +114,17 @@ async fn a_hangup_reads_the_certificates_again() {
     tls::self_signed(folder.path());
     let host = tls::setup(folder.path()).start();
     host.signal(Signal::HUP);
-    host.says(|line| line.contains("certificate was read again"))
+    host.says(|line| line.contains("certificate was reloaded"))
         .await;
     let cert = folder.path().join("cert.pem");
     std::fs::write(cert, "no certificate").unwrap();
     host.signal(Signal::HUP);
-    host.says(|line| line.contains("certificate was not replaced"))
+    host.says(|line| line.contains("nothing was reloaded"))
         .await;
     host.stop();
 }
 
-/// SIGXFSZ would end it in the middle of a write.
+/// Without a handler, SIGXFSZ would end the host in the middle of a write.
 #[tokio::test]
 async fn a_limit_on_the_size_of_files_is_a_503_until_it_is_raised() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,7 +156,7 @@ async fn a_limit_on_the_size_of_files_is_a_503_until_it_is_raised() {
     }
     limit(None);
     assert_eq!(post(serial).await, 200);
-    // One more: the example.
+    // The example is not in the ledger.
     assert_eq!(ledger.check(&mut host.client()).await, 1);
     host.stop();
 }

@@ -1,8 +1,8 @@
-//! Who sends or reads slowly costs nothing but their own connection.
+//! Clients that send or read slowly affect only their own connection.
 //!
-//! - `BATCHTASK_TEST_SLOW`: how many connections are slow at once.
-//! - `BATCHTASK_TEST_SLOW_SECONDS`: for how long.
-//! - `BATCHTASK_TEST_SLOW_RATE`: genuine pushes a second meanwhile.
+//! - `BATCHTASK_TEST_SLOW`: how many connections are slow at the same time.
+//! - `BATCHTASK_TEST_SLOW_SECONDS`: the duration.
+//! - `BATCHTASK_TEST_SLOW_RATE`: the number of genuine pushes a second meanwhile.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,14 +20,13 @@ use crate::support::ledger::Ledger;
 use crate::support::load::push_at_rate;
 use crate::support::scale;
 
-/// The time for a header, for a body, and between requests.
+/// The time limit for a header, for a body, and between requests.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// How much later than its limit a connection may be seen to end, on a machine
-/// that has much else to do.
+/// How much later than its limit a connection may end, on a busy machine.
 const LATE: Duration = Duration::from_secs(4);
 
-/// A byte now and then.
+/// The interval between two bytes.
 const TRICKLE: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,7 +90,7 @@ async fn trickle(stream: &mut TcpStream, head: &str, answer: &mut Vec<u8>) {
     let write = async {
         let mut bytes = head.bytes().chain(std::iter::repeat(b'x'));
         let mut clock = interval(TRICKLE);
-        // The beginning at once, or it would be no request.
+        // The beginning is sent at once, so that it is a request.
         let first: Vec<u8> = bytes.by_ref().take(head.len()).collect();
         let mut written = writing.write_all(&first).await;
         while written.is_ok() {
@@ -106,21 +105,22 @@ async fn trickle(stream: &mut TcpStream, head: &str, answer: &mut Vec<u8>) {
     }
 }
 
-/// Slow connections, each opened again when it was cut, until told to end.
+/// Keeps a slow connection open, and opens it again after the host ended it, until
+/// `end` is set. Returns how each connection ended.
 async fn hold(number: usize, address: SocketAddr, end: Arc<AtomicBool>) -> Vec<Cut> {
     let mut cuts = Vec::new();
     while !end.load(Relaxed) {
         let slow = Slow::of(number);
         let cut = tokio::time::timeout(LIMIT + 2 * LATE, slow.connection(address)).await;
         let cut = cut.unwrap_or_else(|_| panic!("{slow:?} was not cut"));
-        // The host may be too busy to take a connection at once.
+        // A connection may fail, because the host may be too busy to accept it.
         cuts.extend(cut.ok());
     }
     cuts
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_connections_do_not_hold_up_genuine_pushes() {
+async fn slow_connections_do_not_delay_genuine_pushes() {
     let slow = scale("BATCHTASK_TEST_SLOW", 300);
     let seconds = scale("BATCHTASK_TEST_SLOW_SECONDS", 6);
     let rate = scale("BATCHTASK_TEST_SLOW_RATE", 200);
@@ -177,6 +177,6 @@ async fn slow_connections_do_not_hold_up_genuine_pushes() {
         let answer = String::from_utf8_lossy(&cut.answer);
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     }
-    // Nothing of them is left.
+    // All slow connections end.
     while host.metrics().await.value("batchtask_connections") > 1.0 {}
 }

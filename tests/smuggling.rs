@@ -1,5 +1,5 @@
-//! A request that two readers could understand differently is refused, and
-//! nothing that follows it is taken for a request.
+//! A request that two readers could understand differently is refused, and the bytes
+//! after it are not read as a request.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ use crate::support::ledger::all_events;
 use crate::support::notifications::Notification;
 use crate::support::random::Random;
 
-/// A header without its request line and `Host`, and the bytes after it.
+/// The header fields of a request without `Host`, and the bytes after the head.
 struct Mutation {
     what: &'static str,
     fields: String,
     rest: String,
 }
 
-/// Another whole notification, which must not be taken for a request.
+/// Returns another complete notification, which must not be read as a request.
 fn smuggled() -> String {
     let body = Notification::numbered(7).body();
     format!(
@@ -32,8 +32,8 @@ fn chunked(body: &str) -> String {
     format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
 }
 
-/// Requests of whose length two readers could think differently. `L` stands
-/// for the body's true length.
+/// Returns requests whose length two readers could understand differently. `L` stands
+/// for the true length of the body.
 fn mutations() -> Vec<Mutation> {
     let length = EXAMPLE.len();
     let whole = format!("{EXAMPLE}{}", smuggled());
@@ -200,8 +200,9 @@ fn mutations() -> Vec<Mutation> {
     all
 }
 
-/// A host that soon ends a connection on which nothing comes any more. Nobody
-/// ends one before: that would end a request that waits for a commit too.
+/// Sets up a host that soon ends a silent connection. The tests do not close
+/// connections themselves, because that would also end a request that waits for a
+/// commit.
 fn impatient(folder: &Path) -> Setup {
     let setup = Setup::in_folder(folder).with_admin();
     let options = ["--header-seconds", "--idle-seconds", "--body-seconds"];
@@ -210,10 +211,10 @@ fn impatient(folder: &Path) -> Setup {
         .fold(setup, |setup, option| setup.argument(*option).argument("1"))
 }
 
-/// Sends bytes and reads whatever comes, to the end of the connection.
+/// Sends bytes, and reads to the end of the connection.
 async fn send(host: &Host, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(host.address()).await.unwrap();
-    // The host may close before it has read the whole.
+    // The host may close before it has read everything.
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
@@ -225,7 +226,7 @@ async fn requests(host: &Host) -> f64 {
 }
 
 #[tokio::test]
-async fn no_doubtful_length_is_taken_and_nothing_after_it() {
+async fn a_request_with_a_doubtful_length_is_refused_with_everything_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let host = impatient(folder.path()).start();
     let mutations = mutations();
@@ -241,7 +242,7 @@ async fn no_doubtful_length_is_taken_and_nothing_after_it() {
     }
     assert_eq!(all_events(&mut host.client()).await.len(), 0);
     eprintln!("{} mutations", mutations.len());
-    // The host is well, and takes the same without a doubt.
+    // The host still works, and accepts the same requests with a clear length.
     let plain = format!("content-length: {}\r\n\r\n{EXAMPLE}", EXAMPLE.len());
     let chunks = format!("Transfer-Encoding: chunked\r\n\r\n{}", chunked(EXAMPLE));
     for rest in [plain, chunks] {
@@ -252,7 +253,7 @@ async fn no_doubtful_length_is_taken_and_nothing_after_it() {
     }
 }
 
-/// Requests with a length beside chunks: which of the two holds is in doubt.
+/// Header fields with both a length and a transfer coding.
 const DOUBTFUL: [&str; 7] = [
     "content-length: 5\r\ntransfer-encoding: chunked\r\n",
     "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
@@ -268,9 +269,9 @@ fn doubtful(fields: &str) -> String {
     format!("POST /notifications HTTP/1.1\r\nhost: h\r\n{fields}\r\n{body}")
 }
 
-/// Requests whose length is clear, though some look otherwise at a glance, each
-/// with the status of its answer. Those with a body go where it is read: where
-/// it is not, the connection would end.
+/// Returns requests whose length is clear, although some look suspicious, each with
+/// the status of its answer. Requests with a body go to a path where the body is read,
+/// because otherwise the connection would end.
 fn plain() -> Vec<(String, &'static str)> {
     let look = "\r\n\r\nPOST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
     let head = "POST /notifications HTTP/1.1\r\nhost: h\r\n";
@@ -295,9 +296,9 @@ fn plain() -> Vec<(String, &'static str)> {
     gets.into_iter().chain(posts).collect()
 }
 
-/// Nothing of such a request is stored, nor of what follows it.
+/// Neither such a request nor the bytes after it are stored.
 #[tokio::test]
-async fn a_length_beside_chunks_is_a_400_and_the_end() {
+async fn a_length_with_a_transfer_coding_is_a_400_and_ends_the_connection() {
     let folder = tempfile::tempdir().unwrap();
     let host = impatient(folder.path()).start();
     for fields in DOUBTFUL {
@@ -311,7 +312,7 @@ async fn a_length_beside_chunks_is_a_400_and_the_end() {
     host.client().post(EXAMPLE).await.expect(200, "recorded");
 }
 
-/// Whole notifications, but for what is said of them.
+/// Returns complete notifications with an ambiguous head.
 fn ambiguous() -> Vec<(&'static str, String)> {
     let line = "POST /notifications HTTP/1.1\r\n";
     let length = format!("content-length: {}\r\n\r\n{EXAMPLE}", EXAMPLE.len());
@@ -372,14 +373,14 @@ fn ambiguous() -> Vec<(&'static str, String)> {
     all
 }
 
-/// The statuses of the answers on a connection.
+/// Returns the statuses of the answers on a connection.
 fn statuses(answers: &str) -> Vec<&str> {
     let answers = answers.split("HTTP/1.").skip(1);
     answers.map(|answer| &answer[2..5]).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_ambiguous_head_is_a_400_and_the_end() {
+async fn an_ambiguous_head_is_a_400_and_ends_the_connection() {
     let folder = tempfile::tempdir().unwrap();
     let host = impatient(folder.path()).start();
     let before = "GET /nowhere HTTP/1.1\r\nhost: h\r\n\r\n";
@@ -396,9 +397,9 @@ async fn an_ambiguous_head_is_a_400_and_the_end() {
     assert_eq!(all_events(&mut host.client()).await.len(), 0);
 }
 
-/// Requests that are unusual, but that every reader understands alike.
+/// Unusual requests that all readers understand in the same way.
 #[tokio::test]
-async fn what_is_clear_is_taken() {
+async fn clear_requests_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let host = impatient(folder.path()).start();
     let length = format!("content-length: {}\r\n\r\n{EXAMPLE}", EXAMPLE.len());
@@ -417,7 +418,7 @@ async fn what_is_clear_is_taken() {
         let line = answer.lines().next().unwrap_or_default();
         assert!(line.ends_with(" 200 OK"), "{head}: {answer}");
     }
-    // Checks of balancers reach the receiver, whatever it says to them.
+    // Checks of load balancers reach the receiver, whatever it answers.
     for line in [
         "OPTIONS / HTTP/1.0",
         "GET /health HTTP/1.0",
@@ -430,11 +431,10 @@ async fn what_is_clear_is_taken() {
     }
 }
 
-/// Whatever came before on the connection, and in whatever pieces it all
-/// comes: each request without a doubt has its answer, and the doubtful one is
-/// the last.
+/// With any requests before it, and in pieces of any size: each clear request has its
+/// answer, and the ambiguous request is the last one that is answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_found_behind_other_requests_and_in_pieces() {
+async fn an_ambiguous_request_is_found_after_other_requests_and_in_pieces() {
     let folder = tempfile::tempdir().unwrap();
     let host = impatient(folder.path()).start();
     let mut random = Random::new(9);
@@ -460,7 +460,7 @@ async fn it_is_found_behind_other_requests_and_in_pieces() {
     assert_eq!(all_events(&mut host.client()).await.len(), 0);
 }
 
-/// Sends bytes in random pieces, each in a packet of its own.
+/// Sends bytes in random pieces, each in its own packet.
 async fn send_in_pieces(
     host: &Host,
     mut bytes: &[u8],
@@ -474,7 +474,7 @@ async fn send_in_pieces(
     let write = async {
         while !bytes.is_empty() {
             let (piece, rest) = bytes.split_at(bytes.len().min(1 + random.below(largest)));
-            // The host may close before it has read the whole.
+            // The host may close before it has read everything.
             if writing.write_all(piece).await.is_err() {
                 break;
             }
@@ -486,9 +486,9 @@ async fn send_in_pieces(
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Request lines and header lines that are none.
+/// Invalid request lines.
 #[tokio::test]
-async fn what_is_no_request_is_not_answered_with_success() {
+async fn invalid_requests_are_not_answered_with_success() {
     let folder = tempfile::tempdir().unwrap();
     let host = impatient(folder.path()).start();
     let rest = format!(

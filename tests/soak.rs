@@ -1,7 +1,6 @@
-//! A long load with everything beside it: memory and latency stay flat, and no
-//! push fails.
+//! A long mixed load: memory and latency do not grow, and no push fails.
 //!
-//! - `BATCHTASK_TEST_SOAK_SECONDS`: for how long.
+//! - `BATCHTASK_TEST_SOAK_SECONDS`: the duration.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -25,16 +24,16 @@ const PER_S: u32 = 800;
 
 const CONNECTIONS: usize = 64;
 
-/// How many times the figures are taken.
+/// How many times memory and latency are measured.
 const PARTS: usize = 10;
 
-/// Pushes that are timed, one after the other.
+/// The interval of the pushes whose latency is measured.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 
 /// How often the certificate is replaced.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
 
-/// What is read again and again.
+/// The targets that readers read again and again.
 const TARGETS: [&str; 6] = [
     "/tasks",
     "/events?limit=100",
@@ -61,8 +60,8 @@ async fn scrape(mut admin: Client) {
     }
 }
 
-/// Replaces the certificate again and again, by one of another authority in
-/// turn. Soon after, the host shows it.
+/// Replaces the certificate again and again, each time by one of the other authority,
+/// and checks that the host uses it soon after.
 async fn renew(host: SocketAddr, folder: PathBuf, authorities: [TempDir; 2]) {
     let mut clock = interval(CERTIFICATE_EVERY);
     clock.tick().await;
@@ -82,7 +81,7 @@ async fn renew(host: SocketAddr, folder: PathBuf, authorities: [TempDir; 2]) {
     }
 }
 
-/// The figures of one part.
+/// The measurements of one part.
 struct Part {
     p99: Duration,
     resident_kib: u64,
@@ -110,7 +109,7 @@ async fn part(host: &Host, client: &mut Client, serial: &mut u64, time: Duration
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_load_with_everything_beside_it_leaves_memory_and_latency_flat() {
+async fn memory_and_latency_do_not_grow_under_a_long_mixed_load() {
     let seconds = scale("BATCHTASK_TEST_SOAK_SECONDS", 20);
     let [folder, first, second] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let mut caller: Option<Caller> = None;
@@ -123,7 +122,7 @@ async fn a_long_load_with_everything_beside_it_leaves_memory_and_latency_flat() 
         }
     }
     let setup = Setup::in_folder(folder.path()).with_admin();
-    // In the long run longer than the host can queue lines.
+    // In a long run, the stall is longer than the host can queue lines.
     let setup = setup.with_stalling_log(Duration::from_secs(seconds as u64) / 40);
     let host = tls::with_certificate(setup, folder.path()).start();
     let config = Arc::new(caller.expect("three").config());
@@ -160,7 +159,7 @@ async fn a_long_load_with_everything_beside_it_leaves_memory_and_latency_flat() 
     let (ledger, report) = pushes.end().await;
     assert!(report.missed.is_empty(), "{:?}", report.missed);
     eprintln!("{} pushes, the slowest {:?}", ledger.len(), report.slowest);
-    // Warm after a part or two; from then on nothing grows.
+    // The host is warm after two parts. From then on, nothing grows.
     let (warm, last) = (&parts[2], &parts[PARTS - 1]);
     assert!(last.resident_kib < warm.resident_kib * 3 / 2);
     assert!(last.p99 < Duration::from_secs(1), "{:?}", last.p99);

@@ -13,7 +13,7 @@ use crate::support::load::Load;
 const STOPS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stops_under_load_answer_every_request_that_they_take() {
+async fn stops_under_load_answer_every_accepted_request() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path()).variable(QUIET);
     let ledger = Arc::new(Ledger::new());
@@ -22,7 +22,7 @@ async fn stops_under_load_answer_every_request_that_they_take() {
         let host = setup.start();
         load.point_at(host.address());
         ledger.reaches(ledger.len() + 500).await;
-        // It must exit with 0. A broken answer would be seen as wrong.
+        // It must exit with 0. A broken answer would be in `seen.wrong`.
         host.stop();
         load.point_away();
     }
@@ -32,11 +32,11 @@ async fn stops_under_load_answer_every_request_that_they_take() {
 
     let host = setup.start();
     let unanswered = ledger.check(&mut host.client()).await;
-    assert_eq!(unanswered, 0, "what was stored was answered");
+    assert_eq!(unanswered, 0, "each stored event was acknowledged");
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_the_requests_under_way() {
+async fn a_stop_waits_for_requests_in_progress() {
     for signal in [Signal::TERM, Signal::INT] {
         let folder = tempfile::tempdir().unwrap();
         let setup = Setup::in_folder(folder.path());
@@ -45,7 +45,7 @@ async fn a_stop_waits_for_the_requests_under_way() {
         client.begin("/notifications", EXAMPLE.len()).await;
         let address = host.address();
         let stopped = tokio::task::spawn_blocking(move || host.stop_by(signal));
-        // Nobody new is taken from some moment on.
+        // From some moment on, no new connection is accepted.
         while TcpStream::connect(address).await.is_ok() {}
         let answer = client.exchange_bytes(EXAMPLE.as_bytes(), false).await;
         answer.expect("a whole answer").expect(200, "recorded");

@@ -29,7 +29,7 @@ use crate::support::tls::{
     Caller, NAME, Sender, TLS12, TLS13, http2, request_http2, self_signed, setup,
 };
 
-/// Posts a notification over HTTP/1.1 on a connection of its own.
+/// Posts a notification over HTTP/1.1, and closes the connection.
 async fn post_http1(stream: TlsStream<TcpStream>, body: &str) -> std::io::Result<String> {
     let mut stream = stream;
     let request = format!(
@@ -53,9 +53,9 @@ async fn post_http2(sender: &mut Sender, body: String) -> (StatusCode, String) {
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// hyper drops what it was about to answer.
+/// hyper drops the future of a request that the client has reset.
 #[tokio::test]
-async fn a_request_that_is_broken_off_is_not_in_flight_any_more() {
+async fn a_request_that_is_reset_is_no_longer_in_flight() {
     let folder = tempfile::tempdir().unwrap();
     self_signed(folder.path());
     let host = setup(folder.path()).with_admin().start();
@@ -113,7 +113,7 @@ async fn both_versions_and_both_protocols_are_spoken() {
     }
     let stranger = Caller::trusting(&folder.path().join("ca.pem")).speaking("spdy/3");
     assert!(stranger.connect(host.address()).await.is_err());
-    // Plain HTTP is no handshake.
+    // Plain HTTP is not a handshake.
     let mut plain = TcpStream::connect(host.address()).await.unwrap();
     plain
         .write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
@@ -143,7 +143,7 @@ fn self_signed_overwrites_nothing_and_keeps_the_key_from_others() {
 }
 
 #[test]
-fn files_that_do_not_go_together_stop_the_start() {
+fn files_that_do_not_match_stop_the_start() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     self_signed(one.path());
     self_signed(other.path());
@@ -157,8 +157,8 @@ fn files_that_do_not_go_together_stop_the_start() {
     assert!(said.contains("key.pem"), "{said}");
 }
 
-/// Posts the example with OpenSSL, which sends whatever server name it is told
-/// to. `None` if there is no OpenSSL.
+/// Posts the example with OpenSSL, which can send any server name. Returns `None` if
+/// OpenSSL is not installed.
 fn post_with_openssl(address: SocketAddr, name: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-quiet", "-servername", name, "-connect"]);
@@ -176,8 +176,8 @@ fn post_with_openssl(address: SocketAddr, name: &str, arguments: &[&str]) -> Opt
     Some(String::from_utf8_lossy(&said).into_owned())
 }
 
-/// A name that is no DNS name is none of ours, but there is one certificate for
-/// all names.
+/// Even a server name that is not a DNS name is accepted, because there is one
+/// certificate for all names.
 #[tokio::test]
 async fn any_server_name_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ async fn any_server_name_is_accepted() {
         for arguments in [
             &["-tls1_2"][..],
             &["-tls1_3"],
-            // The first key share is of a group that the host does not have.
+            // The first key share is of a group that the host does not support.
             &["-tls1_3", "-groups", "P-521:X25519"],
             &["-alpn", "http/1.1"],
         ] {
@@ -260,7 +260,7 @@ async fn a_client_certificate_is_verified_under_any_server_name() {
     }
 }
 
-/// Over HTTP/2 a head has the same limits, and is as clear.
+/// Over HTTP/2, a head has the same limits, and must not be ambiguous either.
 #[tokio::test]
 async fn the_head_of_a_request_over_http_2_is_checked() {
     let folder = tempfile::tempdir().unwrap();
@@ -310,9 +310,9 @@ async fn the_head_of_a_request_over_http_2_is_checked() {
     assert_eq!(metrics.sum("batchtask_requests_total"), 4.0);
 }
 
-/// A host whose certificates clients would refuse starts, and says why.
+/// A host with certificates that clients would refuse starts, but logs warnings.
 #[tokio::test]
-async fn certificates_that_are_probably_wrong_are_warned_of() {
+async fn certificates_that_are_probably_wrong_cause_warnings() {
     let folder = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap();
@@ -348,7 +348,7 @@ async fn certificates_that_are_probably_wrong_are_warned_of() {
     }
 }
 
-/// An authority, written to a file, and a client's certificate from it.
+/// Makes an authority, writes it to a file, and returns a client certificate from it.
 fn client_identity(file: &Path) -> (Vec<CertificateDer<'static>>, Arc<PrivateKeyDer<'static>>) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::default();
@@ -401,7 +401,7 @@ async fn a_client_without_a_certificate_of_the_authority_is_refused() {
     assert_eq!(metrics.sum("batchtask_requests_total"), 2.0);
 }
 
-/// A body that is no notification is kept if its sender is proven. A client
+/// A body that is not a notification is quarantined if its sender is proven. A client
 /// certificate proves the sender; TLS alone does not.
 #[tokio::test]
 async fn a_client_certificate_proves_the_sender() {
@@ -431,7 +431,7 @@ async fn a_client_certificate_proves_the_sender() {
     assert!(body.starts_with(r#"{"outcome":"quarantined""#), "{body}");
 }
 
-/// The server's certificate that a new connection is shown.
+/// Returns the server's certificate on a new connection.
 async fn certificate(caller: &Caller, host: &Host) -> CertificateDer<'static> {
     let stream = caller.connect(host.address()).await.unwrap();
     let shown = stream.get_ref().1.peer_certificates().unwrap();
@@ -439,7 +439,7 @@ async fn certificate(caller: &Caller, host: &Host) -> CertificateDer<'static> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_certificate_is_shown_to_new_connections_and_drops_nothing() {
+async fn a_new_certificate_is_used_for_new_connections_and_drops_nothing() {
     let (folder, renewed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     self_signed(folder.path());
     self_signed(renewed.path());
@@ -454,7 +454,7 @@ async fn a_new_certificate_is_shown_to_new_connections_and_drops_nothing() {
         let (caller, ledger, end) = (caller.clone(), ledger.clone(), end.clone());
         let address = host.address();
         load.spawn(async move {
-            // One that stays as it is, and three that are made anew each time.
+            // One task keeps its connection; the three others open a new one each time.
             let stays = caller.speaking("h2").connect(address).await.unwrap();
             let mut stays = http2(stays).await.unwrap();
             let mut serial = connection << 32;
@@ -475,12 +475,12 @@ async fn a_new_certificate_is_shown_to_new_connections_and_drops_nothing() {
     }
     ledger.reaches(100).await;
     for file in ["cert.pem", "key.pem"] {
-        // Between the two they do not go together.
+        // Between the two steps, the files do not match.
         let from = renewed.path().join(file);
         fs::rename(from, folder.path().join(file)).unwrap();
         ledger.reaches(ledger.len() + 20).await;
     }
-    host.says(|line| line.contains("the TLS certificate was read again"))
+    host.says(|line| line.contains("the TLS certificate was reloaded"))
         .await;
     assert_ne!(certificate(&caller, &host).await, old);
     let mut of_renewed = Caller::trusting(&renewed.path().join("ca.pem"));
@@ -495,9 +495,9 @@ async fn a_new_certificate_is_shown_to_new_connections_and_drops_nothing() {
     eprintln!("{} pushes while the certificate was renewed", ledger.len());
 }
 
-/// A handshake that stalls, and a protocol that is agreed on and not spoken.
+/// A handshake stalls, or no request follows it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_says_nothing_ends() {
+async fn a_silent_connection_ends() {
     let folder = tempfile::tempdir().unwrap();
     self_signed(folder.path());
     let setup = setup(folder.path())
@@ -526,5 +526,5 @@ async fn a_connection_that_says_nothing_ends() {
     while let Ok(Some(ended)) = tokio::time::timeout(patience, silent.join_next()).await {
         eprintln!("{:?} ended after {:?}", ended.unwrap(), started.elapsed());
     }
-    assert!(silent.is_empty(), "one goes on for ever");
+    assert!(silent.is_empty(), "a connection does not end");
 }

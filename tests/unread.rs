@@ -1,4 +1,4 @@
-//! A log that nobody reads delays nothing: neither a request, nor a stop.
+//! A log that is not read delays neither a request nor a stop.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::SocketAddr;
@@ -16,11 +16,11 @@ use crate::support::{PATIENCE, scale};
 
 const DROPPED: &str = "batchtask_log_lines_dropped_total";
 
-/// How long a stop may take: the drain is over at once, and the log is waited
-/// for at most a second.
+/// How long a stop may take: the drain ends at once, and the host waits at most a
+/// second for the log.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// A host whose stderr is open, and not read any more once it listens.
+/// A host whose standard error is not read once it listens.
 struct Host {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -78,7 +78,7 @@ impl Drop for Host {
     }
 }
 
-/// The address in the next line that contains this text.
+/// Returns the address after this text, in the next line that contains it.
 fn address(stderr: &mut impl BufRead, before: &str) -> SocketAddr {
     let mut line = String::new();
     while !line.contains(before) {
@@ -89,8 +89,8 @@ fn address(stderr: &mut impl BufRead, before: &str) -> SocketAddr {
     rest.trim().parse().unwrap()
 }
 
-/// Posts until lines are dropped, and at least so often. Each must be answered
-/// 200, and soon.
+/// Posts at least `least` notifications, and until lines are dropped. Each must be
+/// answered 200, and soon.
 async fn post_until_dropped(host: &Host, least: usize) {
     let mut client = Client::new(host.address);
     let (mut serial, started) = (0, Instant::now());
@@ -105,7 +105,7 @@ async fn post_until_dropped(host: &Host, least: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_that_nobody_reads_delays_no_request_and_no_stop() {
+async fn a_log_that_is_not_read_delays_no_request_and_no_stop() {
     let folder = tempfile::tempdir().unwrap();
     // Many lines for each request, so that few requests fill the queue.
     let mut host = Host::start(folder.path(), "trace");
@@ -129,7 +129,7 @@ async fn dropped_lines_are_reported_once_the_log_is_read_again() {
         line.clear();
         let length = host.stderr.read_line(&mut line).unwrap();
         assert!(length > 0, "it ended");
-        // What was written is whole lines.
+        // Only complete lines were written.
         assert!(line.starts_with("20") && line.ends_with('\n'), "{line:?}");
     }
     assert!(line.contains(" WARN batchtask::logging"), "{line}");
@@ -138,12 +138,18 @@ async fn dropped_lines_are_reported_once_the_log_is_read_again() {
     assert!(reported >= dropped, "{reported} of {dropped}");
 }
 
-/// A start that fails while nobody reads stderr ends all the same.
+/// A start that fails ends even if standard error is not read.
 #[test]
 fn a_start_that_fails_does_not_wait_for_a_reader() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_batchtask"));
-    command.args(["serve", "--journal", "nothing:x", "--listen", "127.0.0.1:0"]);
+    command.args([
+        "serve",
+        "--journal",
+        "sqlite:/nowhere/b.db",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
     command.args(["--admin", "off"]);
     remove_settings(&mut command);
     fill(&mut writer);

@@ -1,4 +1,4 @@
-//! A browser, driven over WebDriver: <https://www.w3.org/TR/webdriver2/>.
+//! [`Browser`]: Chromium, driven over [WebDriver](https://www.w3.org/TR/webdriver2/).
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::support::client::Client;
 
 const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
 
-/// The keys that these tests press, as WebDriver has them.
+/// The keys that these tests press, as WebDriver encodes them.
 pub(crate) const TAB: &str = "\u{e004}";
 pub(crate) const ENTER: &str = "\u{e007}";
 
@@ -25,7 +25,7 @@ pub(crate) struct Browser {
     session: String,
 }
 
-/// The process that drives it.
+/// The process of the WebDriver.
 struct Driver(Child);
 
 impl Drop for Driver {
@@ -43,7 +43,7 @@ pub(crate) enum Scripts {
     Off,
 }
 
-/// How a page is looked at.
+/// The colour scheme and the size of the screen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
     pub(crate) scheme: &'static str,
@@ -52,7 +52,7 @@ pub(crate) struct Look {
 }
 
 impl Browser {
-    /// A new browser, or none and a line that says so.
+    /// Starts a browser. If there is none, prints a line and returns `None`.
     pub(crate) async fn start(scripts: Scripts) -> Option<Self> {
         if !Path::new(CHROMEDRIVER).exists() {
             eprintln!("skipped: no `{CHROMEDRIVER}`; it is in Debian's chromium-driver");
@@ -65,7 +65,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn();
         let mut driver = Driver(driver.expect("it starts"));
-        // Not taken: it stays open for whatever else there is to say.
+        // Borrowed, so that the pipe stays open for further output.
         let stdout = driver.0.stdout.as_mut().expect("it is piped");
         let port = BufReader::new(stdout).lines().find_map(|line| {
             let line = line.ok()?;
@@ -84,7 +84,7 @@ impl Browser {
             "timeouts": {"script": 60_000},
             "goog:chromeOptions": {
                 "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                    // It ends when what drives it does.
+                    // With this, the browser ends when the driver does.
                     "--remote-debugging-pipe"],
                 "prefs": {"profile.managed_default_content_settings.javascript": javascript},
             },
@@ -122,7 +122,7 @@ impl Browser {
         self.command("POST", "/url", &json!({"url": url})).await;
     }
 
-    /// The path and query of what is shown.
+    /// Returns the path and query of the current page.
     pub(crate) async fn target(&mut self) -> String {
         let url = self.command("GET", "/url", &Value::Null).await;
         let url = url.as_str().expect("a URL");
@@ -130,13 +130,13 @@ impl Browser {
         rest.find('/').map_or("", |at| &rest[at..]).to_owned()
     }
 
-    /// What a function body returns in the page.
+    /// Runs a function body in the page, and returns its result.
     pub(crate) async fn script(&mut self, body: &str) -> Value {
         let script = json!({"script": body, "args": []});
         self.command("POST", "/execute/sync", &script).await
     }
 
-    /// What a promise that a function body returns comes to.
+    /// Runs an asynchronous function body in the page, and returns its result.
     pub(crate) async fn promise(&mut self, body: &str) -> Value {
         let script =
             format!("const done = arguments[0]; (async () => {{ {body} }})().then(done, done)");
@@ -144,14 +144,14 @@ impl Browser {
         self.command("POST", "/execute/async", &script).await
     }
 
-    /// Waits until an expression holds in the page.
+    /// Waits until an expression is true in the page.
     pub(crate) async fn until(&mut self, expression: &str) {
         let start = Instant::now();
         let body = format!("return !!({expression})");
         while self.script(&body).await != true {
             if start.elapsed() > PATIENCE {
                 let shown = self.script("return document.body.innerText").await;
-                panic!("not so: {expression}\n{shown}");
+                panic!("never true: {expression}\n{shown}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -168,8 +168,7 @@ impl Browser {
         self.command("POST", "/actions", &actions).await;
     }
 
-    /// Goes from one thing that takes keys to the next until an expression
-    /// holds of it, `it`.
+    /// Presses Tab until an expression about the focused element, `it`, is true.
     pub(crate) async fn tab_to(&mut self, expression: &str) {
         let body = format!("const it = document.activeElement; return !!({expression})");
         for _ in 0..100 {
@@ -178,10 +177,10 @@ impl Browser {
             }
             self.press(TAB).await;
         }
-        panic!("no key leads to what is such: {expression}");
+        panic!("no focused element matches: {expression}");
     }
 
-    /// A command of Chromium's own.
+    /// Sends a command of the Chrome DevTools Protocol.
     async fn devtools(&mut self, command: &str, parameters: Value) -> Value {
         let command = json!({"cmd": command, "params": parameters});
         self.command("POST", "/goog/cdp/execute", &command).await
@@ -197,15 +196,15 @@ impl Browser {
             .await;
     }
 
-    /// What is shown, as a PNG.
+    /// Returns a screenshot as a PNG.
     pub(crate) async fn screenshot(&mut self) -> Vec<u8> {
         let png = self.command("GET", "/screenshot", &Value::Null).await;
         let png = BASE64_STANDARD.decode(png.as_str().expect("base64"));
         png.expect("base64")
     }
 
-    /// What pages wrote to the console since this was last asked, violations
-    /// of the content security policy among it.
+    /// Returns what was written to the console since the last call, including
+    /// violations of the content security policy.
     pub(crate) async fn console(&mut self) -> Vec<String> {
         let log = json!({"type": "browser"});
         let entries = self.command("POST", "/se/log", &log).await;

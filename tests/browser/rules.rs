@@ -1,4 +1,4 @@
-//! Rules that every page keeps, in every look.
+//! Rules for every page, in each colour scheme and size.
 
 use std::fs;
 use std::process::Command;
@@ -32,7 +32,7 @@ const LOOKS: [Look; 4] = [
     },
 ];
 
-/// Runs axe on what is shown, which must also fit the width.
+/// Runs axe on the current page, which must also fit the width.
 async fn expect_no_violation(browser: &mut Browser, axe: &str, place: &str) {
     let run = format!(
         "{axe}; const {{ violations }} = await axe.run();
@@ -64,7 +64,7 @@ async fn axe_finds_nothing_on_any_page_in_any_look() {
         browser.look(look).await;
         for (name, path) in PAGES {
             browser.open(&format!("{origin}{path}")).await;
-            // What is folded up is looked at too.
+            // Collapsed elements are checked too.
             browser
                 .script("for (const it of document.querySelectorAll('details')) it.open = true")
                 .await;
@@ -122,7 +122,7 @@ async fn every_page_is_valid_html() {
     );
 }
 
-/// Not a check: what the documentation shows.
+/// Makes the screenshots of the documentation. Checks nothing.
 #[tokio::test]
 async fn screenshots() {
     let Ok(output) = std::env::var("BATCHTASK_SCREENSHOTS") else {

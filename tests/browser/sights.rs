@@ -1,4 +1,4 @@
-//! Every page that there is, with something on it.
+//! A host with content on every page.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ pub(crate) const PAGES: [(&str, &str); 6] = [
     ("bad-parameter", "/?limit=x"),
 ];
 
-/// One task of a factory, which sends as the platform would.
+/// Sends notifications about a task, like the platform.
 pub(crate) struct Life<'a> {
     host: &'a Host,
     task_id: &'a str,
@@ -29,7 +29,7 @@ impl<'a> Life<'a> {
         Self { host, task_id }
     }
 
-    /// A change at this instant.
+    /// Sends a change with this time.
     fn changes(&self, at_ms: u64, status: &str, status_desc: &str) {
         let at = time::rfc3339(at_ms);
         let fields = [
@@ -45,7 +45,7 @@ impl<'a> Life<'a> {
         send.at(self.host.address()).run().expect(0);
     }
 
-    /// Its changes up to now, about five minutes apart.
+    /// Sends changes up to now, about five minutes apart.
     fn passes(&self, statuses: &[(&str, &str)]) {
         const STEP_MS: u64 = 298_766;
         let mut at_ms = now_ms() - STEP_MS * statuses.len() as u64;
@@ -55,7 +55,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// One more change, now.
+    /// Sends a change with the current time.
     pub(crate) fn goes_on(&self, status: &str) {
         self.changes(now_ms(), status, "");
     }
@@ -66,8 +66,8 @@ fn now_ms() -> u64 {
     since.expect("after 1970").as_millis() as u64
 }
 
-/// A host with three tasks, one of which failed, one ended well and one is
-/// under way, and something in its quarantine.
+/// Starts a host with three tasks (one failed, one succeeded, one is open) and two
+/// rejects in its quarantine.
 pub(crate) async fn host(folder: &Path) -> Host {
     let setup = Setup::in_folder(folder);
     let host = setup

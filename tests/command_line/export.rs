@@ -9,7 +9,7 @@ use super::run;
 use crate::support::host::{QUIET, Setup};
 use crate::support::program::Program;
 
-/// Texts, and what a cell has of them.
+/// Texts, each with its content of a cell.
 const HOSTILE: [(&str, &str); 12] = [
     ("plain", "plain"),
     ("=HYPERLINK(\"http://x\")", "'=HYPERLINK(\"http://x\")"),
@@ -26,12 +26,12 @@ const HOSTILE: [(&str, &str); 12] = [
 ];
 
 #[test]
-fn hostile_texts_come_back_from_csv_and_json_lines() {
+fn hostile_texts_survive_csv_and_json_lines() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).start();
     let address = host.address();
     for (text, _) in HOSTILE {
-        // A text that begins with `-` is no option.
+        // With `=`, a text that begins with `-` is not read as an option.
         let (task, status) = (format!("--task-id={text}"), format!("--status-desc={text}"));
         Program::new(["send", &task, &status])
             .at(address)
@@ -119,7 +119,7 @@ fn an_export_has_everything_once_and_in_order() {
 }
 
 #[test]
-fn who_stops_reading_has_what_was_wanted() {
+fn a_closed_output_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).variable(QUIET).start();
     let address = host.address();

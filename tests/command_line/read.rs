@@ -44,7 +44,7 @@ fn a_task_is_listed_and_shown_with_its_timeline() {
 }
 
 #[test]
-fn filters_orders_and_limits_are_the_apis() {
+fn filters_orders_and_limits_are_those_of_the_api() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).variable(QUIET).start();
     let address = host.address();
@@ -91,7 +91,7 @@ fn filters_orders_and_limits_are_the_apis() {
 }
 
 #[test]
-fn texts_of_others_do_nothing_to_a_terminal() {
+fn hostile_texts_are_escaped_on_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).start();
     let address = host.address();
@@ -122,7 +122,7 @@ fn texts_of_others_do_nothing_to_a_terminal() {
 }
 
 #[test]
-fn who_may_not_read_or_finds_nobody_is_told_so() {
+fn a_wrong_token_and_an_unreachable_receiver_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).start();
     let url = format!("http://{}", host.address());

@@ -74,7 +74,7 @@ fn what_is_refused_is_told_once_and_is_an_exit_code_of_1() {
         ended.stdout
     );
     assert!(
-        ended.stderr.contains("3 of 3 were refused"),
+        ended.stderr.contains("3 of 3 notifications were refused"),
         "{}",
         ended.stderr
     );
@@ -132,10 +132,10 @@ fn a_push_is_signed_with_the_token_of_the_settings() {
         .variable(("BATCHTASK_TOKEN", "Secret7"))
         .variable(("BATCHTASK_SIGNATURE", "enforce"))
         .start();
-    let settings = folder.path().join("settings");
-    fs::write(&settings, "BATCHTASK_TOKEN=Secret7\n").unwrap();
-    let settings = settings.to_str().unwrap();
-    let signed = Program::new(["send", "--count", "5", "--settings", settings]);
+    let path = folder.path().join("batchtask.toml");
+    fs::write(&path, "token = 'Secret7'\n").unwrap();
+    let path = path.to_str().unwrap();
+    let signed = Program::new(["send", "--count", "5", "--config", path]);
     signed.at(host.address()).run().expect(0);
 
     let ended = run(host.address(), "send").expect(1);
@@ -217,7 +217,9 @@ fn nobody_there_is_an_exit_code_of_3_at_once() {
     let address = NOWHERE.parse().unwrap();
     let ended = run(address, "send --count 1000").expect(3);
     assert!(
-        ended.stderr.contains("1 of 1 were not answered"),
+        ended
+            .stderr
+            .contains("1 of 1 notifications were not answered"),
         "{}",
         ended.stderr
     );

@@ -14,7 +14,7 @@ use crate::support::relay::Relay;
 /// How often the host is killed.
 const KILLS: usize = 20;
 
-/// Connections that post meanwhile.
+/// The number of connections that post meanwhile.
 const CONNECTIONS: usize = 4;
 
 fn seq(line: &str) -> u64 {
@@ -35,7 +35,7 @@ async fn through_kills_every_event_is_shown_exactly_once() {
     let tail = Program::new(["tail", "--from-start", "--json"]);
     let mut tail = tail.at(relay.address()).follow();
     for kill in 0..KILLS {
-        // It is in touch again, and in the middle of something.
+        // Wait until it has reconnected and is showing events.
         let count = tail.count();
         tail.writes(|lines| lines.len() > count + kill % 3 * 10)
             .await;
@@ -62,7 +62,7 @@ async fn through_kills_every_event_is_shown_exactly_once() {
     assert_eq!(shown, stored);
     for (line, event) in lines.iter().zip(&events) {
         let line: Value = serde_json::from_str(line).unwrap();
-        // It may have been repeated since: the count of that is newer.
+        // Members that count duplicates may be newer in `event`.
         for member in ["digest", "body", "received_at"] {
             assert_eq!(line[member], event[member], "{line}");
         }
@@ -70,7 +70,7 @@ async fn through_kills_every_event_is_shown_exactly_once() {
 }
 
 #[tokio::test]
-async fn it_begins_with_the_next_event_or_where_it_is_told_to() {
+async fn it_begins_with_the_next_event_or_after_the_given_one() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).variable(QUIET).start();
     let address = host.address();
@@ -80,12 +80,12 @@ async fn it_begins_with_the_next_event_or_where_it_is_told_to() {
             .follow()
     };
 
-    let mut of_nothing = start(&["--json"]);
-    of_nothing.says("following from after event 0").await;
+    let mut from_empty = start(&["--json"]);
+    from_empty.says("following the events after seq 0").await;
     run(address, "send").expect(0);
-    of_nothing.writes(|lines| lines.len() == 1).await;
+    from_empty.writes(|lines| lines.len() == 1).await;
 
-    // An odd number of events, so that the search for the last one has to.
+    // An irregular number of events, to test the search for the last one.
     run(address, "send --scenario success --tasks 7 --seed 1").expect(0);
     let events = run(address, "export events --format jsonl")
         .expect(0)
@@ -93,7 +93,7 @@ async fn it_begins_with_the_next_event_or_where_it_is_told_to() {
     let last = events.len();
     let mut from_now = start(&[]);
     from_now
-        .says(&format!("following from after event {last}"))
+        .says(&format!("following the events after seq {last}"))
         .await;
     let mut after = start(&["--after", &(last - 2).to_string(), "--json"]);
     after.writes(|lines| lines.len() == 2).await;

@@ -1,10 +1,10 @@
-//! The components of `dist/`, and one that is composed.
+//! The components of `dist/`, and composed ones.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The root of the workspace. The tests belong to the crate `host/cli`.
+/// Returns the root of the workspace. The tests belong to the crate `host/cli`.
 pub(crate) fn root() -> &'static Path {
     let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest_dir
@@ -13,7 +13,8 @@ pub(crate) fn root() -> &'static Path {
         .expect("the workspace is two folders above")
 }
 
-/// A component of `dist/`, as it is built from the sources that are tested.
+/// Returns the path of a component of `dist/`, after building it from the current
+/// sources.
 pub(crate) fn artifact(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -26,8 +27,8 @@ pub(crate) fn artifact(name: &str) -> PathBuf {
     root().join("dist").join(name)
 }
 
-/// The receiver, composed with the adapter of the bench into one component with
-/// a journal and settings of its own. Exports `intake` and `wasi:http`.
+/// Composes the receiver with the adapter of the benchmarks. The component has its own
+/// journal and settings, and exports `intake` and `wasi:http`.
 pub(crate) fn composed(output: &Path) {
     let components = root().join("target/components");
     let adapter = "batchtask-bench-adapter";
@@ -36,7 +37,7 @@ pub(crate) fn composed(output: &Path) {
     compose(&adapter, output);
 }
 
-/// Plugs an adapter into the receiver.
+/// Plugs an adapter into the receiver, and writes the component to `output`.
 pub(crate) fn compose(adapter: &Path, output: &Path) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).args(["xtask", "compose"]);

@@ -1,12 +1,11 @@
-//! The bundled host, by every way into a component, and the library that it is
-//! made of.
+//! The bundled host with every entry point of a component, and its library.
 //!
-//! | way in | component |
+//! | entry point | component |
 //! |---|---|
-//! | `decide`, by instances that can only decide | the embedded one |
-//! | `decide`, by instances with all imports | `receiver.wasm`, as somebody else's |
+//! | `decide`, in instances that can only decide | the embedded one |
+//! | `decide`, in instances with all imports | `receiver.wasm`, which is not the embedded one |
 //! | `wasi:http` | one without `intake` |
-//! | `exchange` | one with a journal of its own, to which `decide` does not write |
+//! | `exchange` | one with its own journal, to which `decide` does not write |
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ use crate::support::client::Client;
 use crate::support::embedding::Embedding;
 use crate::support::host::{READ_TOKEN, Setup};
 
-/// Runs both suites against a host whose journal keeps events.
+/// Runs both suites against a host with this component.
 async fn conforms(folder: &Path, component: Option<&Path>, refuses: Refuses) {
     let mut setup = Setup::in_folder(folder);
     if let Some(component) = component {
@@ -60,8 +59,7 @@ async fn by_wasi_http() {
     conforms(folder.path(), Some(&component), Refuses::Bodies).await;
 }
 
-/// The host's own journal would tell the repetition from the first, and would
-/// count both.
+/// The host's own journal would detect the duplicate, and count both pushes.
 #[tokio::test]
 async fn by_exchange_of_a_component_with_a_journal_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
@@ -90,7 +88,7 @@ async fn serve(settings: &[(&str, &str)]) -> Client {
     let embedding = settings.iter().copied().fold(embedding, Embedding::setting);
     let intake = Arc::new(embedding.build().await.expect("a receiver"));
     let (limits, registry) = (Limits::DEFAULT, Registry::default());
-    let server = Server::new(intake, 1_572_864, limits, None, &registry);
+    let server = Server::new(intake, limits, None, &registry);
     let server = Arc::new(server.expect("its metrics have names of their own"));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,5 +1,5 @@
-//! The programs of `examples/`: the receiver inside somebody else's program,
-//! and an adapter in another language.
+//! The programs of `examples/`: a receiver inside another program, and an adapter in
+//! another language.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::support::client::Client;
 
 const BODY: &str = "tests/samples/seed-example.json";
 
-/// What a command writes to standard output; it must succeed.
+/// Runs a command, which must succeed. Returns its standard output.
 #[track_caller]
 fn output(command: &mut Command) -> String {
     let output = command.output().expect("it starts");
@@ -22,7 +22,7 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// A program of `examples/`, which `cargo test` builds.
+/// Returns a program of `examples/`, which `cargo test` builds.
 fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("a path");
     let target = test
@@ -62,7 +62,7 @@ fn with_wasmtime_alone() {
 #[test]
 fn in_javascript() {
     let Some(jco) = tool(JCO) else { return };
-    // Beside the packages, for that is where Node looks for them.
+    // In the folder of the packages, because Node looks for them there.
     let folder = tempfile::tempdir_in(root().join("target/tools")).expect("a folder");
     for file in ["embed.js", "journal.js", "settings.js", "package.json"] {
         let source = root().join("examples/embedding-js").join(file);

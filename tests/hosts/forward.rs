@@ -1,4 +1,4 @@
-//! `receiver-forward.wasm` on hosts of others, and what it posts.
+//! `receiver-forward.wasm` on other hosts, and the messages that it posts.
 
 mod sink;
 
@@ -27,7 +27,7 @@ fn variables(sink: &Sink) -> [(&'static str, String); 3] {
     ]
 }
 
-/// `wasmtime serve` with what its settings need, and nothing else.
+/// Starts `wasmtime serve` with the variables of the settings and nothing else.
 fn wasmtime_serve(sink: &Sink) -> Option<Process> {
     let mut command = Command::new(tool(WASMTIME)?);
     let address = free_address();
@@ -75,15 +75,14 @@ async fn forwards(host: &Process, sink: &Sink) {
         .iter()
         .map(|request| request.header("webhook-id"))
         .collect();
-    assert_eq!(ids[0], ids[1], "a repetition has the id of the first");
+    assert_eq!(ids[0], ids[1], "a repetition has the same id");
     assert_ne!(ids[1], ids[2]);
     let first = posted[0].json();
     assert_eq!(first["id"], ids[0]);
     assert_eq!(first["data"]["body"], EXAMPLE);
     verify(&posted[0]);
 
-    // Each is answered as soon as it is there, which must not pass for a
-    // connection that broke.
+    // Each post is answered at once, which must not be mistaken for a broken connection.
     for serial in 0..200 {
         let body = Notification::numbered(serial).body();
         client.post(body).await.expect(200, "recorded");
@@ -102,8 +101,8 @@ async fn forwards(host: &Process, sink: &Sink) {
     );
 }
 
-/// Whether independent libraries take the message: `standardwebhooks` and
-/// `cloudevents` of the Python package index.
+/// Checks that independent libraries accept the message: `standardwebhooks` and
+/// `cloudevents` from the Python package index.
 fn verify(posted: &sink::Posted) {
     const SCRIPT: &str = r#"
 import json, sys

@@ -20,14 +20,14 @@ impl Manifest {
         table(&self.0, "component.receiver")
     }
 
-    /// The component that it names, built.
+    /// Builds the component that it names, and returns its path.
     pub(crate) fn component(&self) -> PathBuf {
         let source = self.receiver()["source"].as_str().expect("a path");
         let name = source.strip_prefix("dist/").expect("one of ours");
         artifact(name)
     }
 
-    /// What Spin checks when it loads a manifest.
+    /// Checks the rules that Spin applies when it loads a manifest.
     fn check(&self) {
         expect_members(
             &self.0,
@@ -56,7 +56,7 @@ impl Manifest {
         let trigger = triggers[0].as_table().expect("a table");
         expect_members(trigger, &["id", "component", "route", "executor"]);
         assert_eq!(trigger["component"].as_str(), Some("receiver"));
-        // Everything below the root: the receiver knows its paths.
+        // Everything below the root, because the receiver handles all paths itself.
         assert_eq!(trigger["route"].as_str(), Some("/..."));
     }
 
@@ -89,7 +89,7 @@ impl Manifest {
         }
     }
 
-    /// A variable has a default or is required, and is handed on by name.
+    /// Checks that each variable has a default, and is passed on by its name.
     fn check_variables(&self) {
         let Some(variables) = self
             .0
@@ -118,14 +118,15 @@ fn table<'a>(table: &'a Table, path: &str) -> &'a Table {
     })
 }
 
-/// Spin refuses members that it does not know.
+/// Checks that a table has known members only, because Spin refuses others.
 fn expect_members(table: &Table, known: &[&str]) {
     for name in table.keys() {
-        assert!(known.contains(&name.as_str()), "`{name}` is no member");
+        assert!(known.contains(&name.as_str()), "unknown member `{name}`");
     }
 }
 
-/// Lower-case words with a separator between, each starting with a letter.
+/// Returns whether a text consists of lower-case words with a separator between them,
+/// each beginning with a letter.
 fn is_id(text: &str, separator: char) -> bool {
     text.split(separator).all(|word| {
         word.starts_with(|first: char| first.is_ascii_lowercase())
@@ -136,7 +137,7 @@ fn is_id(text: &str, separator: char) -> bool {
 }
 
 #[test]
-fn the_manifest_of_the_keeper_fits() {
+fn the_manifest_of_the_storing_receiver_is_valid() {
     let manifest = Manifest::read("spin.toml");
     manifest.check();
     let stores = &manifest.receiver()["key_value_stores"];
@@ -149,7 +150,7 @@ fn the_manifest_of_the_keeper_fits() {
 }
 
 #[test]
-fn the_manifest_of_the_forwarder_fits() {
+fn the_manifest_of_the_forwarding_receiver_is_valid() {
     let manifest = Manifest::read("spin-forward.toml");
     manifest.check();
     let receiver = manifest.receiver();
@@ -162,8 +163,8 @@ fn the_manifest_of_the_forwarder_fits() {
     assert!(hosts.iter().any(allowed));
 }
 
-/// Spin ignores a variable that its manifest does not have: what it was to turn
-/// on would be off.
+/// Spin ignores a variable that is not in its manifest, so the setting would have no
+/// effect.
 #[test]
 fn every_setting_is_a_variable() {
     let manifest = Manifest::read("spin.toml");

@@ -1,4 +1,4 @@
-//! A host of somebody else's, as a process.
+//! [`Process`]: another host, as a process.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::support::PATIENCE;
 use crate::support::client::Client;
 
-/// The process.
+/// A running host. Dropping it kills it.
 pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
@@ -18,7 +18,7 @@ pub(crate) struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // With its children, for jco has one. It may have ended by itself.
+        // With its children, because jco has one. It may have ended by itself.
         let group = Pid::from_child(&self.child);
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
@@ -30,8 +30,8 @@ impl Process {
         Client::new(self.address)
     }
 
-    /// Waits until it listens, which these hosts only say of a port that they
-    /// were told.
+    /// Starts a host and waits until it listens at `address`. The address must be known
+    /// before, because these hosts do not report a port that they chose.
     pub(crate) fn start(mut command: Command, address: SocketAddr) -> Self {
         let child = command.process_group(0).spawn().expect("it starts");
         let mut host = Self { child, address };
@@ -48,7 +48,7 @@ impl Process {
     }
 }
 
-/// An address that is free now.
+/// Returns an address that is free now.
 pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address")

@@ -1,4 +1,4 @@
-//! A host with exactly Spin's imports, and what they may do to the journal.
+//! A host with exactly Spin's imports, whose store may fail or be slow.
 
 mod host;
 mod store;
@@ -18,7 +18,7 @@ use crate::support::client::Client;
 use crate::support::notifications::{BASE_MS, Notification};
 use crate::support::random::Random;
 
-/// Spin's own store, with the component that `spin.toml` names.
+/// Starts a host with this store and the component that `spin.toml` names.
 async fn spin(store: &Store) -> Spin {
     Spin::start(&Manifest::read("spin.toml").component(), store, &[]).await
 }
@@ -58,7 +58,7 @@ async fn a_failed_write_is_a_503() {
 async fn a_bucket_that_is_not_granted_is_a_503() {
     let store = Store::named("other");
     let spin = spin(&store).await;
-    let why = "is it in the component's `key_value_stores`?";
+    let why = "add the store to the component's `key_value_stores`";
     let sender = suite::is_unavailable(&mut spin.client()).await;
     assert!(!sender.text().contains(why));
     let reader = spin.client().get("/tasks").await;
@@ -74,9 +74,9 @@ async fn the_bucket_is_a_setting() {
     suite::conforms(&mut spin.client(), Journal::Keeps, Refuses::Heads).await;
 }
 
-/// An error of the variables' provider could turn a secret off.
+/// If errors of the provider of variables were ignored, they could disable a secret.
 #[tokio::test]
-async fn settings_that_cannot_be_read_close_the_receiver() {
+async fn if_settings_cannot_be_read_all_requests_are_refused() {
     let store = Store::named("default");
     let component = Manifest::read("spin.toml").component();
     let spin = Spin::start(
@@ -92,7 +92,7 @@ async fn settings_that_cannot_be_read_close_the_receiver() {
 
 /// There is no answer before the write has returned.
 #[tokio::test]
-async fn a_slow_write_is_waited_for() {
+async fn an_answer_waits_for_a_slow_write() {
     let store = Store::named("default");
     let spin = spin(&store).await;
     let gate = store.hold_writes();
@@ -111,8 +111,8 @@ async fn a_slow_write_is_waited_for() {
     assert!(!store.is_empty());
 }
 
-/// Every event that was acknowledged is there, once, and the task is what its
-/// events make of it, however writers meet and whatever fails.
+/// Every acknowledged event is stored once, and the task matches its events, with
+/// concurrent writers and failures.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_writers_of_one_task_do_not_disturb_one_another() {
     const WRITERS: u64 = 64;
@@ -167,7 +167,7 @@ async fn first_writers_of_one_task_do_not_disturb_one_another() {
     }
 }
 
-/// How many answers were 503 before the 200.
+/// Posts until the answer is 200. Returns how many answers were 503 before.
 async fn post_until_acknowledged(client: &mut Client, body: &str) -> usize {
     let mut refused = 0;
     loop {
@@ -205,7 +205,7 @@ async fn a_list_of_tasks_has_pages() {
             None => break,
         }
     }
-    // Of 50 tasks, the first ten changed last.
+    // There are 50 tasks, and the first ten changed last.
     let newest_first = (0..10).rev().chain((10..50).rev());
     let expected: Vec<Value> = newest_first
         .map(|task| format!("task-{task}").into())
@@ -219,7 +219,7 @@ async fn a_list_of_tasks_has_pages() {
 
 /// Prints how long reads take with many keys, for the README.
 #[tokio::test]
-#[ignore = "measures"]
+#[ignore = "a benchmark"]
 async fn reads_over_many_keys() {
     for keys in [1_000, 10_000, 100_000, 250_000] {
         let store = Store::named("default");

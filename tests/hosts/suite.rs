@@ -1,5 +1,5 @@
-//! What every host must make of the same requests, whatever the way into the
-//! component.
+//! The suite: requests with the answers that every host must give, whatever the entry
+//! point of the component is.
 
 use serde_json::{Value, json};
 
@@ -8,16 +8,16 @@ use crate::support::notifications::{BASE_MS, Notification};
 use crate::support::signing::Operands;
 use crate::support::{EXAMPLE, EXAMPLE_TASK};
 
-/// What a host's journal can do.
+/// The abilities of a host's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Journal {
-    /// Events can be read, told from repetitions, and followed as they arrive.
+    /// It detects duplicates, and events can be read and followed.
     Feeds,
-    /// Events can be read, and told from repetitions.
+    /// It detects duplicates, and events can be read but not followed.
     Keeps,
-    /// Events go elsewhere.
+    /// It stores nothing. Reads are unsupported.
     Forwards,
-    /// Events go elsewhere, and there is no read token.
+    /// It stores nothing, and there is no read token.
     Discards,
 }
 
@@ -27,21 +27,21 @@ impl Journal {
     }
 }
 
-/// When a host refuses a request that it need not read.
+/// When a host refuses a request whose body it need not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refuses {
-    /// As soon as it has the head.
+    /// As soon as it has read the head.
     Heads,
-    /// When it has read the body, of which it reads no more than is allowed.
+    /// After it has read the body, up to the allowed length.
     Bodies,
 }
 
 /// The longest body with default settings, in bytes.
 const MAX_BODY_BYTES: usize = 1_572_864;
 
-/// Runs the whole suite against a host that has the tests' read token, unless
-/// it [`Discards`](Journal::Discards). No event of the suite was posted there
-/// before.
+/// Runs the whole suite against a host. The host must have the read token of the
+/// tests, unless its journal [`Discards`](Journal::Discards), and must not have
+/// received any event of the suite.
 pub(crate) async fn conforms(client: &mut Client, journal: Journal, refuses: Refuses) {
     example(client, journal).await;
     order(client, journal).await;
@@ -50,7 +50,7 @@ pub(crate) async fn conforms(client: &mut Client, journal: Journal, refuses: Ref
     reads(client, journal).await;
 }
 
-/// The setting with which a host enforces signatures by [`TOKEN`].
+/// The setting with which a host enforces signatures.
 pub(crate) const ENFORCE: (&str, &str) = ("BATCHTASK_SIGNATURE", "enforce");
 /// The token of signed pushes.
 pub(crate) const TOKEN: &str = "kQ3vT9xLm2Rb7Zc5";
@@ -104,7 +104,7 @@ async fn example(client: &mut Client, journal: Journal) {
     again.expect(200, outcome);
 }
 
-/// The last change counts, not the last to arrive.
+/// The state is the last change, not the last arrival.
 async fn order(client: &mut Client, journal: Journal) {
     let steps = [
         (2, "Success"),
@@ -136,7 +136,7 @@ async fn order(client: &mut Client, journal: Journal) {
     }
 }
 
-/// One member of every item of a list.
+/// Returns a member of every item of a list.
 pub(crate) fn column(items: &Value, member: &str) -> Value {
     let items = items.as_array().expect("a list").iter();
     items.map(|item| item[member].clone()).collect()
@@ -168,8 +168,8 @@ async fn problems(client: &mut Client) {
 async fn bodies(client: &mut Client, refuses: Refuses) {
     let fits = padded(300_000);
     client.post(&fits).await.expect(200, "recorded");
-    // A host may close the connection on which it refused a body that it has
-    // not read to the end, without saying so first.
+    // A host that refuses a body before reading it to the end may close the connection
+    // without announcing it, so use another connection.
     let longer = padded(MAX_BODY_BYTES + 1);
     let answer = client.another().post(&longer).await;
     answer.expect(413, "body-too-large");
@@ -183,7 +183,7 @@ async fn bodies(client: &mut Client, refuses: Refuses) {
     answer.await.expect(status, outcome);
 }
 
-/// A notification of so many bytes.
+/// Returns a notification of this many bytes.
 fn padded(bytes: usize) -> String {
     let mut body = Notification::numbered(bytes as u64).body();
     let rest = bytes - body.len();
@@ -206,7 +206,7 @@ async fn reads(client: &mut Client, journal: Journal) {
     if journal == Journal::Feeds {
         feed.expect(200, "read");
         let events = &feed.json()["events"];
-        // In order of arrival: the example, and the task that was not in order.
+        // In order of arrival: the example, then the events that were posted out of order.
         let statuses = [
             "Waitting",
             "Success",
@@ -242,7 +242,7 @@ async fn reads(client: &mut Client, journal: Journal) {
         .expect(404, "not-found");
 }
 
-/// A new event, while the journal cannot keep any.
+/// Posts a new event while the journal fails, and expects a 503.
 pub(crate) async fn is_unavailable(client: &mut Client) -> Answer {
     let answer = client
         .post(Notification::numbered(u64::from(u16::MAX)).body())

@@ -1,4 +1,4 @@
-//! Every status that is described, forced.
+//! Causes every described status, and checks the answers.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use crate::support::client::{Answer, Client};
 use crate::support::embedding::{Embedding, FaultyJournal, request};
 use crate::support::host::{READ_TOKEN, Setup};
 
-/// What was seen of the statuses that are described.
+/// The statuses of an operation that have occurred.
 struct Seen<'a> {
     operation: &'a Operation<'a>,
     statuses: BTreeSet<u16>,
 }
 
 impl Seen<'_> {
-    /// One exchange, which must come to this and be as it is described.
+    /// Sends a request. The answer must have this status and match the description.
     async fn ask(
         &mut self,
         client: &mut Client,
@@ -39,7 +39,7 @@ impl Seen<'_> {
         answer
     }
 
-    /// One exchange with a receiver in this process.
+    /// Like [`ask`](Self::ask), with a receiver in this process.
     async fn ask_within(&mut self, intake: &Intake, headers: &[(&str, &str)], status: u16) {
         let method = self.operation.method.as_str();
         let body = if method == "POST" { EXAMPLE } else { "" };
@@ -64,7 +64,7 @@ impl Seen<'_> {
     }
 }
 
-/// A receiver whose journal fails with this error, with these settings.
+/// Builds a receiver with these settings, whose journal fails with this error.
 async fn failing(error: Error, settings: &[(&str, &str)]) -> Intake {
     // A component without `intake` names invalid settings in each answer.
     let embedding = Embedding::over(FaultyJournal::failing(error)).component(without_intake());
@@ -80,21 +80,21 @@ fn unsupported() -> Error {
     Error::Unsupported(String::new())
 }
 
-/// What is answered without the journal: its 503 is that of a host which has too
-/// much to do, as `outcomes` forces it.
+/// The paths that do not use the journal. Their 503 is that of an overloaded host, which
+/// `outcomes` causes.
 const NO_JOURNAL: [&str; 2] = ["/openapi.json", "/health"];
 const READABLE: (&str, &str) = ("BATCHTASK_READ_TOKEN", READ_TOKEN);
 
-/// The statuses of every operation that do not need a journal with something in
-/// it.
+/// Causes the statuses of an operation that do not need content in the journal.
 async fn failures(seen: &mut Seen<'_>) {
     let bearer = format!("Bearer {READ_TOKEN}");
     let token = [("authorization", &*bearer)];
     let has_secret = seen.operation.path.ends_with("{secret}");
     let secret = ("BATCHTASK_PATH_SECRET", SECRET);
-    let settings = match has_secret {
-        true => vec![READABLE, secret],
-        false => vec![READABLE],
+    let settings = if has_secret {
+        vec![READABLE, secret]
+    } else {
+        vec![READABLE]
     };
     let with = |more: &[(&'static str, &'static str)]| [settings.as_slice(), more].concat();
     let statuses: BTreeSet<_> = seen.operation.statuses().collect();
@@ -124,7 +124,7 @@ async fn failures(seen: &mut Seen<'_>) {
     seen.ask_within(&signed, &[], 401).await;
 }
 
-/// What a push may be answered with by a host.
+/// Causes the statuses of a push.
 async fn pushes(seen: &mut Seen<'_>) {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::in_folder(folder.path())
@@ -171,8 +171,8 @@ async fn pushes(seen: &mut Seen<'_>) {
     seen.statuses.insert(late.status);
 }
 
-/// What a read may be answered with by a host that has a task, whose events
-/// are odd, and a quarantine.
+/// Causes the statuses of a read, with a host that has a task with unusual events and
+/// rejects in its quarantine.
 async fn reads(seen: &mut Seen<'_>) {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
@@ -210,7 +210,7 @@ async fn reads(seen: &mut Seen<'_>) {
 }
 
 #[tokio::test]
-async fn every_status_that_is_described_is_seen_and_no_other() {
+async fn every_described_status_occurs_and_no_other() {
     let description = Description::read();
     for operation in description.operations() {
         eprintln!("operation: {} {}", operation.method, operation.path);

@@ -1,4 +1,4 @@
-//! The description of the API, and whether an answer is as it says.
+//! [`Description`]: the description of the API, to check answers against it.
 
 use flate2::read::GzDecoder;
 use jsonschema::Validator;
@@ -6,11 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::support::client::Answer;
 
-/// `guest/openapi.json`, in which an answer must have no member that is not
-/// described.
+/// `guest/openapi.json`, changed so that undescribed members are invalid.
 pub(crate) struct Description(Value);
 
-/// Something that can be asked for: a path with its templates, and a method.
+/// An operation: a path with templates, and a method.
 pub(crate) struct Operation<'a> {
     pub(crate) path: &'a str,
     pub(crate) method: String,
@@ -43,7 +42,7 @@ impl Description {
         })
     }
 
-    /// The thing itself, where there may be a reference to it.
+    /// Resolves a reference, if the value is one.
     pub(crate) fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
             Some(pointer) => self.0.pointer(&pointer[1..]).expect(pointer),
@@ -51,7 +50,7 @@ impl Description {
         }
     }
 
-    /// What checks values against a schema of the description.
+    /// Returns a validator for a schema of the description.
     pub(crate) fn validator(&self, schema: &Value) -> Validator {
         let whole = json!({"allOf": [schema], "components": self.0["components"]});
         let options = jsonschema::draft202012::options().should_validate_formats(true);
@@ -70,12 +69,12 @@ impl Description {
 }
 
 impl<'a> Operation<'a> {
-    /// The statuses that it may be answered with.
+    /// Returns the described statuses.
     pub(crate) fn statuses(&self) -> impl Iterator<Item = u16> {
         members(&self.value["responses"]).map(|(status, _)| status.parse().expect("a status"))
     }
 
-    /// Its parameters in the query.
+    /// Returns the parameters in the query.
     pub(crate) fn query(&self) -> impl Iterator<Item = &'a Value> {
         let parameters = self.value["parameters"].as_array();
         let parameters = parameters.map(Vec::as_slice).unwrap_or_default().iter();
@@ -84,7 +83,7 @@ impl<'a> Operation<'a> {
             .filter(|parameter| parameter["in"] == "query")
     }
 
-    /// Checks that an answer is one of those described.
+    /// Checks that an answer is described.
     #[track_caller]
     pub(crate) fn expect(&self, answer: &Answer) {
         let status = answer.status.to_string();
@@ -104,7 +103,7 @@ impl<'a> Operation<'a> {
         if media_type.ends_with("json") {
             let body = json_of(answer);
             self.description.expect_valid(&described["schema"], &body);
-            // A page of a problem is described for all of them together.
+            // A problem as a page is described once for all problems.
             if let (Some(uri), 1) = (body["type"].as_str(), content.len()) {
                 let label = uri.trim_start_matches("urn:batchtask:problem:");
                 let text = response["description"].as_str().expect("a text");
@@ -130,7 +129,7 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// The JSON of an answer, which may be packed.
+/// Parses the JSON of an answer, which may be gzip-encoded.
 pub(crate) fn json_of(answer: &Answer) -> Value {
     match answer.header("content-encoding") {
         Some("gzip") => serde_json::from_reader(GzDecoder::new(answer.body.as_slice())),
@@ -144,7 +143,7 @@ fn members(object: &Value) -> impl Iterator<Item = (&str, &Value)> {
     members.map(|(name, value)| (name.as_str(), value))
 }
 
-/// Lets objects have the members that are described and no others.
+/// Makes members invalid that the schema does not describe.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-"""What a schema cannot say of valid values, for Schemathesis."""
+"""Hooks for Schemathesis: rules for valid values that a schema cannot express."""
 
 import datetime
 import re
@@ -9,7 +9,7 @@ TIME = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:T([0-9]{2}))?(?::?([0-9
 
 
 def is_unreal(value):
-    """A time of the right form that no calendar or clock shows after 1970."""
+    """Return whether a value contains a well-formed time that does not exist, or is before 1970."""
     if isinstance(value, dict):
         return any(map(is_unreal, value.values()))
     parts = isinstance(value, str) and TIME.fullmatch(value)
@@ -24,12 +24,12 @@ def is_unreal(value):
 @schemathesis.hook
 def filter_case(context, case):
     query, body = case.query or {}, case.body
-    # A cursor is what the receiver made; any other is refused.
+    # Cursors are made by the receiver. It refuses all others.
     if "cursor" in query or is_unreal(query):
         return False
-    # What is inside a dead letter cannot be made from its schema.
+    # The content of a dead letter cannot be generated from its schema.
     if isinstance(body, dict) and "base64_original_payload" in body:
         return False
-    # On a page, the empty fields of a form are no parameters.
+    # On a page, empty fields of a form are not parameters.
     is_page = case.path == "/" or case.path.startswith("/page/")
     return not (is_page and "" in query.values())

@@ -1,6 +1,5 @@
-//! Requests that nobody thought of: [Schemathesis](https://schemathesis.io)
-//! makes them from the description, valid ones and invalid ones, and checks
-//! every answer.
+//! [Schemathesis](https://schemathesis.io) generates valid and invalid requests from
+//! the description, and checks every answer.
 
 use std::path::Path;
 use std::process::Command;

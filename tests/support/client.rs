@@ -1,5 +1,5 @@
-//! One keep-alive connection. It takes nothing but a whole, well-formed
-//! answer, and tells an answer that broke off from none at all.
+//! [`Client`]: a keep-alive connection. It accepts only complete, well-formed answers,
+//! and distinguishes a broken answer from a missing one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use super::platform::ANSWER_TIME;
 use super::signing::Operands;
 use super::tls::{self, Caller};
 
-/// A connection, opened when it is needed.
+/// A connection, opened on first use.
 pub(crate) struct Client {
     address: SocketAddr,
     tls: Option<Arc<ClientConfig>>,
-    /// Signs what it posts, if it has a token.
+    /// Signs posts with this token, if there is one.
     token: Option<&'static str>,
     http2: Option<Http2>,
     stream: Option<Box<dyn Stream>>,
@@ -34,7 +34,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -45,11 +45,11 @@ pub(crate) struct Answer {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// No connection, or it ended before the first byte of an answer.
+    /// There is no connection, or it ended before the first byte of an answer.
     NotAnswered(#[expect(dead_code, reason = "read by `Debug`")] std::io::Error),
-    /// Nothing, or not all of it, in time.
+    /// The answer was not complete in time.
     Late,
-    /// An answer began and was none, or broke off.
+    /// The answer was malformed or incomplete.
     Broken(#[expect(dead_code, reason = "read by `Debug`")] String),
 }
 
@@ -67,7 +67,7 @@ impl Client {
         }
     }
 
-    /// One that speaks TLS.
+    /// Returns a client that uses TLS.
     pub(crate) fn over_tls(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
         Self {
             tls: Some(config),
@@ -75,7 +75,7 @@ impl Client {
         }
     }
 
-    /// One that posts over HTTP/2, and reads over HTTP/1.1.
+    /// Returns a client that posts over HTTP/2, and reads over HTTP/1.1.
     pub(crate) fn over_http2(address: SocketAddr, caller: &Caller) -> Self {
         let http2 = Http2 {
             caller: caller.speaking("h2"),
@@ -87,28 +87,28 @@ impl Client {
         }
     }
 
-    /// The same, which signs what it posts.
+    /// Signs posts with this token.
     pub(crate) fn signing(self, token: &'static str) -> Self {
         let token = Some(token);
         Self { token, ..self }
     }
 
-    /// Where it connects to.
+    /// Returns the address of the host.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// One with a connection of its own.
+    /// Returns another client of the same host, with its own connection.
     pub(crate) fn another(&self) -> Self {
         Self::new(self.address)
     }
 
-    /// The same, but an answer must come within this time.
+    /// Sets how long an answer may take.
     pub(crate) fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// Posts a notification, and must be answered.
+    /// Posts a notification, which must be answered.
     pub(crate) async fn post(&mut self, body: impl AsRef<[u8]>) -> Answer {
         self.try_post(body).await.expect("an answer")
     }
@@ -129,12 +129,12 @@ impl Client {
             .await
     }
 
-    /// Reads with the token, and must be answered.
+    /// Reads a resource with the read token. The request must be answered.
     pub(crate) async fn get(&mut self, target: &str) -> Answer {
         self.request("GET", target, &[], b"").await
     }
 
-    /// Reads a resource that must be there.
+    /// Reads a resource with the read token. It must exist.
     pub(crate) async fn read(&mut self, target: &str) -> Value {
         let answer = self.get(target).await;
         assert_eq!(answer.status, 200, "{target}: {}", answer.text());
@@ -142,7 +142,7 @@ impl Client {
         answer.json()
     }
 
-    /// Any request; a read token is with it. It must be answered.
+    /// Sends a request with the read token. It must be answered.
     pub(crate) async fn request(
         &mut self,
         method: &str,
@@ -157,7 +157,8 @@ impl Client {
             .expect("an answer")
     }
 
-    /// One exchange, on the connection of the one before if that is left.
+    /// Sends a request and reads the answer, on the former connection if it is still
+    /// open.
     pub(crate) async fn exchange(
         &mut self,
         method: &str,
@@ -177,8 +178,7 @@ impl Client {
         self.exchange_bytes(&request, method == "HEAD").await
     }
 
-    /// Sends these bytes, which are one request or a part of one, and reads an
-    /// answer.
+    /// Sends these bytes, a request or a part of it, and reads an answer.
     pub(crate) async fn exchange_bytes(
         &mut self,
         request: &[u8],
@@ -191,8 +191,8 @@ impl Client {
                 Some(stream) => stream,
                 None => self.connect().await.map_err(Failure::NotAnswered)?,
             };
-            // A host may answer, and close, before it has read the whole: what
-            // it answered counts, not that nobody took the rest.
+            // A host may answer and close before it has read the whole request. Then
+            // the answer counts, and a failed write does not matter.
             let (mut reading, mut writing) = tokio::io::split(&mut stream);
             let (written, read) = tokio::join!(
                 writing.write_all(request),
@@ -221,8 +221,8 @@ impl Client {
         Ok(Box::new(connector.connect(name, stream).await?))
     }
 
-    /// Sends the header of a request for whose body the host asks, and waits
-    /// until it does: from then on the request is under way.
+    /// Sends the head of a request with `Expect: 100-continue`, and waits until the
+    /// host asks for the body. From then on the request is in progress.
     pub(crate) async fn begin(&mut self, target: &str, length: usize) {
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
         let head = format!(
@@ -239,7 +239,7 @@ impl Client {
         self.stream = Some(stream);
     }
 
-    /// Sends the beginning of a request and says that nothing follows.
+    /// Sends the beginning of a request, and closes the sending side.
     pub(crate) async fn break_off(&mut self, request: &[u8]) -> Result<Answer, Failure> {
         let mut stream = self.connect().await.map_err(Failure::NotAnswered)?;
         stream
@@ -251,7 +251,7 @@ impl Client {
     }
 }
 
-/// One HTTP/2 connection, opened when it is needed.
+/// An HTTP/2 connection, opened on first use.
 struct Http2 {
     caller: Caller,
     sender: Option<tls::Sender>,
@@ -295,7 +295,7 @@ async fn read_answer(
         read_more(stream, &mut bytes).await?;
     };
     let length = match headers.get("content-length") {
-        // Neither has a body.
+        // These answers have no body.
         _ if is_head || matches!(status, 204 | 304) => Some(0),
         Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()),
         None => None,
@@ -314,7 +314,7 @@ async fn read_answer(
     })
 }
 
-/// Reads at least a byte.
+/// Reads at least one byte.
 async fn read_more(
     stream: &mut (impl AsyncReadExt + Unpin),
     bytes: &mut Vec<u8>,
@@ -360,8 +360,8 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("JSON: {}", self.text()))
     }
 
-    /// What it came to: the outcome of a 200, or the label of a problem, which
-    /// must have the shape of RFC 9457.
+    /// Returns the outcome of a 200, or the name of a problem, which must have the
+    /// form of RFC 9457.
     #[track_caller]
     pub(crate) fn outcome(&self) -> String {
         let json = self.json();
@@ -381,7 +381,7 @@ impl Answer {
             .to_owned()
     }
 
-    /// Checks the status, and the outcome or the label of the problem.
+    /// Checks the status, and the outcome or the name of the problem.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16, outcome: &str) -> &Self {
         assert_eq!(

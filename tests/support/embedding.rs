@@ -15,15 +15,15 @@ use tokio::sync::{Mutex, watch};
 
 use super::host::CODE_CACHE;
 
-/// How a receiver is built: by default the embedded component, without
-/// settings, with the default limits.
+/// Builds a receiver: by default with the embedded component, without settings, and
+/// with the default limits.
 pub(crate) struct Embedding {
     journal: Arc<dyn Journal>,
     options: Options,
 }
 
 impl Embedding {
-    /// A receiver over this journal.
+    /// Begins a receiver over this journal.
     pub(crate) fn over(journal: impl Journal) -> Self {
         Self {
             journal: Arc::new(journal),
@@ -34,19 +34,19 @@ impl Embedding {
         }
     }
 
-    /// The same with another component.
+    /// Uses another component.
     pub(crate) fn component(mut self, wasm: Vec<u8>) -> Self {
         self.options.wasm = wasm;
         self
     }
 
-    /// The same with a setting.
+    /// Adds a setting.
     pub(crate) fn setting(mut self, (name, value): (&str, &str)) -> Self {
         self.options.settings.set(name, value);
         self
     }
 
-    /// The same with other limits.
+    /// Uses other limits.
     pub(crate) fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self
@@ -60,7 +60,7 @@ impl Embedding {
     }
 }
 
-/// A request whose body was read.
+/// Returns a request with its complete body.
 pub(crate) fn request(
     method: &str,
     target: &str,
@@ -79,8 +79,8 @@ pub(crate) fn request(
     }
 }
 
-/// A notification from another channel than HTTP. Its source is that of HTTP,
-/// so that both store the same.
+/// Returns a notification from another channel than HTTP. Its source is the same as
+/// that of HTTP, so that both store the same event.
 pub(crate) fn message(body: impl Into<Vec<u8>>) -> Message {
     Message {
         source: Source::Push,
@@ -88,7 +88,7 @@ pub(crate) fn message(body: impl Into<Vec<u8>>) -> Message {
     }
 }
 
-/// The body of a response, which must be JSON.
+/// Parses the body of a response, which must be JSON.
 pub(crate) fn json_of(response: &Response) -> Value {
     serde_json::from_slice(&response.body).expect("JSON")
 }
@@ -96,17 +96,17 @@ pub(crate) fn json_of(response: &Response) -> Value {
 /// A journal in memory whose calls fail, or whose commits wait.
 pub(crate) struct FaultyJournal {
     memory: MemoryJournal,
-    /// The error of every call.
+    /// The error of every call, or `None` if calls succeed.
     error: Option<Error>,
     /// Held during each commit.
     commits: Arc<Mutex<()>>,
-    /// A number that every reader of the feed is behind: a journal that fails
-    /// is asked for events, and not waited for.
+    /// A last `seq` greater than that of any reader of the feed. So a failing journal
+    /// is read at once, instead of waiting for an event.
     last_seq: watch::Sender<u64>,
 }
 
 impl FaultyJournal {
-    /// Every call fails with this error.
+    /// Returns a journal whose calls all fail with this error.
     pub(crate) fn failing(error: Error) -> Self {
         Self {
             error: Some(error),
@@ -114,7 +114,7 @@ impl FaultyJournal {
         }
     }
 
-    /// No commit happens while the test holds this lock.
+    /// Returns a journal whose commits wait while the test holds this lock.
     pub(crate) fn waiting_for(commits: Arc<Mutex<()>>) -> Self {
         Self {
             memory: MemoryJournal::default(),

@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::sync::watch;
 
 use super::PATIENCE;
@@ -48,6 +49,8 @@ pub(crate) struct Setup {
     lines_kept: usize,
     log_stall: Duration,
     inherits: Option<Arc<TcpListener>>,
+    has_read_token: bool,
+    has_terminal: bool,
 }
 
 /// A host that listens. Dropping it kills it.
@@ -78,6 +81,8 @@ impl Setup {
             lines_kept: LINES_KEPT,
             log_stall: Duration::ZERO,
             inherits: None,
+            has_read_token: true,
+            has_terminal: false,
         }
     }
 
@@ -97,6 +102,24 @@ impl Setup {
     pub(crate) fn variable(mut self, (name, value): (&str, &str)) -> Self {
         self.variables.push((name.into(), value.into()));
         self
+    }
+
+    /// Without the variable of the read token.
+    pub(crate) fn without_read_token(self) -> Self {
+        let has_read_token = false;
+        Self {
+            has_read_token,
+            ..self
+        }
+    }
+
+    /// Its stderr is a terminal.
+    pub(crate) fn on_terminal(self) -> Self {
+        let has_terminal = true;
+        Self {
+            has_terminal,
+            ..self
+        }
     }
 
     /// With the public listener on another address.
@@ -203,14 +226,26 @@ impl Setup {
             .args(["--cache-dir", CODE_CACHE])
             .args(&self.arguments);
         remove_settings(&mut command);
+        if self.has_read_token {
+            command.env("BATCHTASK_READ_TOKEN", READ_TOKEN);
+        }
         command
-            .env("BATCHTASK_READ_TOKEN", READ_TOKEN)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(self.stdin())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        let terminal = self.has_terminal.then(open_terminal);
+        let terminal = terminal.map(|(ours, theirs)| {
+            command.stderr(theirs);
+            ours
+        });
         let mut child = command.spawn().expect("the program can be started");
-        let stderr = child.stderr.take().expect("it is piped");
+        // The end of the terminal that is the child's; the child has a copy.
+        drop(command);
+        let stderr: Box<dyn Read + Send> = match terminal {
+            Some(terminal) => Box::new(terminal),
+            None => Box::new(child.stderr.take().expect("it is piped")),
+        };
         let lines = Arc::<watch::Sender<_>>::default();
         let (found, address) = mpsc::channel();
         let (sink, setup) = (lines.clone(), self.clone());
@@ -225,7 +260,7 @@ impl Setup {
 
 /// Keeps the last lines and finds the address among them.
 fn read_lines(
-    stderr: ChildStderr,
+    stderr: impl Read,
     lines: &watch::Sender<VecDeque<String>>,
     setup: &Setup,
     found: &mpsc::Sender<SocketAddr>,
@@ -253,6 +288,19 @@ fn read_lines(
 pub(crate) fn is_info_of_ours(line: &str) -> bool {
     let targets = [" INFO batchtask::", " INFO batchtask_host::"];
     line.starts_with("20") && targets.iter().any(|target| line.contains(target))
+}
+
+/// A terminal: our side, and that of a program.
+fn open_terminal() -> (fs::File, fs::File) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let ours = openpt(flags).expect("a terminal");
+    grantpt(&ours).expect("a terminal of ours");
+    unlockpt(&ours).expect("a terminal of ours");
+    let name = ptsname(&ours, Vec::new()).expect("a name");
+    let mut options = fs::File::options();
+    let theirs = options.read(true).write(true);
+    let theirs = theirs.open(name.to_str().expect("UTF-8"));
+    (ours.into(), theirs.expect("the other side"))
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {

@@ -1,4 +1,4 @@
-//! What was acknowledged, and whether the journal has it.
+//! [`Ledger`]: the acknowledged events, to compare with the journal.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -33,7 +33,7 @@ impl Ledger {
         *self.count.borrow()
     }
 
-    /// Waits until so many events were acknowledged.
+    /// Waits until this many events were acknowledged.
     pub(crate) async fn reaches(&self, count: usize) {
         let mut seen = self.count.subscribe();
         let reached = seen.wait_for(|seen| *seen >= count);
@@ -41,14 +41,14 @@ impl Ledger {
         reached.expect("the host acknowledges").expect("it counts");
     }
 
-    /// Checks that the journal has every event of the ledger, word for word,
-    /// and no event twice. Returns how many it has that are not in the ledger.
+    /// Checks that the journal has every event of the ledger, verbatim, and no event
+    /// twice. Returns how many events of the journal are not in the ledger.
     pub(crate) async fn check(&self, client: &mut Client) -> usize {
         let mut stored = HashMap::new();
         for event in all_events(client).await {
             match stored.entry(text(&event, "status_desc")) {
                 Entry::Vacant(vacant) => vacant.insert(text(&event, "body")),
-                Entry::Occupied(twice) => panic!("`{}` is there twice", twice.key()),
+                Entry::Occupied(twice) => panic!("`{}` is stored twice", twice.key()),
             };
         }
         let acknowledged = self.acknowledged.lock().unwrap().clone();
@@ -57,7 +57,7 @@ impl Ledger {
             assert_eq!(
                 found,
                 Some(body),
-                "`{status_desc}` was acknowledged; of {} so were {}",
+                "`{status_desc}` was acknowledged but not found; {} stored, {} acknowledged",
                 stored.len(),
                 acknowledged.len()
             );
@@ -76,7 +76,7 @@ fn text(value: &Value, member: &str) -> String {
     value[member].as_str().expect("a string").to_owned()
 }
 
-/// Every event there is, in order of arrival.
+/// Reads all events, in order of arrival.
 pub(crate) async fn all_events(client: &mut Client) -> Vec<Value> {
     let mut events = Vec::new();
     let mut after = 0;
@@ -97,12 +97,12 @@ pub(crate) async fn all_events(client: &mut Client) -> Vec<Value> {
     }
 }
 
-/// Every task there is, newest first.
+/// Reads all tasks, newest first.
 pub(crate) async fn all_tasks(client: &mut Client) -> Vec<Value> {
     all_pages(client, "/tasks?limit=500", "tasks").await
 }
 
-/// The list `member` of all pages of a resource, one after the other.
+/// Reads all pages of a resource, and joins their lists `member`.
 pub(crate) async fn all_pages(client: &mut Client, target: &str, member: &str) -> Vec<Value> {
     let mut items = Vec::new();
     let mut next = Some(target.to_owned());

@@ -1,5 +1,5 @@
-//! Connections that post new events: without pause, to whatever host there is;
-//! or at a steady rate.
+//! Connections that post new events, either without pause to the current host
+//! ([`Load`]) or at a steady rate ([`push_at_rate`]).
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use super::client::{Client, Failure};
 use super::ledger::Ledger;
 use super::notifications::Notification;
 
-/// What the connections share.
+/// The state that the connections share.
 struct Shared {
     ledger: Arc<Ledger>,
     /// The number of the next event.
@@ -26,41 +26,41 @@ struct Shared {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Target {
-    Nobody,
+    NoHost,
     Host(SocketAddr),
     End,
 }
 
-/// Connections at work.
+/// The running connections.
 pub(crate) struct Load {
     target: watch::Sender<Target>,
     connections: JoinSet<Seen>,
 }
 
-/// What connections met with beside 200.
+/// The results of the connections other than 200.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Answers 503.
     pub(crate) unavailable: usize,
     /// Requests without an answer.
     pub(crate) unanswered: usize,
-    /// Everything that must never be.
+    /// Results that must never occur.
     pub(crate) wrong: Vec<String>,
 }
 
 impl Load {
-    /// `connections` connections, which post once they are pointed at a host.
+    /// Starts `connections` connections, which post once they are pointed at a host.
     pub(crate) fn start(connections: usize, ledger: &Arc<Ledger>) -> Self {
         Self::by(Client::new, connections, ledger)
     }
 
-    /// The same with clients of another kind.
+    /// Like [`start`](Self::start), with other clients.
     pub(crate) fn by(
         client: impl Fn(SocketAddr) -> Client + Send + Sync + 'static,
         connections: usize,
         ledger: &Arc<Ledger>,
     ) -> Self {
-        let (sender, target) = watch::channel(Target::Nobody);
+        let (sender, target) = watch::channel(Target::NoHost);
         let shared = Arc::new(Shared {
             ledger: ledger.clone(),
             serial: AtomicU64::new(0),
@@ -78,9 +78,9 @@ impl Load {
         self.target.send_replace(Target::Host(address));
     }
 
-    /// No new requests; those under way go on.
+    /// Stops new requests. Requests in progress continue.
     pub(crate) fn point_away(&self) {
-        self.target.send_replace(Target::Nobody);
+        self.target.send_replace(Target::NoHost);
     }
 
     /// Ends all connections, each after its request.
@@ -99,12 +99,12 @@ impl Load {
 async fn post_on(shared: Arc<Shared>) -> Seen {
     let mut seen = Seen::default();
     let mut target = shared.target.clone();
-    // An event without an answer is pushed again when its number is even: then
-    // it may be there already, and must not be there twice.
+    // An event without an answer is pushed again if its number is even: then it may be
+    // stored already, and must not be stored twice.
     let mut again: Option<u64> = None;
     loop {
-        let is_someone = |target: &Target| *target != Target::Nobody;
-        let now = target.wait_for(is_someone).await.map(|now| *now);
+        let is_set = |target: &Target| *target != Target::NoHost;
+        let now = target.wait_for(is_set).await.map(|now| *now);
         let Ok(Target::Host(address)) = now else {
             return seen;
         };
@@ -127,7 +127,7 @@ async fn post_on(shared: Arc<Shared>) -> Seen {
                     seen.unanswered += 1;
                     again = Some(serial).filter(|serial| serial % 2 == 0);
                     if target.borrow().eq(&Target::Host(address)) {
-                        // The host is ending: wait for the next.
+                        // The host is ending: wait for the next one.
                         let _ = target.changed().await;
                     }
                 }
@@ -137,8 +137,8 @@ async fn post_on(shared: Arc<Shared>) -> Seen {
     }
 }
 
-/// Posts so many events at a steady rate, over eight connections, each of which
-/// ends with how long its posts took.
+/// Posts `count` events at a steady rate, over eight connections. Each connection
+/// returns how long its posts took.
 pub(crate) fn push_at_rate(
     per_s: usize,
     count: usize,
@@ -170,7 +170,7 @@ async fn push(
         let notification = Notification::numbered(serial);
         let body = notification.body();
         client.post(&body).await.expect(200, "recorded");
-        // From when it was due: waiting for the one before counts too.
+        // Measured from when it was due, so waiting for the previous post counts.
         times.push(due.elapsed());
         ledger.acknowledge(notification.status_desc, body);
     }

@@ -1,10 +1,10 @@
-//! What the host has counted, in Prometheus' text format.
+//! [`Metrics`]: the metrics of the host, in Prometheus' text format.
 
 use std::collections::BTreeMap;
 
 use super::client::Client;
 
-/// Every sample, by its name and labels as they are written.
+/// All samples, by their name and labels in the form of the text format.
 pub(crate) struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
@@ -27,12 +27,12 @@ impl Metrics {
         )
     }
 
-    /// The value of one sample; 0 when there is none yet.
+    /// Returns the value of a sample, or 0 if it does not exist.
     pub(crate) fn value(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or_default()
     }
 
-    /// The sum over all labels.
+    /// Returns the sum over all labels.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let prefix = format!("{name}{{");
         let of_name = |found: &str| found == name || found.starts_with(&prefix);
@@ -40,20 +40,20 @@ impl Metrics {
         samples.map(|(_, value)| value).sum()
     }
 
-    /// Whether there is any sample of this name.
+    /// Returns whether there is any sample of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         let prefix = format!("{name}{{");
         let mut names = self.0.keys();
         names.any(|found| found == name || found.starts_with(&prefix))
     }
 
-    /// How many requests of any kind had this outcome.
+    /// Returns how many requests of any kind had this outcome.
     pub(crate) fn requests(&self, outcome: &str) -> f64 {
         let of_kind = |kind| self.requests_of(kind, outcome);
         ["push", "read", "page"].into_iter().map(of_kind).sum()
     }
 
-    /// How many requests of a kind had this outcome.
+    /// Returns how many requests of this kind had this outcome.
     pub(crate) fn requests_of(&self, kind: &str, outcome: &str) -> f64 {
         self.value(&format!(
             "batchtask_requests_total{{kind=\"{kind}\",outcome=\"{outcome}\"}}"

@@ -1,16 +1,17 @@
-//! Mounts, each seen by one host alone and gone with it.
+//! Mounts that only one host sees, and that disappear with it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// How this system lets a process have mounts of its own.
-const WAYS: [&[&str]; 2] = [
+/// Commands that give a process its own mounts. Which of them work depends on the
+/// system.
+const UNSHARE: [&[&str]; 2] = [
     &["unshare", "--mount"],
     &["unshare", "--mount", "--map-root-user"],
 ];
 
-/// What makes a host see a disk of `size` (`4m`) in `folder`; none, and a line
-/// that says so, where mounting is not allowed.
+/// Returns a command line under which a host sees a disk of `size` (such as `4m`) in
+/// `folder`. If mounting is not allowed, prints a line and returns `None`.
 pub(crate) fn small_disk(folder: &Path, size: &str) -> Option<Vec<String>> {
     mounted(
         &format!("mount -t tmpfs -o size={size} none \"$0\""),
@@ -18,25 +19,29 @@ pub(crate) fn small_disk(folder: &Path, size: &str) -> Option<Vec<String>> {
     )
 }
 
-/// What makes a host see `file` as a mount of its own.
+/// Returns a command line under which a host sees `file` as a mount of its own.
 pub(crate) fn mounted_alone(file: &Path) -> Option<Vec<String>> {
     mounted("mount --bind \"$0\" \"$0\"", file)
 }
 
-/// What makes a host see `folder` read-only.
+/// Returns a command line under which a host sees `folder` as read-only.
 pub(crate) fn read_only(folder: &Path) -> Option<Vec<String>> {
     let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"";
     mounted(script, folder)
 }
 
-/// Returns the command line that runs `mount`, a script about the path `$0`,
-/// and then becomes the program of the further arguments.
+/// Returns a command line that runs the script `mount` with the path `$0`, and then
+/// executes its remaining arguments.
 fn mounted(mount: &str, path: &Path) -> Option<Vec<String>> {
     let script = format!("{mount} && exec \"$@\"");
-    let wrapper = |way: &[&str]| -> Vec<String> {
+    let wrapper = |unshare: &[&str]| -> Vec<String> {
         let path = path.to_str().expect("a temporary path is text");
         let rest = ["sh", "-c", &script, path];
-        way.iter().chain(&rest).map(ToString::to_string).collect()
+        unshare
+            .iter()
+            .chain(&rest)
+            .map(ToString::to_string)
+            .collect()
     };
     let works = |wrapper: &Vec<String>| {
         let mut trial = Command::new(&wrapper[0]);
@@ -44,7 +49,7 @@ fn mounted(mount: &str, path: &Path) -> Option<Vec<String>> {
         trial.stdout(Stdio::null()).stderr(Stdio::null());
         trial.status().is_ok_and(|status| status.success())
     };
-    let wrapper = WAYS.iter().map(|way| wrapper(way)).find(works);
+    let wrapper = UNSHARE.iter().map(|unshare| wrapper(unshare)).find(works);
     if wrapper.is_none() {
         eprintln!("skipped: nothing can be mounted here");
     }

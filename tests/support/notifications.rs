@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::random::Random;
 
-/// 2026-01-31T12:00:00Z, in milliseconds since 1970: in the past for good.
+/// 2026-01-31T12:00:00Z in milliseconds since 1970, a time in the past.
 pub(crate) const BASE_MS: u64 = 1_769_860_800_000;
 
 const STATUSES: [&str; 9] = [
@@ -20,7 +20,7 @@ const STATUSES: [&str; 9] = [
     "Paused",
 ];
 
-/// What a notification says.
+/// The content of a notification.
 #[derive(Clone, Debug)]
 pub(crate) struct Notification {
     pub(crate) app_id: String,
@@ -33,7 +33,7 @@ pub(crate) struct Notification {
 }
 
 impl Notification {
-    /// The change `serial` of some task. No two serials make the same event.
+    /// Returns the notification with this number. Each number is another event.
     pub(crate) fn numbered(serial: u64) -> Self {
         Self {
             app_id: "app".into(),
@@ -46,8 +46,8 @@ impl Notification {
         }
     }
 
-    /// The change `serial` of one of `tasks` tasks, random but for its number.
-    /// Many changes of a task fall on one instant.
+    /// Returns a random notification with this number about one of `tasks` tasks.
+    /// Many changes of a task have the same time.
     pub(crate) fn random(serial: u64, tasks: usize, random: &mut Random) -> Self {
         let task = random.below(tasks);
         Self {
@@ -61,7 +61,7 @@ impl Notification {
         }
     }
 
-    /// As JSON, in today's form.
+    /// Returns the notification as JSON, in today's form.
     pub(crate) fn value(&self) -> Value {
         let at = time::rfc3339(self.at_ms);
         let (seconds, _) = at.split_once('.').expect("it has milliseconds");

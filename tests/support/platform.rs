@@ -1,15 +1,16 @@
-//! The sender, as its documentation and the reports of its users have it.
+//! [`Platform`]: a simulator of the platform, by its documentation and the reports of
+//! its users.
 //!
-//! - A push is delivered when it is answered with exactly 200 in time. Else it
-//!   is a miss, and its message is discarded: there is no second push.
-//! - Ten misses in a row block the host. New messages then stack up, to a
-//!   bound; beyond it the oldest are dropped.
-//! - A blocked host is tried every so often, with the oldest message. One
-//!   delivery opens it, and the whole backlog follows, oldest first and at a
-//!   limited rate, before anything new.
+//! - A push is delivered if it is answered with exactly 200 in time. Otherwise it is a
+//!   miss, and its message is discarded: there is no second push.
+//! - Ten misses in a row block the host. Then new messages accumulate up to a bound;
+//!   beyond it the oldest are dropped.
+//! - A blocked host is tried at intervals, with the oldest message. One delivery
+//!   unblocks it, and the whole backlog follows, oldest first and at a limited rate,
+//!   before any new message.
 //!
-//! The times are scaled down, the counts are not. What it believes delivered
-//! is in its [`Ledger`].
+//! The times are scaled down, the counts are not. Delivered messages are in the
+//! [`Ledger`].
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -28,24 +29,24 @@ use super::notifications::Notification;
 /// How long the platform waits for an answer.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(15);
 
-/// Misses in a row that block a host.
+/// How many misses in a row block a host.
 const MISSES_TO_BLOCK: u32 = 10;
 
-/// Messages a second while a backlog is pushed.
+/// How many messages a second are pushed from a backlog.
 const BURST_PER_S: u32 = 800;
 
-/// Instead of three minutes.
+/// How often a blocked host is tried. The platform waits three minutes.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
-/// Pushes that wait for an answer at once.
+/// How many pushes may wait for an answer at the same time.
 const PUSHES_AT_ONCE: usize = 16;
 
-/// What a test decides.
+/// The parameters of a simulation.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     /// New messages a second.
     pub(crate) per_s: u32,
-    /// How many messages stack up for a blocked host.
+    /// How many messages may accumulate for a blocked host.
     pub(crate) backlog: usize,
     /// How long an answer may take.
     pub(crate) answer_time: Duration,
@@ -61,26 +62,26 @@ impl Default for Pace {
     }
 }
 
-/// What became of the messages, so far.
+/// The results of all messages so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) delivered: usize,
-    /// Pushed, and not delivered.
+    /// Messages that were pushed but not delivered.
     pub(crate) discarded: usize,
-    /// Never pushed: the backlog was full.
+    /// Messages that were never pushed, because the backlog was full.
     pub(crate) dropped: usize,
     /// How often the host was blocked.
     pub(crate) blocks: usize,
     pub(crate) is_blocked: bool,
-    /// The most messages that waited.
+    /// The maximum number of waiting messages.
     pub(crate) longest_backlog: usize,
-    /// The least time that a delivery took.
+    /// The shortest time that a delivery took.
     pub(crate) quickest_delivery: Option<Duration>,
-    /// The most time that a push took, delivered or not.
+    /// The longest time that a push took, delivered or not.
     pub(crate) slowest_push: Duration,
 }
 
-/// The platform at work.
+/// The running platform.
 pub(crate) struct Platform {
     ledger: Arc<Ledger>,
     url: watch::Sender<SocketAddr>,
@@ -90,7 +91,7 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    /// Begins to push to a host.
+    /// Starts to push to a host.
     pub(crate) fn start(pace: Pace, host: SocketAddr) -> Self {
         let ledger = Arc::new(Ledger::new());
         let url = watch::Sender::new(host);
@@ -119,12 +120,12 @@ impl Platform {
         &self.ledger
     }
 
-    /// The name in the URL now stands for another address.
+    /// Changes the address of the host, as if its DNS name had changed.
     pub(crate) fn moved_to(&self, host: SocketAddr) {
         self.url.send_replace(host);
     }
 
-    /// Waits until the report says so.
+    /// Waits until the report meets the condition.
     pub(crate) async fn reports(&mut self, condition: impl FnMut(&Report) -> bool) -> Report {
         let reported = tokio::time::timeout(PATIENCE, self.report.wait_for(condition)).await;
         let report = reported.map(|report| report.map(|report| report.clone()));
@@ -133,7 +134,8 @@ impl Platform {
             .expect("it reports")
     }
 
-    /// No new messages; returns when none is left. Ledger and final report.
+    /// Stops new messages, waits until all were pushed, and returns the ledger and the
+    /// final report.
     pub(crate) async fn end(self) -> (Arc<Ledger>, Report) {
         self.end.send_replace(true);
         let ended = tokio::time::timeout(PATIENCE, self.rule).await;
@@ -145,17 +147,17 @@ impl Platform {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Messages are pushed as they come.
+    /// New messages are pushed at once.
     Open,
     /// Nothing is pushed until the next probe.
     Blocked,
-    /// The oldest message is under way, alone.
+    /// Only the oldest message is being pushed.
     Probed,
-    /// The backlog is pushed.
+    /// The backlog is being pushed.
     Burst,
 }
 
-/// The platform's bookkeeping.
+/// The state of the platform.
 struct Rule {
     pace: Pace,
     url: watch::Receiver<SocketAddr>,
@@ -168,7 +170,7 @@ struct Rule {
     misses: u32,
 }
 
-/// A push that came to an end.
+/// The result of a push.
 struct Pushed {
     notification: Notification,
     delivered: bool,
@@ -225,7 +227,7 @@ impl Rule {
     }
 
     fn probe(&mut self) {
-        // What was under way when the host was blocked comes to its end first.
+        // Pushes that were in progress when the host was blocked must end first.
         if self.pushes.is_empty() && !self.waiting.is_empty() {
             self.state = State::Probed;
             self.push();
@@ -286,7 +288,7 @@ impl Rule {
     }
 }
 
-/// A clock that makes up for ticks it was late for.
+/// Returns a clock that makes up for missed ticks.
 fn ticks(period: Duration) -> Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);

@@ -1,8 +1,9 @@
-//! Other commands of the program under test than `serve`.
+//! [`Program`]: commands of the program under test other than `serve`.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -11,10 +12,10 @@ use tokio::sync::watch;
 use super::PATIENCE;
 use super::host::READ_TOKEN;
 
-/// A command line, without the settings of whoever runs the tests.
+/// A command line. The settings in the environment of the tests are removed.
 pub(crate) struct Program(Command);
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -39,10 +40,21 @@ impl Program {
         Self(command)
     }
 
-    /// For the receiver at this address, which may be read.
+    /// Sets the address of the receiver, and the read token.
     pub(crate) fn at(self, address: SocketAddr) -> Self {
         self.variable(("BATCHTASK_URL", &format!("http://{address}")))
             .variable(("BATCHTASK_READ_TOKEN", READ_TOKEN))
+    }
+
+    pub(crate) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.0.arg(argument);
+        self
+    }
+
+    /// Runs it in this folder.
+    pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
+        self.0.current_dir(folder);
+        self
     }
 
     pub(crate) fn variable(mut self, (name, value): (&str, &str)) -> Self {
@@ -54,7 +66,7 @@ impl Program {
         Ended::of(self.spawn())
     }
 
-    /// Runs it with this on its standard input.
+    /// Runs it with this input.
     pub(crate) fn run_with_input(mut self, input: &[u8]) -> Ended {
         self.0.stdin(Stdio::piped());
         let mut child = self.spawn();
@@ -64,19 +76,19 @@ impl Program {
         Ended::of(child)
     }
 
-    /// Runs it while nobody takes what it writes.
+    /// Runs it with its standard output closed.
     pub(crate) fn run_into_nothing(self) -> Ended {
         let mut child = self.spawn();
         drop(child.stdout.take());
         Ended::of(child)
     }
 
-    fn spawn(mut self) -> Child {
+    pub(crate) fn spawn(mut self) -> Child {
         self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
         self.0.spawn().expect("the program can be started")
     }
 
-    /// Starts it, and reads its lines as they come.
+    /// Starts it, and reads its lines in the background.
     pub(crate) fn follow(self) -> Follower {
         let mut child = self.spawn();
         let stdout = read_lines(child.stdout.take().expect("it is piped"));
@@ -116,13 +128,13 @@ impl Ended {
         self
     }
 
-    /// The one JSON value that it wrote.
+    /// Parses its output, which must be a single JSON value.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("{}", self.stdout))
     }
 
-    /// The JSON value on each line that it wrote.
+    /// Parses each line of its output as a JSON value.
     #[track_caller]
     pub(crate) fn json_lines(&self) -> Vec<Value> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
@@ -130,7 +142,7 @@ impl Ended {
     }
 }
 
-/// A command that goes on. Dropping it kills it.
+/// A running command. Dropping it kills it.
 pub(crate) struct Follower {
     child: Child,
     stdout: watch::Receiver<Vec<String>>,
@@ -138,23 +150,23 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Waits until its output is such, and returns the lines.
-    pub(crate) async fn writes(&mut self, is_such: impl Fn(&[String]) -> bool) -> Vec<String> {
-        let written = self.stdout.wait_for(|lines| is_such(lines));
+    /// Waits until its output matches, and returns the lines.
+    pub(crate) async fn writes(&mut self, matches: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let written = self.stdout.wait_for(|lines| matches(lines));
         match tokio::time::timeout(PATIENCE, written).await {
             Ok(Ok(lines)) => lines.clone(),
-            _ => panic!("it does not write that: {:?}", self.stderr.borrow()),
+            _ => panic!("the output never matches: {:?}", self.stderr.borrow()),
         }
     }
 
-    /// Waits until it says this on stderr.
+    /// Waits until a line on its standard error contains this text.
     pub(crate) async fn says(&mut self, text: &str) {
         let said = |lines: &Vec<String>| lines.iter().any(|line| line.contains(text));
         let found = tokio::time::timeout(PATIENCE, self.stderr.wait_for(said)).await;
         assert!(matches!(found, Ok(Ok(_))), "it does not say `{text}`");
     }
 
-    /// How many lines it wrote.
+    /// Returns how many lines it has written.
     pub(crate) fn count(&self) -> usize {
         self.stdout.borrow().len()
     }

@@ -1,5 +1,5 @@
-//! Pushes at a steady rate over kept-alive connections, whatever happens to the
-//! host. Each is sent once, as the platform sends it.
+//! [`Pushes`]: pushes at a steady rate over keep-alive connections, whatever happens
+//! to the host. Like the platform, it sends each push once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,14 +13,14 @@ use super::client::Client;
 use super::ledger::Ledger;
 use super::notifications::Notification;
 
-/// Connections at work.
+/// The running connections.
 pub(crate) struct Pushes {
     ledger: Arc<Ledger>,
     end: watch::Sender<bool>,
     connections: JoinSet<Report>,
 }
 
-/// What became of the pushes.
+/// The results of the pushes.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     /// Every push that was not answered 200.
@@ -30,7 +30,7 @@ pub(crate) struct Report {
 }
 
 impl Pushes {
-    /// `per_s` pushes a second over as many connections as there are clients.
+    /// Starts `per_s` pushes a second, distributed over the clients.
     pub(crate) fn start(per_s: u32, clients: impl ExactSizeIterator<Item = Client>) -> Self {
         let every = Duration::from_secs(1) * clients.len() as u32 / per_s;
         let ledger = Arc::new(Ledger::new());
@@ -39,7 +39,7 @@ impl Pushes {
         let mut first = Instant::now();
         let mut connections = JoinSet::new();
         for client in clients {
-            // One after the other, and not all at once.
+            // The connections take turns instead of pushing at the same time.
             first += Duration::from_secs(1) / per_s;
             let mut clock = interval_at(first, every);
             clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -64,7 +64,7 @@ impl Pushes {
         }
     }
 
-    /// Waits until so many more were answered 200.
+    /// Waits until this many more pushes were answered 200.
     pub(crate) async fn answered(&self, more: usize) {
         self.ledger.reaches(self.ledger.len() + more).await;
     }

@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same every time.
+//! [`Random`]: random numbers that are the same in every run.
 
 /// SplitMix64: small, and good enough to shuffle with.
 pub(crate) struct Random(u64);
@@ -16,7 +16,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }

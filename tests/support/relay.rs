@@ -1,12 +1,11 @@
-//! One address for a host that comes and goes.
+//! [`Relay`]: a fixed address for a host whose address changes.
 
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Passes connections on to whatever host there is, and closes them when there
-/// is none.
+/// Forwards connections to the current host, or closes them if there is none.
 pub(crate) struct Relay {
     address: SocketAddr,
     target: watch::Sender<Option<SocketAddr>>,
@@ -20,7 +19,7 @@ impl Relay {
         tokio::spawn(async move {
             while let Ok((caller, _)) = listener.accept().await {
                 let current = *current.borrow();
-                tokio::spawn(pass_on(caller, current));
+                tokio::spawn(forward(caller, current));
             }
         });
         Self { address, target }
@@ -39,11 +38,11 @@ impl Relay {
     }
 }
 
-async fn pass_on(mut caller: TcpStream, host: Option<SocketAddr>) {
+async fn forward(mut caller: TcpStream, host: Option<SocketAddr>) {
     let Some(host) = host else { return };
     let Ok(mut host) = TcpStream::connect(host).await else {
         return;
     };
-    // However it ends, both sides are closed.
+    // Whatever the result is, both sides are closed.
     let _ = tokio::io::copy_bidirectional(&mut caller, &mut host).await;
 }

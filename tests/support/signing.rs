@@ -1,10 +1,10 @@
-//! The signatures of pushes, made by another library than the host's.
+//! Signatures of pushes, made by another library than the host's.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ring::{digest, hmac};
 
-/// The three operands of a signature.
+/// The three inputs of a signature.
 #[derive(Clone, Debug)]
 pub(crate) struct Operands {
     pub(crate) token: String,
@@ -12,19 +12,19 @@ pub(crate) struct Operands {
     pub(crate) nonce: String,
 }
 
-/// Milliseconds since 1970.
+/// Returns the time in milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("it is after 1970").as_millis() as u64
 }
 
 impl Operands {
-    /// Signed now, in seconds, with a nonce that was never used before.
+    /// Returns operands with the current time in seconds and a new nonce.
     pub(crate) fn now(token: &str) -> Self {
         Self::at(token, now_ms() / 1000)
     }
 
-    /// Signed at this time, in seconds or milliseconds.
+    /// Returns operands with this time, in seconds or milliseconds, and a new nonce.
     pub(crate) fn at(token: &str, timestamp: u64) -> Self {
         let mut nonce = [0; 12];
         getrandom::fill(&mut nonce).expect("random bytes");
@@ -35,20 +35,20 @@ impl Operands {
         }
     }
 
-    /// The signature that the platform documents: SHA-256 over the three sorted
-    /// strings.
+    /// Returns the signature that the platform documents: SHA-256 over the three
+    /// sorted strings.
     pub(crate) fn signature(&self) -> String {
         let mut operands = [&*self.token, &*self.timestamp, &*self.nonce];
         operands.sort_unstable();
         sha256(&operands.concat())
     }
 
-    /// Signatures that the platform does not document, each with its name.
+    /// Returns signatures that the platform does not document, each with its name.
     pub(crate) fn undocumented(&self) -> [(&'static str, String); 4] {
         let (token, timestamp, nonce) = (&*self.token, &*self.timestamp, &*self.nonce);
         let mut sorted = [token, timestamp, nonce];
         sorted.sort_unstable();
-        // In another order than the sorted one, whichever that is.
+        // The reverse of the sorted order.
         let reversed: String = sorted.iter().rev().copied().collect();
         let sorted = sorted.concat();
         let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
@@ -62,7 +62,7 @@ impl Operands {
         ]
     }
 
-    /// The header fields of a push with this signature.
+    /// Returns the header fields of a push with this signature.
     pub(crate) fn headers<'a>(&'a self, signature: &'a str) -> [(&'static str, &'a str); 4] {
         [
             ("content-type", "application/json"),

@@ -1,4 +1,4 @@
-//! Clients and hosts that speak TLS.
+//! Clients and hosts with TLS.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -34,12 +34,12 @@ pub(crate) fn self_signed(folder: &Path) {
     assert!(output.status.success(), "{said}");
 }
 
-/// A host with the certificate in this folder.
+/// Sets up a host with the certificate in this folder, and its journal there.
 pub(crate) fn setup(folder: &Path) -> Setup {
     with_certificate(Setup::in_folder(folder).variable(QUIET), folder)
 }
 
-/// The same host with the certificate in this folder.
+/// Adds the certificate in this folder to a setup.
 pub(crate) fn with_certificate(mut setup: Setup, folder: &Path) -> Setup {
     for (option, file) in [("--tls-cert", "cert.pem"), ("--tls-key", "key.pem")] {
         setup = setup.argument(option).argument(folder.join(file));
@@ -47,7 +47,7 @@ pub(crate) fn with_certificate(mut setup: Setup, folder: &Path) -> Setup {
     setup
 }
 
-/// Who calls: what it trusts, and what it speaks.
+/// The TLS configuration of a client.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) roots: RootCertStore,
@@ -57,7 +57,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// One that trusts this authority.
+    /// Returns a client that trusts this authority.
     pub(crate) fn trusting(authority: &Path) -> Self {
         let mut caller = Self {
             roots: RootCertStore::empty(),

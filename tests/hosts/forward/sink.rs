@@ -1,4 +1,4 @@
-//! The other side: takes what is posted, and answers as it is told.
+//! [`Sink`]: a server that records the posted messages.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,17 +12,17 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// What a request is answered with.
+/// How the sink answers.
 #[derive(Clone, Copy)]
 pub(crate) enum Answer {
     Status(u16),
-    /// The connection ends.
+    /// It closes the connection.
     Closed,
-    /// Nothing comes.
+    /// It never answers.
     Never,
 }
 
-/// A request that came.
+/// A request that arrived.
 #[derive(Clone)]
 pub(crate) struct Posted {
     pub(crate) headers: BTreeMap<String, String>,

@@ -1,5 +1,5 @@
-//! The host: one instance a request, and Spin's imports in the drafts that Spin
-//! has. Of these only the items that are used are declared.
+//! [`Spin`]: a host with one instance per request, and with Spin's imports in the drafts
+//! that Spin uses. Only the items that are needed are declared.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -38,10 +38,10 @@ mod bindings {
     });
 }
 
-/// A variable with this value cannot be read.
+/// Reading a variable with this value fails.
 pub(crate) const UNREADABLE: &str = "(unreadable)";
 
-/// A host that listens.
+/// A host that listens. Dropping it stops it.
 pub(crate) struct Spin {
     address: SocketAddr,
     accepting: AbortHandle,
@@ -100,7 +100,7 @@ async fn accept(listener: TcpListener, shared: Shared) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = shared.clone();
         let serve = hyper::service::service_fn(move |request| answer(shared.clone(), request));
-        // A connection that breaks is its client's affair.
+        // An error of a connection matters only to its client.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), serve));
     }
 }
@@ -189,7 +189,7 @@ impl HasData for Imports {
     type Data<'a> = &'a mut State;
 }
 
-/// The one bucket there is.
+/// The only bucket.
 #[allow(unreachable_pub, reason = "the generated code exports it")]
 pub struct Bucket;
 
@@ -216,9 +216,10 @@ impl config::Host for State {
 
 impl keyvalue::Host for State {
     async fn open(&mut self, identifier: String) -> Answered<Resource<Bucket>> {
-        match self.store.is_bucket(&identifier) {
-            true => Ok(Ok(self.table.push(Bucket)?)),
-            false => Ok(Err(keyvalue::Error::AccessDenied)),
+        if self.store.is_bucket(&identifier) {
+            Ok(Ok(self.table.push(Bucket)?))
+        } else {
+            Ok(Err(keyvalue::Error::AccessDenied))
         }
     }
 }

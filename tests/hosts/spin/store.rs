@@ -1,5 +1,6 @@
-//! A key-value store as Spin's may be: keys in no order, only all at once;
-//! reads and writes that fail, are slow, or fail after they were done.
+//! [`Store`]: a key-value store with the difficult properties of Spin's stores: keys are
+//! listed without order and all at once; reads and writes fail, are slow, or fail after
+//! they took effect.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use crate::support::random::Random;
 pub(crate) struct Faults {
     pub(crate) reads: usize,
     pub(crate) writes: usize,
-    /// Of the writes that fail, how many are done nonetheless.
+    /// How many percent of the failing writes take effect nonetheless.
     pub(crate) done: usize,
 }
 
@@ -38,14 +39,14 @@ impl Faults {
     };
 }
 
-/// A store, and the name of its one bucket.
+/// A store with a single bucket.
 #[derive(Clone)]
 pub(crate) struct Store(Arc<Shared>);
 
 struct Shared {
     bucket: &'static str,
     inside: Mutex<Inside>,
-    /// Whether writes are held, and whether one is.
+    /// Whether writes are held, and whether a write is waiting.
     gate: watch::Sender<(bool, bool)>,
 }
 
@@ -85,8 +86,8 @@ impl Store {
         self.inside().values.is_empty()
     }
 
-    /// Adds events until there are so many keys: ten a task, each with the
-    /// value of the event that is there.
+    /// Adds events until there are this many keys: ten for each task, with the value of
+    /// an existing event.
     pub(crate) fn multiply(&self, keys: u64) {
         let mut inside = self.inside();
         let value = inside.values.values().next().expect("an event").clone();
@@ -113,7 +114,7 @@ impl Store {
         name == self.0.bucket
     }
 
-    /// Reads, with somebody else's turn before.
+    /// Reads, after letting other tasks run.
     pub(crate) async fn read<T>(
         &self,
         read: impl FnOnce(&HashMap<String, Vec<u8>>) -> T,
@@ -121,9 +122,10 @@ impl Store {
         self.take_turns().await;
         let mut inside = self.inside();
         let percent = inside.faults.reads;
-        match inside.random.below(100) < percent {
-            true => Err("timed out".into()),
-            false => Ok(read(&inside.values)),
+        if inside.random.below(100) < percent {
+            Err("timed out".into())
+        } else {
+            Ok(read(&inside.values))
         }
     }
 
@@ -141,9 +143,10 @@ impl Store {
         if !fails || inside.random.below(100) < done {
             inside.values.insert(key, value);
         }
-        match fails {
-            true => Err("the database is locked".into()),
-            false => Ok(()),
+        if fails {
+            Err("the database is locked".into())
+        } else {
+            Ok(())
         }
     }
 
@@ -165,7 +168,7 @@ impl Store {
     }
 }
 
-/// What every backend takes.
+/// Checks that every backend of Spin accepts the key and the value.
 fn assert_portable(key: &str, value: &[u8]) {
     let is_portable = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     assert!(key.bytes().all(is_portable), "{key}");
