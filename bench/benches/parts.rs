@@ -1,5 +1,5 @@
-//! The parts of a request, one by one: `cargo bench --package batchtask-bench`.
-//! An instance takes the difference between the two checks.
+//! Benchmarks of the parts of a request: `cargo bench --package batchtask-bench`. The
+//! difference between the two checks is the cost of a fresh instance.
 #![allow(missing_docs, reason = "a benchmark has no public items")]
 
 use std::hint::black_box;
@@ -40,7 +40,7 @@ fn journal(runtime: &Runtime) -> (tempfile::TempDir, Arc<GroupCommit>) {
 
 fn notification(c: &mut Criterion) {
     c.bench_function("parse", |b| b.iter(|| Notification::parse(black_box(BODY))));
-    let parsed = Notification::parse(BODY).expect("it is one");
+    let parsed = Notification::parse(BODY).expect("a notification");
     c.bench_function("event and digest", |b| {
         b.iter(|| black_box(&parsed).clone().into_event(NOW_MS));
     });
@@ -63,7 +63,7 @@ fn receiver(c: &mut Criterion) {
     }
 }
 
-/// One at a time, each with a commit of its own.
+/// Appends one event at a time, each with its own commit.
 fn append(c: &mut Criterion) {
     let runtime = runtime();
     let (_folder, journal) = journal(&runtime);
@@ -75,7 +75,7 @@ fn append(c: &mut Criterion) {
 
 fn event(number: u64) -> Entry {
     let event = Notification::parse(BODY)
-        .expect("it is one")
+        .expect("a notification")
         .into_event(NOW_MS);
     let mut digest = event.digest.to_vec();
     digest[..8].copy_from_slice(&number.to_be_bytes());

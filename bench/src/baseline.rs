@@ -1,5 +1,5 @@
-//! What one would write without wasm: an axum handler with the same parser,
-//! the same journal, and no more checks than it takes to be fair.
+//! The native baseline, without wasm: an axum handler with the same parser, the same
+//! journal, and only the necessary checks.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use batchtask_notification::Notification;
 use batchtask_sqlite::{Options, SqliteJournal};
 use tokio::net::TcpListener;
 
-/// Serves until the process is killed; says where on stderr. Without a journal
-/// nothing is kept.
+/// Serves until the process is killed. Prints the address on standard error. Without a
+/// journal, nothing is stored.
 pub(crate) async fn serve(journal: Option<PathBuf>) -> anyhow::Result<()> {
     let journal = journal.map(|path| open(&path));
     let app = Router::new()
@@ -58,7 +58,7 @@ async fn receive(State(journal): State<Option<Arc<GroupCommit>>>, body: Bytes) -
     }
 }
 
-/// A body as an event to store.
+/// Parses a body into an event to store.
 pub(crate) fn event(body: Vec<u8>) -> Option<Event> {
     let event = Notification::parse(&body).ok()?.into_event(now_ms());
     Some(stored_event(event, body, Source::Push))

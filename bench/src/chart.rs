@@ -1,19 +1,19 @@
-//! Tables as bars, in SVG: the median, and a line from the least to the
-//! greatest of the rounds.
+//! Tables as bar charts in SVG. A bar is the median; a line in it shows the range of the
+//! rounds.
 
 use std::fmt::Write as _;
 
 use crate::report::{Table, rate};
 
 const WIDTH: f64 = 900.0;
-/// Where the bars begin.
+/// The position at which the bars begin.
 const BARS_AT: f64 = 330.0;
-/// How long the longest is.
+/// The length of the longest bar.
 const BARS: f64 = 480.0;
 const ROW: f64 = 24.0;
 const TITLE: f64 = 40.0;
 
-/// A group of bars for each table.
+/// Returns a chart with a group of bars for each table.
 pub(crate) fn svg(tables: &[Table]) -> String {
     let rows: usize = tables.iter().map(|table| table.rows.len()).sum();
     let height = tables.len() as f64 * TITLE + rows as f64 * ROW + ROW;

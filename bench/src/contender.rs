@@ -1,4 +1,4 @@
-//! What is measured: programs that take notifications over HTTP.
+//! [`Contender`]: the servers that are measured. They accept notifications over HTTP.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,17 @@ use anyhow::ensure;
 
 use crate::server::Server;
 
-/// The receiver plugged into the adapter that keeps nothing; `cargo xtask
-/// bench` builds it.
+/// The receiver with the adapter that stores nothing. `cargo xtask bench` builds it.
 const COMPONENT: &str = "target/bench/receiver-nothing.wasm";
-/// The same component under wasi:http only.
+/// The same component with `wasi:http` only.
 const WASI_HTTP_ONLY: &str = "target/bench/receiver-nothing-wasi-http.wasm";
 
-/// What a table compares; the first of each is what the others are compared
-/// with.
+/// A group of servers that are compared in a table, with the first one as the base.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Group {
-    /// Every answer is durable first.
+    /// Every notification is durable before it is answered.
     Durable,
-    /// Nothing is kept: what is left is HTTP and the component.
+    /// Nothing is stored, to measure HTTP and the component only.
     Nothing,
 }
 
@@ -30,21 +28,25 @@ pub(crate) struct Contender {
     pub(crate) group: Group,
     program: PathBuf,
     arguments: Vec<String>,
-    /// What comes before the journal's path, as an argument; none takes no
-    /// journal.
+    /// The text before the journal's path in the argument of `--journal`, or `None`
+    /// without a journal.
     journal: Option<&'static str>,
-    /// The option before a port of its own, where it cannot choose one itself.
+    /// The option for the port, if the server cannot choose a free one itself.
     port: Option<&'static str>,
 }
 
-/// The program `batchtask`, beside this one.
+/// Returns the path of the program `batchtask`, which is in the folder of this program.
 pub(crate) fn batchtask() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name("batchtask");
-    ensure!(program.exists(), "`{}` is not built", program.display());
+    ensure!(
+        program.exists(),
+        "`{}` is not built: run `cargo xtask bench`, which builds it",
+        program.display()
+    );
     Ok(program)
 }
 
-/// What `batchtask` is started with, before what is asked of it.
+/// The arguments with which `batchtask` is always started.
 pub(crate) const SERVE: [&str; 5] = [
     "serve",
     "--listen",
@@ -54,23 +56,24 @@ pub(crate) const SERVE: [&str; 5] = [
 ];
 
 impl Contender {
-    /// All that are there, and the names of those that are not.
+    /// Returns all contenders that are installed, and the names of the missing ones.
     pub(crate) fn all() -> anyhow::Result<(Vec<Self>, Vec<&'static str>)> {
         let mut all = ours()?;
         let mut missing = Vec::new();
         for other in others() {
-            match other.program.exists() {
-                true => all.push(other),
-                false => missing.push(other.name),
+            if other.program.exists() {
+                all.push(other);
+            } else {
+                missing.push(other.name);
             }
         }
         Ok((all, missing))
     }
 
-    /// Starts it on an empty journal in a folder.
+    /// Starts it with an empty journal in this folder.
     pub(crate) fn start(&self, folder: &Path, cores: Option<usize>) -> anyhow::Result<Server> {
         let mut command = on_cores(&self.program, cores);
-        // The baseline refuses nobody either.
+        // The baseline has no limit either.
         command.env("BATCHTASK_MAX_IN_FLIGHT", "4096");
         command.args(&self.arguments);
         if let Some(scheme) = self.journal {
@@ -86,7 +89,7 @@ impl Contender {
     }
 }
 
-/// A command, on so many cores only.
+/// Returns a command that uses only this many cores.
 pub(crate) fn on_cores(program: &Path, cores: Option<usize>) -> Command {
     let Some(cores) = cores else {
         return Command::new(program);
@@ -97,7 +100,7 @@ pub(crate) fn on_cores(program: &Path, cores: Option<usize>) -> Command {
     command
 }
 
-/// Those that this workspace builds.
+/// Returns the contenders that this workspace builds.
 fn ours() -> anyhow::Result<Vec<Contender>> {
     let (program, this) = (batchtask()?, std::env::current_exe()?);
     let host = |name, group, more: &[&str]| Contender {
@@ -155,7 +158,7 @@ fn ours() -> anyhow::Result<Vec<Contender>> {
     ])
 }
 
-/// Those of other people, which `cargo xtask tools` installs.
+/// Returns the third-party contenders, which `cargo xtask tools` installs.
 fn others() -> Vec<Contender> {
     let tools = Path::new("target/tools");
     let other = |name, program: &str, arguments: &[&str]| Contender {
@@ -204,9 +207,9 @@ fn contender(name: &'static str, group: Group) -> Contender {
     }
 }
 
-/// Writes the component that has no way in but `wasi:http`: its `intake` is
-/// under a name that no host knows, of the same length, so that nothing else in
-/// the binary moves.
+/// Writes the component with `wasi:http` only: its `intake` is renamed, so that hosts do
+/// not find it. The new name has the same length, so that nothing else in the binary
+/// moves.
 pub(crate) fn prepare() -> anyhow::Result<()> {
     const NAME: &[u8] = b"batchtask:receiver/intake@";
     const OTHER: &[u8] = b"batchtask:receiver/unseen@";

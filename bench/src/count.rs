@@ -1,5 +1,5 @@
-//! Instructions, counted by callgrind: the same on every run of one machine,
-//! whatever else it does.
+//! Counts instructions with callgrind. The counts are the same in every run on the same
+//! machine, whatever else runs there.
 
 use std::fs;
 use std::hint::black_box;
@@ -15,30 +15,29 @@ use batchtask_notification::Notification;
 use crate::load;
 use crate::measure::results;
 
-/// By how much a count may exceed the one that is checked in.
+/// By what fraction a count may exceed the checked-in one.
 const TOLERANCE: f64 = 0.05;
-/// Two runs that differ in nothing but how often they do it: what it takes to
-/// start and end is in both.
+/// The repetitions of two runs. Their difference excludes the cost of start and end.
 const FEW: u64 = 100;
 const MANY: u64 = 1100;
 
-/// What is counted.
+/// The work whose instructions are counted.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Work {
-    /// The notification alone: bytes to an event with its digest.
+    /// Parsing of a notification, from bytes to an event with its digest.
     Parse,
-    /// A request through the core of the component, over a journal in memory.
+    /// A request to the core of the component, with a journal in memory.
     Request,
 }
 
 impl Work {
     const ALL: [(Self, &str); 2] = [(Self::Parse, "parse"), (Self::Request, "request")];
 
-    /// Does it so many times.
+    /// Does the work this many times.
     pub(crate) fn run(self, times: u64) -> anyhow::Result<()> {
         let journal = MemoryJournal::default();
-        let settings =
-            Settings::read(|_| None).map_err(|wrong| anyhow::anyhow!(wrong.join("; ")))?;
+        let settings = Settings::read(|_| None)
+            .map_err(|faults| anyhow::anyhow!("the defaults are invalid: {faults:?}"))?;
         let receiver = Receiver {
             journal: &journal,
             settings: &settings,
@@ -48,7 +47,9 @@ impl Work {
             let body = load::body(number, 0).into_bytes();
             match self {
                 Self::Parse => {
-                    let notification = Notification::parse(&body).ok().context("it is one")?;
+                    let notification = Notification::parse(&body)
+                        .ok()
+                        .context("not a notification")?;
                     black_box(notification.into_event(receiver.now_ms));
                 }
                 Self::Request => {
@@ -67,8 +68,8 @@ impl Work {
     }
 }
 
-/// Counts everything, and fails when something takes more than what is checked
-/// in by more than the tolerance. With `update` that is checked in anew.
+/// Counts all work. Fails if a count exceeds the checked-in one by more than the
+/// tolerance. With `update`, writes the counts to the checked-in file instead.
 pub(crate) fn check(update: bool) -> anyhow::Result<String> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Ok("skipped: valgrind is not installed (Debian package `valgrind`)".into());
@@ -76,7 +77,7 @@ pub(crate) fn check(update: bool) -> anyhow::Result<String> {
     let path = results("counts.toml");
     let known = fs::read_to_string(&path).unwrap_or_default();
     let mut text = String::from(
-        "# Instructions, native, on x86-64; `cargo xtask bench count --update` writes it.\n",
+        "# Native instructions on x86-64. `cargo xtask bench count --update` writes this file.\n",
     );
     let (mut report, mut grown) = (String::new(), Vec::new());
     for (_, name) in Work::ALL {
@@ -100,7 +101,8 @@ pub(crate) fn check(update: bool) -> anyhow::Result<String> {
         fs::write(&path, text)?;
     } else if !grown.is_empty() {
         bail!(
-            "{report}{} takes more than 5 % more than `{}` says",
+            "{report}{} exceeds its count in `{}` by more than 5 %: make it cheaper, or raise the \
+             count with `cargo xtask bench count --update`",
             grown.join(", "),
             path.display()
         );

@@ -1,4 +1,4 @@
-//! The same load on more of everything: events, connections, bytes, cores.
+//! Measures with more events, connections, bytes and cores.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::measure::{Rounds, measure, rounds};
 use crate::report::{Table, rate};
 use crate::server::Server;
 
-/// How many events are handed over at once when a journal is filled.
+/// How many tasks append events at the same time when a journal is filled.
 const FILLERS: u64 = 512;
-/// The first notification that a journal is filled with: below those that are
-/// posted.
+/// The number of the first notification with which a journal is filled. It is less than
+/// the numbers of posted ones.
 pub(crate) const FIRST: u64 = 1 << 32;
 
-/// A journal with at least so many events, made when it is not there yet. It
-/// stays in `target/bench`: to make it takes minutes.
+/// Returns the path of a journal with at least this many events, after making it if it
+/// does not exist. It stays in `target/bench`, because making it takes minutes.
 pub(crate) async fn filled(events: u64) -> anyhow::Result<PathBuf> {
     let path = PathBuf::from(format!("target/bench/events-{events}.db"));
     let marker = path.with_extension("filled");
@@ -62,7 +62,7 @@ async fn fill(journal: Arc<GroupCommit>, filler: u64, events: u64) -> anyhow::Re
     Ok(())
 }
 
-/// An empty journal against one with so many events, in turns.
+/// Compares an empty journal with a journal of this many events.
 pub(crate) async fn events(events: u64, seconds: u64, times: usize) -> anyhow::Result<String> {
     let full = filled(events).await?;
     let load = Load::full(64, Duration::from_secs(seconds));
@@ -96,8 +96,8 @@ fn serve(journal: &Path) -> anyhow::Result<Server> {
     Server::start(command.arg(format!("sqlite:{}", journal.display())))
 }
 
-/// Connections from 1 to 2000, bodies from 0.5 kB to 1 MB, one core and two: a
-/// table for each step.
+/// Measures with 1 to 2000 connections, bodies of 0.5 kB to 1 MB, and one and two cores.
+/// Returns a table for each step.
 pub(crate) async fn sizes(
     contenders: &[&Contender],
     seconds: u64,
@@ -131,12 +131,12 @@ pub(crate) async fn sizes(
     Ok(tables)
 }
 
-/// A row for each step, a column for each contender.
+/// Returns a table with a row for each step and a column for each contender.
 pub(crate) fn compact(tables: &[Table]) -> String {
     let first = tables.first().map_or(&[][..], |table| &table.rows);
     let names: Vec<_> = first.iter().map(|(name, _)| *name).collect();
     let mut text = format!(
-        "\n### Connections, bodies, cores\n\n64 connections, bodies of 0.5 kB, all cores, unless said; durable/s, p99 in ms, and how many were\nnot acknowledged: 64 MiB may wait for the journal, more is a 503.\n\n| | {} |\n|---{}|\n",
+        "\n### Connections, bodies, cores\n\nUnless noted: 64 connections, bodies of 0.5 kB, all cores. A cell is durable/s, and in parentheses the\np99 in ms and how many were not acknowledged: at most 64 MiB may wait for the journal, beyond that\nthe answer is 503.\n\n| | {} |\n|---{}|\n",
         names.join(" | "),
         "|---".repeat(names.len())
     );

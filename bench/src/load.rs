@@ -1,5 +1,5 @@
-//! Keeps connections busy with notifications, no two of which are the same,
-//! and checks every answer.
+//! [`Load`]: keeps connections busy with different notifications, and checks every
+//! answer.
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -11,46 +11,44 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// About how long a body is without a filler.
+/// The approximate length of a body without a filler.
 const BODY_BYTES: usize = 420;
 
-/// How many events each task gets.
+/// The number of events of each task.
 const EVENTS_A_TASK: u64 = 8;
 
-/// Which notification is the next. It begins with the time, so that those of
-/// two runs differ too, and later tasks have greater names, as the platform's
-/// have.
+/// The number of the next notification. It begins with the time, so that different runs
+/// have different notifications, and later tasks have greater ids, like the platform's.
 static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     AtomicU64::new(since.map_or(0, |since| since.as_millis() as u64) << 12)
 });
 
-/// What came back.
+/// The answers to a load.
 #[derive(Default)]
 pub(crate) struct Answers {
-    /// How long each notification took that was recorded, from the moment at
-    /// which its request was due.
+    /// The time of each recorded notification, from when its request was due.
     pub(crate) times: Vec<Duration>,
-    /// How many were answered otherwise, or not at all.
+    /// The number of notifications with another answer, or without an answer.
     pub(crate) failed: usize,
 }
 
-/// What a server is put to.
+/// The parameters of a load.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
-    /// How many connections post, one request after the other.
+    /// The number of connections. Each sends one request after the other.
     pub(crate) connections: usize,
-    /// For how long.
+    /// The duration.
     pub(crate) time: Duration,
-    /// How many requests a second all of them send; as many as are answered,
-    /// unless said.
+    /// The number of requests a second of all connections together. With `None`, each
+    /// request follows the previous answer at once.
     pub(crate) rate: Option<f64>,
-    /// About how long a body is at least.
+    /// The approximate minimum length of a body.
     pub(crate) body_bytes: usize,
 }
 
 impl Load {
-    /// As much as the server answers, with bodies like the platform's.
+    /// Returns a load at the greatest possible rate, with bodies like the platform's.
     pub(crate) fn full(connections: usize, time: Duration) -> Self {
         Self {
             connections,
@@ -60,7 +58,7 @@ impl Load {
         }
     }
 
-    /// Posts for as long as is said.
+    /// Puts the load on a server.
     pub(crate) async fn put(self, address: SocketAddr) -> anyhow::Result<Answers> {
         let start = Instant::now();
         let connections: Vec<_> = (0..self.connections)
@@ -104,8 +102,8 @@ impl Load {
         Ok(answers)
     }
 
-    /// Waits until the next request of a connection is due. One that is late
-    /// counts from when it was due: that the server was slow is no excuse.
+    /// Waits until the next request of a connection is due. Returns when it was due, even
+    /// if it is late, so that a slow answer before it counts too.
     async fn due(self, start: Instant, connection: usize, sent: usize) -> Instant {
         let Some(rate) = self.rate else {
             return Instant::now();
@@ -116,7 +114,7 @@ impl Load {
         due
     }
 
-    /// A notification on its way.
+    /// Returns the request with the notification of this number.
     fn request(self, number: u64) -> String {
         let body = body(number, self.body_bytes);
         format!(
@@ -127,7 +125,7 @@ impl Load {
     }
 }
 
-/// A notification like the platform's, of at least so many bytes.
+/// Returns a notification like the platform's, of about `bytes` bytes or more.
 pub(crate) fn body(number: u64, bytes: usize) -> String {
     let (minute, event) = (number / EVENTS_A_TASK % 60, number % EVENTS_A_TASK);
     let (app, task) = app_and_task(number);
@@ -138,7 +136,7 @@ pub(crate) fn body(number: u64, bytes: usize) -> String {
     )
 }
 
-/// The ids of the task that a notification is of.
+/// Returns the ids of the task of a notification.
 pub(crate) fn app_and_task(number: u64) -> (&'static str, String) {
     let task = number / EVENTS_A_TASK;
     (
@@ -158,7 +156,7 @@ async fn post(stream: &mut TcpStream, request: &str, answer: &mut Vec<u8>) -> an
     read_answer(stream, answer).await
 }
 
-/// Reads one answer, whose length its header tells.
+/// Reads an answer with a `Content-Length`.
 async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
     answer.clear();
     loop {

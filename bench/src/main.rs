@@ -1,16 +1,18 @@
-//! Measures the host against others, in one run on one machine: the figures of
-//! two machines, or of two days, say nothing of each other. `cargo xtask bench`
-//! builds what it needs and runs it.
+//! Compares the host with other servers, in one run on one machine: figures of
+//! different machines or days cannot be compared. `cargo xtask bench` builds the
+//! programs and runs this one.
 //!
-//! - [`contender`]: what is measured; [`server`]: one of them, running.
-//! - [`baseline`]: a native axum handler with the same parser and journal;
-//!   [`nothing`]: the host's library over a journal that keeps nothing.
-//! - [`load`]: keeps connections busy with notifications no two of which are
-//!   the same, and checks every answer.
-//! - [`measure`]: rounds in which contenders take turns; [`report`], [`chart`]:
-//!   what they came to.
-//! - [`mod@growth`]: more events, connections, bytes, cores; [`soak`]: more time.
-//! - [`reads`]: what people and programs ask of a journal that holds very much.
+//! - [`contender`]: the servers that are measured.
+//! - [`server`]: a running server.
+//! - [`baseline`]: a native axum handler with the same parser and journal.
+//! - [`nothing`]: the host's library over a journal that stores nothing.
+//! - [`load`]: keeps connections busy with different notifications, and checks every
+//!   answer.
+//! - [`measure`]: measures all contenders in turn.
+//! - [`report`], [`chart`]: the results as a text and as a chart.
+//! - [`mod@growth`]: more events, connections, bytes and cores.
+//! - [`soak`]: more time.
+//! - [`reads`]: reads from a journal with very many events.
 //! - [`count`]: instructions, which do not depend on what else runs.
 
 mod baseline;
@@ -38,60 +40,60 @@ use crate::count::Work;
 use crate::load::Load;
 use crate::report::Table;
 
-/// Notifications a second in the platform's worst burst.
+/// The number of notifications a second in the platform's worst burst.
 const BURST: f64 = 800.0;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 enum Command {
-    /// Run every contender in turn, several times; the table and the chart go
-    /// to `bench/results.md` and `bench/results.svg`
+    /// Measure all contenders in turn, several times, and write
+    /// `bench/results.md` and `bench/results.svg`
     Run(Run),
-    /// The same load with more events, connections, bytes and cores; goes to
+    /// Measure with more events, connections, bytes and cores, and write
     /// `bench/growth.md` and `bench/growth.svg`
     Growth {
-        /// How many events the fuller journal has; it takes 1 kB each, and
-        /// stays in `target/bench` for the next time
+        /// Number of events in the large journal; it takes 1 kB for each event, and
+        /// stays in `target/bench` for the next run
         #[arg(long, default_value_t = 10_000_000)]
         events: u64,
-        /// How long each is measured in a round
+        /// Duration of each measurement in seconds
         #[arg(long, default_value_t = 4)]
         seconds: u64,
-        /// How often all of them are run
+        /// Number of rounds
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
-    /// A steady load for a long time; goes to `bench/soak.md`
+    /// Measure a steady load for a long time, and write `bench/soak.md`
     Soak {
-        /// For how long
+        /// Duration in minutes
         #[arg(long, default_value_t = 30)]
         minutes: u64,
-        /// Notifications a second
+        /// Number of notifications a second
         #[arg(long, default_value_t = BURST)]
         rate: f64,
     },
-    /// Read tasks, pages and the feed from a journal with many events; goes to
-    /// `bench/reads.md`
+    /// Measure reads of tasks, pages and the feed from a journal with many events,
+    /// and write `bench/reads.md`
     Reads {
-        /// How many events it has, eight a task
+        /// Number of events in the journal, eight for each task
         #[arg(long, default_value_t = 1_000_000)]
         events: u64,
     },
-    /// Count instructions; fail when there are 5 % more than
-    /// `bench/counts.toml` says
+    /// Count instructions; fail if a count exceeds the one in `bench/counts.toml` by
+    /// more than 5 %
     Count {
-        /// Write them there instead
+        /// Write the counts to `bench/counts.toml` instead
         #[arg(long)]
         update: bool,
     },
-    /// Keep a server that runs already busy
+    /// Put load on a running server
     Load {
-        /// Where it listens
+        /// Address of the server
         address: SocketAddr,
-        /// How many connections post
+        /// Number of connections
         #[arg(long, default_value_t = 64)]
         connections: usize,
-        /// For how long
+        /// Duration in seconds
         #[arg(long, default_value_t = 5)]
         seconds: u64,
     },
@@ -101,29 +103,29 @@ enum Command {
         #[arg(long)]
         journal: Option<PathBuf>,
     },
-    /// Serve the host's library over a journal that keeps nothing
+    /// Serve the host's library over a journal that stores nothing
     #[command(hide = true)]
     Nothing {
         #[arg(long, default_value_t = batchtask_host::component::DEFAULT_REUSE)]
         instance_reuse: u32,
     },
-    /// Do what is counted
+    /// Do the work whose instructions are counted
     #[command(hide = true)]
     Work { work: Work, times: u64 },
 }
 
 #[derive(clap::Args)]
 struct Run {
-    /// How many connections are kept busy
+    /// Numbers of connections
     #[arg(long, value_delimiter = ',', default_value = "1,64,512")]
     connections: Vec<usize>,
-    /// How long each contender is measured in a round
+    /// Duration of each measurement in seconds
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// How often all of them are run
+    /// Number of rounds
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Only contenders whose name contains this; prints the table instead
+    /// Measure only contenders whose name contains this text; write no files
     #[arg(long)]
     only: Option<String>,
 }
@@ -188,7 +190,7 @@ impl Run {
         }
         let (seconds, rounds) = (self.seconds, self.rounds);
         let mut text =
-            format!("# Against others\n\n{rounds} rounds of {seconds} s each. {circumstances}");
+            format!("# Comparison\n\n{rounds} rounds of {seconds} s each. {circumstances}");
         text += &report::aims(&tables);
         tables.iter().for_each(|table| text += &table.markdown());
         emit(&text);
@@ -224,7 +226,7 @@ async fn growth(events: u64, seconds: u64, rounds: usize) -> anyhow::Result<()> 
         .filter(|contender| contender.group == Group::Durable)
         .collect();
     let mut text = format!(
-        "# Growth\n\n{rounds} rounds of {seconds} s each, in turns; medians. {}",
+        "# Growth\n\nMedians of {rounds} rounds of {seconds} s each. {}",
         report::circumstances(&[], &durable)
     );
     text += &growth::events(events, seconds, rounds).await?;

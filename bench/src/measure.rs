@@ -1,5 +1,5 @@
-//! Rounds: every contender in turn, several times, so that what disturbs the
-//! machine disturbs all of them.
+//! Measures in rounds: all contenders in turn, several times, so that disturbances of the
+//! machine affect all of them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,42 +8,43 @@ use crate::contender::Contender;
 use crate::load::{Answers, Load};
 use crate::server::Server;
 
-/// Before each measurement: code is paged in, instances exist.
+/// The duration of the load before each measurement, so that code is in memory and
+/// instances exist.
 const WARM_UP: Duration = Duration::from_millis(700);
 
-/// What a contender did in one round.
+/// The results of a contender in a round.
 pub(crate) struct Measured {
-    /// Notifications acknowledged a second.
+    /// The number of acknowledged notifications a second.
     pub(crate) rate: f64,
     /// The median of their times.
     pub(crate) p50_ms: f64,
     /// The 99th percentile of their times.
     pub(crate) p99_ms: f64,
-    /// What each took of the processor.
+    /// The processor time of each.
     pub(crate) cpu_us: f64,
-    /// The most memory the server had.
+    /// The peak of the server's memory.
     pub(crate) peak_mib: f64,
-    /// How many were not acknowledged.
+    /// The number of notifications that were not acknowledged.
     pub(crate) failed: usize,
 }
 
-/// What a contender did in all rounds.
+/// The results of a contender in all rounds.
 #[derive(Default)]
 pub(crate) struct Rounds(Vec<Measured>);
 
 impl Rounds {
-    /// The median of a figure over the rounds.
+    /// Returns the median of a figure over the rounds.
     pub(crate) fn median(&self, figure: impl Fn(&Measured) -> f64) -> f64 {
         let figures = self.sorted(figure);
         figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    /// How many notifications were not acknowledged in all rounds.
+    /// Returns how many notifications were not acknowledged in all rounds.
     pub(crate) fn failed(&self) -> usize {
         self.0.iter().map(|measured| measured.failed).sum()
     }
 
-    /// The least and the greatest rate.
+    /// Returns the least and the greatest rate.
     pub(crate) fn spread(&self) -> (f64, f64) {
         let rates = self.sorted(|measured| measured.rate);
         let ends = rates.first().copied().zip(rates.last().copied());
@@ -61,7 +62,7 @@ impl Rounds {
     }
 }
 
-/// Runs each contender as often as there are rounds, one after the other.
+/// Runs all contenders one after the other, in each of the rounds.
 pub(crate) async fn rounds(
     contenders: &[&Contender],
     load: Load,
@@ -84,7 +85,7 @@ pub(crate) async fn rounds(
     Ok(all)
 }
 
-/// Warms a server up, and puts it to the load.
+/// Warms a server up, and measures it under the load.
 pub(crate) async fn measure(server: &Server, load: Load) -> anyhow::Result<Measured> {
     let warm_up = Load {
         time: WARM_UP,
@@ -105,14 +106,14 @@ pub(crate) async fn measure(server: &Server, load: Load) -> anyhow::Result<Measu
     })
 }
 
-/// The time below which such a share of all is, in milliseconds.
+/// Returns a quantile of sorted times in milliseconds.
 pub(crate) fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
     let at = (sorted.len() as f64 * share) as usize;
     let time = sorted.get(at).or(sorted.last());
     time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
 }
 
-/// Where results go, and the name of one file there.
+/// Returns the path of a file with results.
 pub(crate) fn results(name: &str) -> std::path::PathBuf {
     Path::new("bench").join(name)
 }

@@ -1,5 +1,5 @@
-//! The host's library over a journal that keeps nothing: what is left is HTTP,
-//! the component, group commit, and the way between them.
+//! The host's library over a journal that stores nothing, to measure HTTP, the
+//! component, and group commit only.
 
 use std::sync::Arc;
 
@@ -14,10 +14,7 @@ use batchtask_journal::{
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// The longest body that is read.
-const MAX_BODY_BYTES: usize = 16 << 20;
-
-/// Serves until the process is killed; says where on stderr.
+/// Serves until the process is killed. Prints the address on standard error.
 pub(crate) async fn serve(instance_reuse: u32) -> anyhow::Result<()> {
     let options = Options {
         reuse: instance_reuse,
@@ -31,24 +28,18 @@ pub(crate) async fn serve(instance_reuse: u32) -> anyhow::Result<()> {
     let intake = Arc::new(Intake::build(Arc::new(journal), &options).await?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
-    let server = Server::new(
-        intake,
-        MAX_BODY_BYTES,
-        options.limits,
-        None,
-        &options.registry,
-    )?;
+    let server = Server::new(intake, options.limits, None, &options.registry)?;
     Arc::new(server)
         .serve(listener, std::future::pending())
         .await;
     Ok(())
 }
 
-/// Answers `recorded` to everything, which is untrue.
+/// A journal that stores nothing, although it answers `recorded` to everything.
 struct Nothing;
 
 fn unsupported<T>() -> Result<T, Error> {
-    Err(Error::Unsupported("nothing is kept".into()))
+    Err(Error::Unsupported("this journal stores nothing".into()))
 }
 
 #[async_trait::async_trait]

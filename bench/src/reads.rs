@@ -1,4 +1,4 @@
-//! What it takes to look at a journal that holds very much.
+//! Measures reads from a journal with very many events.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -15,16 +15,16 @@ use crate::server::Server;
 
 const READ_TOKEN: &str = "benchReadToken0123456789abcdefgh";
 
-/// How often each is read.
+/// How often each resource is read.
 const TIMES: u32 = 200;
 
-/// The most events that one read of the feed gives.
+/// The maximum number of events in a read of the feed.
 const FEED_LIMIT: usize = 500;
 
-/// A rate of notifications as the platform's worst day, for reads beside it.
+/// The number of notifications a second during the reads: the platform's worst burst.
 const BESIDE: f64 = 800.0;
 
-/// Reads what people and programs read, from a journal with so many events.
+/// Measures the reads of people and programs, with a journal of this many events.
 pub(crate) async fn run(events: u64) -> anyhow::Result<()> {
     let journal = filled(events).await?;
     let mut command = on_cores(&batchtask()?, None);
@@ -38,7 +38,7 @@ pub(crate) async fn run(events: u64) -> anyhow::Result<()> {
     let fill = std::fs::read_to_string(journal.with_extension("filled"))?;
     let mut text = format!(
         "# Reads\n\nFrom a journal filled with {fill}. {}\n\
-         Each {TIMES} times, one after the other, each over a connection of its own; milliseconds.\n\n\
+         Milliseconds of {TIMES} reads each, one after the other, each over its own connection.\n\n\
          | read | p50 | p99 | greatest | bytes |\n|---|---|---|---|---|\n",
         report::machine()
     );
@@ -54,7 +54,7 @@ pub(crate) async fn run(events: u64) -> anyhow::Result<()> {
     let Answers { times, failed } = posts.await??;
     writeln!(
         text,
-        "Beside it, {BESIDE:.0} notifications a second over 64 connections: {} recorded, {failed} not, p99 {:.1} ms.\n\n\
+        "During this, {BESIDE:.0} notifications a second over 64 connections: {} recorded, {failed} failed, p99 {:.1} ms.\n\n\
          Memory: {idle_mib:.0} MiB before the first read, {:.0} MiB at most.",
         times.len(),
         quantile_ms(&times, 0.99),
@@ -64,13 +64,13 @@ pub(crate) async fn run(events: u64) -> anyhow::Result<()> {
     std::fs::write(&path, text).with_context(|| path.display().to_string())
 }
 
-/// A line of the table for each thing that is read.
+/// Measures each read, and returns a line of the table for each.
 fn lines(server: Server, events: u64) -> anyhow::Result<(Server, String)> {
     let (app, task) = app_and_task(FIRST + events / 2);
     let mut text = String::new();
     for (name, target) in [
         ("first page of tasks", "/tasks".to_owned()),
-        ("the same, for people", "/".to_owned()),
+        ("the same as a page", "/".to_owned()),
         ("filtered: a status", "/tasks?status=Waitting".to_owned()),
         (
             "filtered: a class, the oldest first",
@@ -81,7 +81,7 @@ fn lines(server: Server, events: u64) -> anyhow::Result<(Server, String)> {
             format!("/tasks?q={task}"),
         ),
         (
-            "filtered: a text that none has",
+            "filtered: a text that no task has",
             "/tasks?q=nowhere".to_owned(),
         ),
         ("one task", format!("/tasks/{app}/{task}")),
@@ -121,8 +121,8 @@ fn feed(server: Server) -> anyhow::Result<(Server, String)> {
     }
     let seconds = start.elapsed().as_secs_f64();
     let line = format!(
-        "The feed from its beginning to its end, {FEED_LIMIT} events a read: {events} events in {seconds:.1} s, \
-         {:.0} a second, {:.0} MB a second.",
+        "The whole feed, {FEED_LIMIT} events per read: {events} events in {seconds:.1} s, {:.0} events \
+         and {:.0} MB a second.",
         events as f64 / seconds,
         bytes as f64 / seconds / 1e6
     );

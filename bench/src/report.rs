@@ -1,24 +1,24 @@
-//! What was measured, as a text for people.
+//! The results as Markdown.
 
 use std::fmt::Write as _;
 
 use crate::contender::{Contender, Group};
 use crate::measure::Rounds;
 
-/// What all contenders of a group did under one load.
+/// The results of all contenders of a group under the same load.
 pub(crate) struct Table {
     pub(crate) title: String,
     pub(crate) rows: Vec<(&'static str, Rounds)>,
 }
 
 impl Table {
-    /// What a contender did.
+    /// Returns the results of a contender.
     pub(crate) fn row(&self, name: &str) -> Option<&Rounds> {
         let mut rows = self.rows.iter();
         rows.find_map(|(found, rounds)| (*found == name).then_some(rounds))
     }
 
-    /// A row for each contender; ratios are to the first.
+    /// Returns the table with a row for each contender. Ratios are relative to the first.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
             "\n### {}\n\n| contender | requests/s | ratio | spread | p50 ms | p99 ms | CPU µs | peak MiB | failed |\n\
@@ -46,11 +46,11 @@ impl Table {
     }
 }
 
-/// What a table is of.
+/// Returns the title of a table.
 pub(crate) fn title(group: Group, connections: usize, rate: Option<f64>) -> String {
     let what = match group {
         Group::Durable => "Durable",
-        Group::Nothing => "A journal that keeps nothing",
+        Group::Nothing => "A journal that stores nothing",
     };
     let s = if connections == 1 { "" } else { "s" };
     match rate {
@@ -63,7 +63,7 @@ pub(crate) fn rate(rounds: &Rounds) -> f64 {
     rounds.median(|measured| measured.rate)
 }
 
-/// A ratio that is aimed at: of which contender to which, and how much.
+/// A goal for the ratio of two contenders' rates.
 struct Aim {
     group: Group,
     connections: usize,
@@ -103,11 +103,11 @@ const AIMS: [Aim; 4] = [
     },
 ];
 
-/// What was aimed at, and what was measured; aims whose contenders were not
-/// run are left out.
+/// Returns a table of the goals with the measured ratios. Goals whose contenders were
+/// not measured are left out.
 pub(crate) fn aims(tables: &[Table]) -> String {
     let mut text = String::from(
-        "\n### Aims\n\n| requests/s of | to those of | connections | aim | measured |\n|---|---|---|---|---|\n",
+        "\n### Goals\n\n| contender | relative to | connections | goal for the ratio of requests/s | measured |\n|---|---|---|---|---|\n",
     );
     for aim in &AIMS {
         let title = title(aim.group, aim.connections, None);
@@ -133,25 +133,25 @@ pub(crate) fn aims(tables: &[Table]) -> String {
     text
 }
 
-/// Under what circumstances the figures came about.
+/// Returns a text about the circumstances of the measurements.
 pub(crate) fn circumstances(missing: &[&str], contenders: &[&Contender]) -> String {
     let mut text = format!(
-        "{}Ratios are of medians over rounds in which {} contenders took turns; figures of two\n\
-         machines, or of two days, say nothing of each other.\n",
+        "{}Ratios are those of medians over rounds in which {} contenders took turns. Figures of\n\
+         different machines or days cannot be compared.\n",
         machine(),
         contenders.len(),
     );
     if !missing.is_empty() {
         let _ = writeln!(
             text,
-            "\nNot found, and therefore not measured (`cargo xtask tools` installs them): {}.",
+            "\nNot measured, because not installed (`cargo xtask tools` installs them): {}.",
             missing.join("; ")
         );
     }
     text
 }
 
-/// What everything runs on.
+/// Returns a text about the machine.
 pub(crate) fn machine() -> String {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let (cpu, load) = (read("/proc/cpuinfo"), read("/proc/loadavg"));
@@ -160,7 +160,7 @@ pub(crate) fn machine() -> String {
         .find_map(|line| line.strip_prefix("model name\t: "));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!(
-        "Cores: {cores} of {}, which the load generator uses too. Load average when it began: {}.\n",
+        "Cores: {cores} of {}, shared with the load generator. Load average at the beginning: {}.\n",
         model.unwrap_or("an unknown processor"),
         load.split(' ').next().unwrap_or("unknown"),
     )

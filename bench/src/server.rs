@@ -1,4 +1,4 @@
-//! A server in a process of its own, and what it takes of the machine.
+//! [`Server`]: a server as a process, and its use of processor time and memory.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,23 +9,23 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-/// Clock ticks a second in `/proc`, on every Linux there is.
+/// The number of clock ticks a second in `/proc`, the same on every Linux.
 const TICKS: f64 = 100.0;
 
-/// How long a server may take until it listens; Node's compiles in that time.
+/// How long a server may take until it listens. Node's server compiles in that time.
 const START: Duration = Duration::from_secs(60);
 
-/// A running server, killed when it is dropped.
+/// A running server. Dropping it kills it.
 pub(crate) struct Server {
     process: Child,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
-    /// Where it listens for operators, when it says so before.
+    /// The address of its admin listener, if it has one.
     pub(crate) admin: Option<SocketAddr>,
 }
 
 impl Server {
-    /// Starts it, and waits until it says where it listens.
+    /// Starts it, and waits until it prints its address.
     pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
         let mut process = command
             .env_remove("RUST_BACKTRACE")
@@ -37,10 +37,10 @@ impl Server {
         let (sender, lines) = mpsc::channel();
         let stderr = process.stderr.take().context("no stderr")?;
         let stdout = process.stdout.take().context("no stdout")?;
-        // Read to their ends: what a server says must not fill the pipes.
+        // Both are read to their ends, so that the pipes do not fill up.
         forward(stderr, sender.clone());
         forward(stdout, sender);
-        // From here on it is killed whatever happens.
+        // From here on, it is killed even after an error.
         let mut server = Self {
             process,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -62,29 +62,29 @@ impl Server {
         }
     }
 
-    /// What its admin listener counts.
+    /// Reads the metrics from its admin listener.
     pub(crate) fn metrics(&self) -> anyhow::Result<String> {
         get(self.admin.context("no admin listener")?, "/metrics", "")
     }
 
-    /// The body of a read that must succeed.
+    /// Reads a resource, which must succeed, and returns the body.
     pub(crate) fn get(&self, target: &str, read_token: &str) -> anyhow::Result<String> {
         let authorization = format!("Authorization: Bearer {read_token}\r\n");
         get(self.address, target, &authorization)
     }
 
-    /// The processor time that it took so far, all its processes together.
+    /// Returns the processor time that the process has used so far.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // After the name in parentheses, which may hold anything.
+        // The fields come after the name in parentheses, which may contain anything.
         let (_, rest) = stat.rsplit_once(')').context("no name")?;
         let ticks = rest.split_whitespace().skip(11).take(2);
         let ticks: Vec<f64> = ticks.map(str::parse).collect::<Result<_, _>>()?;
         Ok(ticks.iter().sum::<f64>() / TICKS)
     }
 
-    /// A figure of `/proc/PID/status` in MiB: `VmHWM`, the most memory it had,
-    /// or `VmRSS`, what it has.
+    /// Returns a figure of `/proc/PID/status` in MiB: `VmHWM` is the peak of the memory,
+    /// `VmRSS` the memory now.
     pub(crate) fn mib(&self, name: &str) -> anyhow::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find(|line| line.starts_with(name));
@@ -103,7 +103,7 @@ impl Drop for Server {
 fn forward(from: impl std::io::Read + Send + 'static, to: mpsc::Sender<String>) {
     std::thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
-            // Nobody listens any more once the address is known.
+            // The receiver is gone once the address is known.
             let _ = to.send(line);
         }
     });
@@ -122,7 +122,8 @@ fn get(address: SocketAddr, target: &str, headers: &str) -> anyhow::Result<Strin
     Ok(body.to_owned())
 }
 
-/// The address in a line such as `… http://127.0.0.1:8080/` or `… localhost:8080...`.
+/// Returns the address in a line such as `… http://127.0.0.1:8080/` or
+/// `… localhost:8080...`.
 fn address_in(line: &str) -> Option<SocketAddr> {
     let line = line.replace("localhost:", "127.0.0.1:");
     let (_, rest) = line.split_once("127.0.0.1:")?;
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_address_in_what_servers_say() {
+    fn finds_the_address_in_the_lines_of_servers() {
         for (line, port) in [
             ("INFO listening on http://127.0.0.1:8080", Some(8080)),
             ("Serving HTTP on http://127.0.0.1:81/", Some(81)),

@@ -1,4 +1,4 @@
-//! A steady load for a long time: does memory, time or the log grow?
+//! A steady load for a long time, to see whether memory, times or the log grow.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,8 +14,8 @@ use crate::server::Server;
 /// How many connections share the load.
 const CONNECTIONS: usize = 64;
 
-/// Posts so many notifications a second for so many minutes, and writes a line
-/// for each of them.
+/// Posts `rate` notifications a second for this many minutes, and writes a line for each
+/// minute.
 pub(crate) async fn run(minutes: u64, rate: f64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in("target/bench")?;
     let journal = folder.path().join("journal.db");
@@ -26,7 +26,7 @@ pub(crate) async fn run(minutes: u64, rate: f64) -> anyhow::Result<()> {
     let server = Server::start(command.arg(format!("sqlite:{}", journal.display())))?;
     let mut text = format!(
         "# {rate:.0} notifications a second for {minutes} minutes\n\n\
-         Over {CONNECTIONS} connections; times are from when a request was due. Commits: the mean.\n\n\
+         Over {CONNECTIONS} connections. Times are measured from when a request was due. The time of commits is the mean.\n\n\
          | minute | recorded | failed | p50 ms | p99 ms | greatest ms | commit ms | CPU % of a core | memory MiB | log MiB | journal MiB | load average |\n\
          |---|---|---|---|---|---|---|---|---|---|---|---|\n"
     );
@@ -58,7 +58,7 @@ pub(crate) async fn run(minutes: u64, rate: f64) -> anyhow::Result<()> {
     fs::write(&path, text).with_context(|| path.display().to_string())
 }
 
-/// The seconds that all commits took, and how many there were.
+/// Returns the seconds that all commits took, and the number of commits.
 fn commits(server: &Server) -> anyhow::Result<(f64, f64)> {
     let text = server.metrics()?;
     let figure = |name: &str| -> anyhow::Result<f64> {
@@ -79,7 +79,7 @@ fn mib(path: &std::path::Path) -> anyhow::Result<f64> {
     Ok(fs::metadata(path)?.len() as f64 / f64::from(1 << 20))
 }
 
-/// That of the last minute: what else the machine did.
+/// Returns the load average of the last minute, which shows what else the machine did.
 fn load_average() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()

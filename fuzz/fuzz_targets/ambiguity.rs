@@ -1,5 +1,5 @@
-//! The head of a request that is clear has one host, one coding at most, and
-//! over HTTP/2 a `Host` that names the authority.
+//! A head that is not ambiguous has at most one host and one transfer coding, and over
+//! HTTP/2 its `Host` is the authority.
 #![no_main]
 
 use batchtask_wire::head::ambiguity;
@@ -43,16 +43,16 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// A host in lower case, and its port.
+/// Returns a host in lower case, and its port.
 fn place(authority: &Authority, uri: &Uri) -> (String, String) {
     let port = if uri.scheme() == Some(&Scheme::HTTP) {
         "80"
     } else {
         "443"
     };
-    let given = authority.port().map(|port| port.as_str().to_owned());
+    let explicit = authority.port().map(|port| port.as_str().to_owned());
     (
         authority.host().to_ascii_lowercase(),
-        given.unwrap_or(port.into()),
+        explicit.unwrap_or(port.into()),
     )
 }

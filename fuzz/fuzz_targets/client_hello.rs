@@ -1,6 +1,6 @@
-//! Any bytes at the beginning of a TLS connection are read as they came, but
-//! for the type of a server name that rustls would refuse, whatever the pieces
-//! they come in. rustls takes what is read, and the hash is over what came.
+//! Any bytes at the beginning of a TLS connection are passed on unchanged, in pieces of
+//! any length, except the type of a server name that rustls would refuse. rustls accepts
+//! the result, and the hash is over the original bytes.
 #![no_main]
 
 use batchtask_wire::tls::client_hello::{mask, unmask};
@@ -32,7 +32,7 @@ fn read(came: &[u8], piece: usize) -> Vec<u8> {
     }
 }
 
-/// What is read if nothing more comes.
+/// Returns what is read if the bytes arrive in pieces, and the connection then ends.
 fn read_in_pieces(came: &[u8], piece: usize) -> Vec<u8> {
     let (mut flight, mut held, mut read) = (FirstFlight::default(), Vec::new(), Vec::new());
     let mut needed = 0;
@@ -49,7 +49,7 @@ fn read_in_pieces(came: &[u8], piece: usize) -> Vec<u8> {
     read
 }
 
-/// The message in a single record, if it is a whole ClientHello.
+/// Returns the message in a single record, if it is a complete ClientHello.
 fn message(records: &[u8]) -> Option<&[u8]> {
     let (&[kind, _, _, high, low], rest) = records.split_first_chunk()?;
     let content = rest.get(..usize::from(u16::from_be_bytes([high, low])))?;
@@ -62,11 +62,11 @@ fn message(records: &[u8]) -> Option<&[u8]> {
 
 fn check(came: &[u8], read: &[u8]) {
     if came != read {
-        let (place, sent) = unmask(read).expect("the client's own type is put back");
+        let (place, sent) = unmask(read).expect("a masked server name");
         let mut hashed = read.to_vec();
         hashed[place..place + 2].copy_from_slice(&sent);
-        // A client that sends the type of a masked extension itself harms
-        // itself alone.
+        // If a client sends the type of a masked extension itself, only its own
+        // handshake fails.
         assert!(hashed == came || unmask(came).is_some());
     }
     let record = [&[22, 3, 1], &(read.len() as u16).to_be_bytes()[..], read].concat();
@@ -82,7 +82,7 @@ fn check(came: &[u8], read: &[u8]) {
             Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName)
                 | Error::InvalidMessage(InvalidMessage::InvalidServerName)
         );
-        // Only a second server name, which no client may send, is left.
+        // The only remaining case is a second server name, which is forbidden.
         assert!(!is_of_name || mask(read).is_some(), "{error:?}");
         return;
     }

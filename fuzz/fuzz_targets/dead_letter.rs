@@ -1,5 +1,5 @@
-//! Any message inside a dead letter: it means what it means outside, and there
-//! is no second letter inside.
+//! Any message has the same meaning inside a dead letter as outside, and a dead letter
+//! inside another is refused.
 #![no_main]
 
 use base64::Engine as _;
@@ -24,7 +24,7 @@ fuzz_target!(|message: &[u8]| {
         (outside, inside) => panic!("{outside:?} outside, {inside:?} inside"),
     }
 
-    // As base64 of its own accord.
+    // The message itself as the base64 text.
     if let Ok(text) = core::str::from_utf8(message)
         && !text.contains(['"', '\\'])
         && !text.contains(|c: char| c < ' ')

@@ -1,5 +1,5 @@
-//! What hyper reads as requests and the framing lets pass, a strict reader of
-//! RFC 9112 reads as the same requests with the same bodies.
+//! Requests that hyper reads and the framing passes on are read in the same way, with
+//! the same bodies, by a strict reader of RFC 9112.
 #![no_main]
 
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A target and a body.
+/// A request that was read: its target and its body.
 type Taken = (String, Vec<u8>);
 
 fuzz_target!(|bytes: &[u8]| {
@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(strict.starts_with(&taken), "{taken:?} is not of {strict:?}");
 });
 
-/// What a server takes.
+/// Returns the requests that a server accepts.
 fn served(came: &[u8], piece: usize) -> Vec<Taken> {
     let taken = Rc::new(RefCell::new(Vec::new()));
     let requests = Requests::default();
@@ -64,7 +64,7 @@ fn served(came: &[u8], piece: usize) -> Vec<Taken> {
     taken.take()
 }
 
-/// A connection on which bytes come in pieces, and whose answers are taken.
+/// A connection on which bytes arrive in pieces, and whose answers are ignored.
 struct Pieces<'a> {
     came: &'a [u8],
     piece: usize,
@@ -102,7 +102,7 @@ impl AsyncWrite for Pieces<'_> {
     }
 }
 
-/// The requests to the first that is not strictly one.
+/// Returns the requests before the first one that is not strictly valid.
 fn strict(mut bytes: &[u8]) -> Vec<Taken> {
     let mut all = Vec::new();
     loop {
@@ -158,7 +158,7 @@ fn strict_request(bytes: &mut &[u8]) -> Option<Taken> {
         None => Vec::new(),
     };
     let has_host = hosts == 1 || hosts == 0 && version == "HTTP/1.0";
-    // As the server shows it.
+    // In the form in which the server reports it.
     let target: Vec<u8> = target.chars().map(|letter| letter as u8).collect();
     let target = http::Uri::try_from(target).ok().filter(|_| has_host)?;
     Some((target.to_string(), body))
@@ -191,7 +191,7 @@ fn take(bytes: &mut &[u8], count: u64) -> Option<Vec<u8>> {
     Some(taken.to_vec())
 }
 
-/// A line that ends in CR and LF and has neither in it, nor a NUL.
+/// Reads a line that ends in CR LF and contains no other CR, LF or NUL.
 fn strict_line(bytes: &mut &[u8]) -> Option<String> {
     let end = bytes.iter().position(|byte| b"\r\n\0".contains(byte))?;
     let rest = bytes[end..].strip_prefix(b"\r\n")?;

@@ -1,6 +1,6 @@
-//! Any head: what the check of the head refuses is refused in the same way with a
-//! body, and what it lets pass is not refused for its head. What proves a sender
-//! is one of the secrets.
+//! Any head: if the check of the head refuses it, the request with its body is refused
+//! in the same way; if the check accepts it, the request is not refused because of its
+//! head. Only one of the secrets proves a sender.
 #![no_main]
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::{Kind, Request, Response};
@@ -71,7 +71,7 @@ fuzz_target!(|bytes: &[u8]| {
                 Decision::Respond(response) => {
                     assert!(!is_push, "the body is a notification");
                     let from_head = [401, 403, 404, 405, 413, 415];
-                    // A task that is not there is a 404 too.
+                    // An unknown task is a 404 too.
                     let is_head = from_head.contains(&response.status) && response.status != 404;
                     assert!(!is_head, "{}", response.status);
                 }
@@ -100,7 +100,7 @@ fn request(text: &[u8], sender_proven: bool) -> Request {
 
 fn same(refused: &Response, decision: Decision) {
     let Decision::Respond(response) = decision else {
-        panic!("refused with {}, then taken", refused.status);
+        panic!("refused with {}, then accepted", refused.status);
     };
     assert_eq!(refused.status, response.status);
     assert_eq!(refused.headers, response.headers);

@@ -1,5 +1,5 @@
-//! Any body: it is JSON here exactly when it is JSON to another reader, and a
-//! notification that was accepted is what another reader finds in it.
+//! Any body: it is JSON exactly if another parser accepts it, and the members of an
+//! accepted notification are those that the other parser finds.
 #![no_main]
 
 use batchtask_notification::{Class, Flags, Notification, ParseError, Status, time};
@@ -14,7 +14,7 @@ fuzz_target!(|body: &[u8]| {
             Ok(notification) => same(notification, &value),
             Err(error) => refused(error, body.len(), &value),
         },
-        // Such a number is JSON all the same, but the other reader stops there.
+        // Such a number is valid JSON, but the other parser refuses it.
         Err(error) if error.to_string().starts_with("number out of range") => {}
         Err(error) => assert!(
             matches!(
@@ -65,7 +65,7 @@ fn same(notification: &Notification, value: &Value) {
     kept(&value["request_id"], notification.request_id());
 }
 
-/// A text is kept as it is, and anything else as its JSON.
+/// Checks that a text is stored as it is, and any other value as its JSON.
 fn kept(value: &Value, kept: Option<&str>) {
     match value {
         Value::Null => assert!(kept.is_none_or(str::is_empty)),

@@ -1,6 +1,6 @@
-//! Any path and query gets a response of the table of outcomes, whose body is
-//! JSON or a page. What the head is refused for, the request is refused for. Any
-//! pair of ids is the same after its way through a path.
+//! Any path and query gets a response from the table of outcomes, whose body is JSON or
+//! a page. If the head is refused, the request is refused in the same way. Any pair of
+//! ids survives being encoded in a path.
 #![no_main]
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::Request;

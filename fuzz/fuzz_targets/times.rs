@@ -1,5 +1,5 @@
-//! Any text is either no time or the one text of its instant; instants and
-//! their texts sort alike.
+//! Any text is either not a time, or the only text of its time. Times and their texts
+//! have the same order.
 #![no_main]
 
 use batchtask_notification::time::{parse_milliseconds, parse_seconds, rfc3339};
@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// The form of `event_time`.
+/// Returns a time in the form of `event_time`.
 fn compact(at_ms: u64) -> String {
     let text = rfc3339(at_ms);
     text[..19].replace(['-', ':'], "") + "Z"

@@ -1,4 +1,4 @@
-//! What is handed out.
+//! The components in `dist/`, with their imports and exports.
 
 use anyhow::bail;
 use batchtask_component_build::RECEIVER;
@@ -8,11 +8,11 @@ use crate::binary::Shape;
 /// A component in `dist/`.
 pub(crate) struct Artifact {
     pub(crate) file: &'static str,
-    /// The crate that it is.
+    /// The crate from which it is built.
     pub(crate) package: &'static str,
-    /// What it exports, and nothing else.
+    /// Its exports. It must have all of them and no others.
     exports: &'static [&'static str],
-    /// What it may import beyond [`RECEIVER_IMPORTS`].
+    /// Its allowed imports in addition to [`RECEIVER_IMPORTS`].
     imports: &'static [&'static str],
 }
 
@@ -30,7 +30,7 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
         file: "receiver-spin.wasm",
         package: "batchtask-adapter-spin",
         exports: &[HANDLER],
-        // Hosts match drafts byte for byte.
+        // Hosts compare the versions of drafts byte for byte.
         imports: &[
             "wasi:config/store@0.2.0-draft-2024-09-27",
             "wasi:keyvalue/store@0.2.0-draft2",
@@ -49,7 +49,7 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
     },
 ];
 
-/// What every receiver may import.
+/// The imports that are allowed for every artifact.
 const RECEIVER_IMPORTS: &[&str] = &[
     "wasi:clocks/wall-clock@0.2.0",
     "wasi:http/types@0.2.0",
@@ -57,22 +57,23 @@ const RECEIVER_IMPORTS: &[&str] = &[
     "wasi:io/streams@0.2.0",
 ];
 
-/// What every receiver exports.
+/// The export of every artifact.
 const HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
 
-/// The packages whose version the linker may raise, and how far: every host of
-/// 0.2 takes that too.
+/// The packages whose version the linker may raise to [`RAISED_VERSION`].
 const RAISED: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:io/"];
-const HIGHEST: &str = "0.2.6";
+/// Every host of version 0.2 accepts this version.
+const RAISED_VERSION: &str = "0.2.6";
 
 impl Artifact {
-    /// Fails when the artifact imports or exports what it should not.
+    /// Fails if the artifact has an import that is not allowed, or other exports than
+    /// it should have.
     pub(crate) fn check(&self, shape: &Shape) -> anyhow::Result<()> {
         for import in &shape.imports {
             let mut allowed = self.imports.iter().chain(RECEIVER_IMPORTS);
             if !allowed.any(|allowed| matches(import, allowed)) {
                 bail!(
-                    "`{import}` is not on the list of imports of `{}`",
+                    "`{}` must not import `{import}`: it is not listed in xtask/src/artifact.rs",
                     self.file
                 );
             }
@@ -90,14 +91,14 @@ impl Artifact {
     }
 }
 
-/// Whether an import is the one on the list, or that of a later version.
+/// Returns whether an import is the allowed one, or its raised version.
 fn matches(import: &str, allowed: &str) -> bool {
     let is_raised = RAISED.iter().any(|package| allowed.starts_with(package))
         && allowed.split_once('@').is_some_and(|(name, _)| {
             import
                 .strip_prefix(name)
                 .and_then(|rest| rest.strip_prefix('@'))
-                == Some(HIGHEST)
+                == Some(RAISED_VERSION)
         });
     import == allowed || is_raised
 }
@@ -115,9 +116,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_on_the_list_is_refused() {
+    fn other_imports_and_exports_are_refused() {
         let receiver = &ARTIFACTS[0];
-        let is_taken = |import: &str, export: &str| {
+        let is_accepted = |import: &str, export: &str| {
             let shape = Shape {
                 imports: vec![import.into()],
                 exports: vec![export.into(), HANDLER.into()],
@@ -125,8 +126,8 @@ mod tests {
             receiver.check(&shape).is_ok()
         };
         let (import, export) = (RECEIVER_IMPORTS[0], receiver.exports[0]);
-        assert!(is_taken(import, export));
-        assert!(!is_taken("wasi:cli/exit@0.2.0", export));
-        assert!(!is_taken(import, "wasi:cli/run@0.2.0"));
+        assert!(is_accepted(import, export));
+        assert!(!is_accepted("wasi:cli/exit@0.2.0", export));
+        assert!(!is_accepted(import, "wasi:cli/run@0.2.0"));
     }
 }

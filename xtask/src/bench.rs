@@ -1,4 +1,4 @@
-//! Builds everything that `bench/` measures, and hands over to it.
+//! Builds everything that `bench/` measures, and runs `batchtask-bench`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use batchtask_component_build::RECEIVER;
 
 use crate::{build, compose};
 
-/// Runs `batchtask-bench` with these arguments, over what is built here first:
-/// both programs, and the receiver plugged into the adapter that keeps nothing.
+/// Builds `batchtask`, `batchtask-bench`, and the receiver with an adapter that
+/// stores nothing. Then runs `batchtask-bench` with these arguments.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--release"]);
@@ -28,7 +28,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     fs::write(&component, wasm).with_context(|| component.display().to_string())?;
     let status = Command::new(beside_this("batchtask-bench")?)
         .current_dir(root)
-        // Capturing a backtrace costs on every call into a component.
+        // With this variable, every call into a component captures a backtrace.
         .env_remove("RUST_BACKTRACE")
         .args(arguments)
         .status()?;
@@ -38,7 +38,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A program that was built into the same folder as this one.
+/// Returns the path of a program in the folder of this one.
 fn beside_this(name: &str) -> anyhow::Result<PathBuf> {
     let folder = std::env::current_exe()?;
     Ok(folder.parent().context("a folder")?.join(name))

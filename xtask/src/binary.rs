@@ -1,4 +1,4 @@
-//! What a component is made of.
+//! Reads the imports and exports of a component, and removes its custom sections.
 
 use std::ops::Range;
 
@@ -6,15 +6,15 @@ use anyhow::Context;
 use wasm_encoder::{Component, Module, ModuleSection, NestedComponentSection, RawSection};
 use wasmparser::{Parser, Payload};
 
-/// The outside of a component.
+/// The imports and exports of a component.
 pub(crate) struct Shape {
-    /// The names of what it imports.
+    /// The names of its imports.
     pub(crate) imports: Vec<String>,
-    /// The names of what it exports.
+    /// The names of its exports.
     pub(crate) exports: Vec<String>,
 }
 
-/// Reads the outside of a component.
+/// Reads the imports and exports of a component.
 pub(crate) fn shape(wasm: &[u8]) -> anyhow::Result<Shape> {
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0_u32;
@@ -38,9 +38,9 @@ pub(crate) fn shape(wasm: &[u8]) -> anyhow::Result<Shape> {
     Ok(Shape { imports, exports })
 }
 
-/// A component without the sections that only debuggers and statisticians
-/// read, at every depth.
-pub(crate) fn without_names(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// Returns a component without custom sections, such as names for debuggers, in all
+/// nested modules and components.
+pub(crate) fn without_custom_sections(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(component(wasm)?.finish())
 }
 
@@ -99,5 +99,6 @@ fn module(wasm: &[u8]) -> anyhow::Result<Module> {
 
 fn bytes<'a>(wasm: &'a [u8], range: &Range<u64>) -> anyhow::Result<&'a [u8]> {
     let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
-    wasm.get(range).context("a section beyond the end")
+    wasm.get(range)
+        .context("a section exceeds the end of the file")
 }

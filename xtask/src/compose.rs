@@ -1,10 +1,10 @@
-//! Plugs an adapter into the receiver, as `wac plug` does.
+//! Plugs an adapter into the receiver, like `wac plug`.
 
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions, plug as plug_into};
 
-/// A component that exports what `receiver` does, and takes the imports that
-/// `adapter` exports from it.
+/// Returns a component with the exports of `receiver`, whose imports are connected
+/// to the exports of `adapter`.
 pub(crate) fn plug(receiver: &[u8], adapter: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut graph = CompositionGraph::new();
     let mut register = |name: &str, wasm: &[u8]| -> anyhow::Result<_> {

@@ -1,16 +1,23 @@
-//! `cargo xtask dist`: builds what is handed out. `cargo xtask compose`: plugs
-//! somebody's own adapter into the receiver. `cargo xtask tools`: installs what
-//! only some tests need. `cargo xtask bench`: builds and runs what measures.
-//! `cargo xtask size`: what the components weigh, and what they may.
+//! The tasks of this repository:
 //!
-//! - `artifact`: the table of it: what each is made of, imports and exports.
-//! - `compose`: plugs an adapter into the receiver.
-//! - `tools`: other people's hosts and libraries, for the tests.
-//! - `bench`: builds what is measured, and hands over to it.
-//! - `size`: the budgets, and what the receiver's bytes are spent on.
-//! - `binary`: reads what a component imports, and leaves out names.
+//! - `cargo xtask dist`: builds the components in `dist/`.
+//! - `cargo xtask compose`: plugs another adapter into the receiver.
+//! - `cargo xtask tools`: installs the tools that some tests need.
+//! - `cargo xtask bench`: builds and runs the benchmarks.
+//! - `cargo xtask size`: compares the sizes of the components with their budgets.
+//! - `cargo xtask words`: checks that texts use plain words.
+//!
+//! | module | content |
+//! |---|---|
+//! | `artifact` | the components in `dist/`, with their imports and exports |
+//! | `compose` | plugs an adapter into the receiver |
+//! | `tools` | installs tools for the tests |
+//! | `bench` | builds and runs the benchmarks |
+//! | `size` | the budgets of the components, and the receiver's bytes by part |
+//! | `words` | words that readers stumble over |
+//! | `binary` | reads the imports of a component, and removes its debug sections |
 
-#![allow(clippy::print_stdout, reason = "it is the result of the command")]
+#![allow(clippy::print_stdout, reason = "the result of the command")]
 
 mod artifact;
 mod bench;
@@ -18,6 +25,7 @@ mod binary;
 mod compose;
 mod size;
 mod tools;
+mod words;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -30,11 +38,11 @@ use batchtask_notification::hex;
 use sha2::{Digest, Sha256};
 
 const USAGE: &str =
-    "usage: cargo xtask dist | compose ADAPTER OUTPUT | tools | bench … | size [--update]";
+    "usage: cargo xtask dist | compose ADAPTER OUTPUT | tools | bench … | size [--update] | words";
 
 fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    let root = root.context("the workspace is above")?;
+    let root = root.context("the crate is not in a workspace")?;
     match std::env::args().nth(1).as_deref() {
         Some("dist") => dist(root),
         Some("compose") => {
@@ -46,19 +54,20 @@ fn main() -> anyhow::Result<()> {
         }
         Some("bench") => bench::run(root, &std::env::args().skip(2).collect::<Vec<_>>()),
         Some("size") => size::run(root, std::env::args().nth(2).as_deref() == Some("--update")),
+        Some("words") => words::check(root),
         Some("tools") => tools::install(&root.join("target/tools")),
         _ => bail!(USAGE),
     }
 }
 
-/// Writes every artifact and their checksums to `dist/`, and says how large
-/// each is and what it imports.
+/// Writes all artifacts and their checksums to `dist/`, and prints their sizes,
+/// imports and exports.
 fn dist(root: &Path) -> anyhow::Result<()> {
     let dist = root.join("dist");
     fs::create_dir_all(&dist)?;
     let mut checksums = String::new();
     for artifact in ARTIFACTS {
-        let wasm = binary::without_names(&build(root, artifact.package)?)?;
+        let wasm = binary::without_custom_sections(&build(root, artifact.package)?)?;
         report(artifact, &wasm)?;
         let path = dist.join(artifact.file);
         fs::write(&path, &wasm).with_context(|| path.display().to_string())?;
@@ -73,13 +82,16 @@ fn dist(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Plugs somebody's own adapter into the receiver.
+/// Plugs the adapter in the file `adapter` into the receiver, and writes the
+/// component to `output`.
 fn compose_with(root: &Path, adapter: &Path, output: &Path) -> anyhow::Result<()> {
     let wasm = fs::read(adapter).with_context(|| adapter.display().to_string())?;
     let wasm = compose::plug(&build(root, RECEIVER)?, &wasm)?;
-    fs::write(output, binary::without_names(&wasm)?).with_context(|| output.display().to_string())
+    let wasm = binary::without_custom_sections(&wasm)?;
+    fs::write(output, wasm).with_context(|| output.display().to_string())
 }
 
+/// Builds a crate as a component, and returns its bytes.
 fn build(root: &Path, package: &str) -> anyhow::Result<Vec<u8>> {
     let target_dir = root.join("target/components");
     let path = batchtask_component_build::build(root, package, "component", &target_dir)
@@ -87,7 +99,7 @@ fn build(root: &Path, package: &str) -> anyhow::Result<Vec<u8>> {
     fs::read(&path).with_context(|| path.display().to_string())
 }
 
-/// Says what an artifact is like, and fails when that is not what it must be.
+/// Prints the size, imports and exports of an artifact, and checks them.
 #[allow(clippy::print_stdout, reason = "the result of the command")]
 fn report(artifact: &Artifact, wasm: &[u8]) -> anyhow::Result<()> {
     println!("dist/{}: {} bytes", artifact.file, wasm.len());

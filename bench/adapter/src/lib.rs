@@ -1,6 +1,6 @@
-//! An adapter that keeps nothing and sets nothing, so that hosts of
-//! `wasi:http` can be compared without a journal. It says `recorded` to
-//! everything, which is untrue: never run it but to measure.
+//! An adapter that stores nothing and has no settings, to compare hosts of `wasi:http`
+//! without a journal. It answers `recorded` although nothing is stored, so use it only
+//! for measurements.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 

@@ -1,11 +1,11 @@
-//! An empty journal.
+//! [`Empty`]: an empty journal.
 
 use batchtask_guest::journal::{
     Appended, Error, Event, HistoryPage, Journal, PAGE_ITEMS_MAX, QuarantinePage, Reject,
     SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 
-/// An empty journal, which checks the queries that it gets.
+/// An empty journal, which checks the queries that it receives.
 pub(crate) struct Empty;
 
 impl Journal for Empty {

@@ -1,9 +1,9 @@
-//! Builds a crate of this workspace as a component. Used by the host's build
-//! script, which embeds the receiver, and by `cargo xtask`.
+//! Builds a crate of this workspace as a component, for the host's build script,
+//! which embeds the receiver, and for `cargo xtask`.
 //!
 //! - [`RECEIVER`]: the crate that the host embeds.
 //! - [`build`]: builds a crate as a component.
-//! - [`sources`]: the files that the receiver is built from.
+//! - [`sources`]: the files from which the receiver is built.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use std::process::Command;
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// The crate of the receiver alone, which the host embeds and adapters are
-/// plugged into.
+/// The crate of the receiver without a journal. The host embeds it, and adapters are
+/// plugged into it.
 pub const RECEIVER: &str = "batchtask-adapter-imported";
 
-/// Files and folders of the workspace that [`RECEIVER`] is built from.
+/// The files and folders of the workspace from which [`RECEIVER`] is built.
 const SOURCES: &[&str] = &[
     ".cargo/config.toml",
     "Cargo.lock",
@@ -32,20 +32,19 @@ const SOURCES: &[&str] = &[
     "wit",
 ];
 
-/// Paths of the files and folders that [`RECEIVER`] is built from, in the
-/// workspace at `root`. A build script that embeds it runs again when one of
-/// them changes.
+/// Returns the files and folders from which [`RECEIVER`] is built, in the workspace
+/// at `root`. A build script that embeds it must run again when they change.
 pub fn sources(root: &Path) -> impl Iterator<Item = PathBuf> {
     SOURCES.iter().map(move |source| root.join(source))
 }
 
-/// Builds `package` of the workspace at `root` in one of the profiles
-/// `component` and `embedded`, in a target directory of its own. Returns the
-/// path of the component.
+/// Builds `package` of the workspace at `root` in the profile `component` or
+/// `embedded`, in the target directory `target_dir`. Returns the path of the
+/// component.
 ///
 /// # Errors
-/// A text for the person who builds: which command failed, and what to do if
-/// the target is not installed.
+/// A text that says which command failed, and what to do if the target is not
+/// installed.
 pub fn build(
     root: &Path,
     package: &str,
@@ -56,15 +55,15 @@ pub fn build(
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(root)
-        // Only the component: cargo optimises nothing across crates when a
-        // library is also to be one for Rust.
+        // Only a `cdylib`: cargo does not optimise across crates if the crate is also
+        // built as a Rust library.
         .args(["rustc", "--lib", "--crate-type", "cdylib"])
         .args(["--locked", "--profile", profile])
         .args(["--target", TARGET, "--package", package])
         .arg("--target-dir")
         .arg(target_dir);
-    // The flags of the outer cargo are not meant for the component: its bytes
-    // must not depend on who builds it.
+    // The flags of the outer cargo must not change the component, so that its bytes
+    // are the same everywhere.
     for name in [
         "CARGO_ENCODED_RUSTFLAGS",
         "RUSTFLAGS",
@@ -78,8 +77,8 @@ pub fn build(
     Ok(target_dir.join(TARGET).join(profile).join(file))
 }
 
-/// Installs the standard library of the target if it is missing, because
-/// rustup does so by itself only where its automatic installation is on.
+/// Installs the standard library of the target if it is missing. rustup does this
+/// itself only if its automatic installation is enabled.
 fn ensure_target(root: &Path) -> Result<(), String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)
