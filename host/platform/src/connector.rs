@@ -1,0 +1,189 @@
+//! How connections are made: names, proxy, TLS.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Uri;
+use http_body_util::Full;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use crate::error::{OptionError, Source};
+use crate::proxy::Proxy;
+
+/// How the transport connects.
+#[derive(Clone, Debug)]
+pub struct TransportOptions {
+    /// The proxy, if there is one.
+    pub proxy: Option<Proxy>,
+    /// The authorities that the server's certificate may come from, as PEM. `None`:
+    /// those of the system.
+    pub authorities: Option<Vec<u8>>,
+    /// The time limit for connecting.
+    pub connect_timeout: Duration,
+    /// The time limit for one attempt, from connecting to the end of the answer.
+    pub timeout: Duration,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self {
+            proxy: None,
+            authorities: None,
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// A connection that was idle for this time is not used again: the platform's
+/// gateway closes it soon after.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+
+pub(crate) type Connector = HttpsConnector<Route>;
+type Tcp = HttpConnector<Resolver>;
+
+/// Returns a client that connects in this way.
+pub(crate) fn client(
+    options: &TransportOptions,
+    is_https: bool,
+) -> Result<legacy::Client<Connector, Full<Bytes>>, OptionError> {
+    let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(options.connect_timeout));
+    tcp.set_nodelay(true);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls(options.authorities.as_deref(), is_https)?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(through(options.proxy.as_ref(), tcp)?);
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIME)
+        .build(connector))
+}
+
+fn through(proxy: Option<&Proxy>, tcp: Tcp) -> Result<Route, OptionError> {
+    let Some(proxy) = proxy else {
+        return Ok(Route::Direct(tcp));
+    };
+    let uri = proxy.origin.uri("/");
+    let uri = uri.map_err(|_| OptionError::new("proxy", "it is not a valid URL"))?;
+    let tunnel = Tunnel::new(uri, tcp);
+    Ok(Route::Proxied(match &proxy.authorization {
+        Some(authorization) => tunnel.with_auth(authorization.clone()),
+        None => tunnel,
+    }))
+}
+
+fn tls(authorities: Option<&[u8]>, is_https: bool) -> Result<ClientConfig, OptionError> {
+    let fail = |reason: String| OptionError::new("authorities", reason);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| fail(error.to_string()))?;
+    let builder = match authorities {
+        Some(pem) => builder.with_root_certificates(roots(pem).map_err(fail)?),
+        // The system's authorities are read only when they are needed.
+        None if is_https => builder.with_native_roots().map_err(|error| {
+            fail(format!(
+                "this system has no certificate authorities: {error}"
+            ))
+        })?,
+        None => builder.with_root_certificates(RootCertStore::empty()),
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
+        let added = roots.add(certificate);
+        added.map_err(|error| format!("a certificate cannot be used: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err("it contains no certificate".into());
+    }
+    Ok(roots)
+}
+
+/// A connection without TLS, directly or through a proxy's tunnel.
+#[derive(Clone)]
+pub(crate) enum Route {
+    Direct(Tcp),
+    Proxied(Tunnel<Tcp>),
+}
+
+impl Service<Uri> for Route {
+    type Response = TokioIo<TcpStream>;
+    type Error = Source;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Source>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Source>> {
+        match self {
+            Self::Direct(tcp) => tcp.poll_ready(context).map_err(Into::into),
+            Self::Proxied(tunnel) => tunnel
+                .poll_ready(context)
+                .map_err(|error| NoTunnel(error.into()).into()),
+        }
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        match self {
+            Self::Direct(tcp) => {
+                let connecting = tcp.call(uri);
+                Box::pin(async move { connecting.await.map_err(Into::into) })
+            }
+            Self::Proxied(tunnel) => {
+                let connecting = tunnel.call(uri);
+                Box::pin(async move {
+                    connecting
+                        .await
+                        .map_err(|error| NoTunnel(error.into()).into())
+                })
+            }
+        }
+    }
+}
+
+/// The system's resolver, whose errors are an [`UnknownHost`].
+#[derive(Clone)]
+pub(crate) struct Resolver(GaiResolver);
+
+/// A proxy that opened no tunnel.
+#[derive(Debug, thiserror::Error)]
+#[error("no tunnel")]
+pub(crate) struct NoTunnel(#[source] Source);
+
+/// A name without an address.
+#[derive(Debug, thiserror::Error)]
+#[error("name resolution failed")]
+pub(crate) struct UnknownHost(#[source] std::io::Error);
+
+impl Service<Name> for Resolver {
+    type Response = GaiAddrs;
+    type Error = UnknownHost;
+    type Future = Pin<Box<dyn Future<Output = Result<GaiAddrs, UnknownHost>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), UnknownHost>> {
+        self.0.poll_ready(context).map_err(UnknownHost)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolving = self.0.call(name);
+        Box::pin(async move { resolving.await.map_err(UnknownHost) })
+    }
+}

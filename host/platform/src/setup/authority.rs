@@ -1,0 +1,87 @@
+//! [`Authority`]: the CA certificate that a receiver's certificate comes from.
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use x509_cert::Certificate as X509;
+use x509_cert::der::Decode;
+use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
+use x509_cert::der::oid::ObjectIdentifier;
+
+use crate::api::certificates::Certificate;
+use crate::error::OptionError;
+
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+
+/// The ends of two lives that differ by at most this are the same, in milliseconds:
+/// a day, in case the platform shows another time zone.
+const TOLERANCE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A CA certificate, as PEM, and the parts of it that the platform shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    pem: String,
+    common_name: String,
+    expires_at_ms: u64,
+}
+
+impl Authority {
+    /// Parses one certificate.
+    ///
+    /// # Errors
+    /// It is not exactly one certificate in PEM, or its subject has no common name.
+    pub fn from_pem(pem: &str) -> Result<Self, OptionError> {
+        let fail = |reason: &str| OptionError::new("ca", reason);
+        let mut all = CertificateDer::pem_slice_iter(pem.as_bytes());
+        let first = all
+            .next()
+            .ok_or_else(|| fail("it contains no certificate"))?;
+        let first = first.map_err(|_| fail("it is not PEM"))?;
+        if all.next().is_some() {
+            return Err(fail(
+                "it contains several certificates: name only that of the CA",
+            ));
+        }
+        let certificate =
+            X509::from_der(&first).map_err(|_| fail("the certificate is malformed"))?;
+        let common_name = common_name(&certificate);
+        let expires_at = certificate.tbs_certificate().validity().not_after;
+        Ok(Self {
+            pem: pem.to_owned(),
+            common_name: common_name.ok_or_else(|| fail("its subject has no common name"))?,
+            expires_at_ms: expires_at.to_unix_duration().as_secs().saturating_mul(1000),
+        })
+    }
+
+    /// Returns the certificate, as PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Returns the common name of its subject.
+    pub fn common_name(&self) -> &str {
+        &self.common_name
+    }
+
+    /// Returns when its life ends, in milliseconds since 1970.
+    pub fn expires_at_ms(&self) -> u64 {
+        self.expires_at_ms
+    }
+
+    /// Whether the platform's certificate is this one. The platform does not show
+    /// the certificate itself.
+    pub(crate) fn is(&self, certificate: &Certificate) -> bool {
+        let expires_at_ms = certificate.expires_at_ms();
+        certificate.cn_name == self.common_name
+            && expires_at_ms.is_none_or(|ms| ms.abs_diff(self.expires_at_ms) <= TOLERANCE_MS)
+    }
+}
+
+fn common_name(certificate: &X509) -> Option<String> {
+    let subject = certificate.tbs_certificate().subject();
+    let mut attributes = subject.iter();
+    let value = &attributes.find(|it| it.oid == COMMON_NAME)?.value;
+    let utf8 = value.decode_as::<Utf8StringRef<'_>>().ok();
+    let printable = || value.decode_as::<PrintableStringRef<'_>>().ok();
+    let utf8 = utf8.map(|text| text.as_str().to_owned());
+    utf8.or_else(|| printable().map(|text| text.as_str().to_owned()))
+}
