@@ -192,6 +192,13 @@ impl GroupCommit {
         self.check_feed(after, limit).await?;
         let deadline = Instant::now() + Duration::from_millis(wait_ms.into());
         let mut seen = after;
+        if self.journal.is_shared() && *self.journal.last_seq().borrow() <= after {
+            // Another host may have stored events that this one has not heard of.
+            let events = self.journal.events_after(after, limit).await?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+        }
         while self.has_events_after(seen, deadline).await {
             seen = *self.journal.last_seq().borrow();
             let events = self.journal.events_after(after, limit).await?;

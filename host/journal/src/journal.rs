@@ -132,6 +132,12 @@ pub trait Journal: Send + Sync + 'static {
     /// a feed stays at 0.
     fn last_seq(&self) -> watch::Receiver<u64>;
 
+    /// Whether other hosts may write the journal. Then [`last_seq`](Self::last_seq) may
+    /// be behind for a moment.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Returns the backend's own metrics. Must not block.
     fn measures(&self) -> Vec<Measure>;
 

@@ -1,0 +1,81 @@
+//! Reads of the quarantine.
+
+use batchtask_journal::page::{Page, reject_bytes};
+use batchtask_journal::{Error, QuarantinePage, Quarantined, Reject, cursor};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::events::rows;
+use crate::readers::Readers;
+use crate::values::{from_stored, saturated, unsigned};
+
+/// The number of dropped rejects is in every row, and in a row of its own if there
+/// is no reject. `bytes` is the size of a reject as a page measures it.
+const LIST: &str = "WITH page AS ( \
+         SELECT seq, bytes FROM batchtask.quarantine WHERE seq < $1 ORDER BY seq DESC LIMIT $2 \
+     ), sent AS (SELECT seq, lead(seq) OVER w IS NOT NULL AS more, \
+         coalesce(sum(bytes) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before \
+         FROM page WINDOW w AS (ORDER BY seq DESC)) \
+     SELECT totals.quarantine_dropped, q.seq, q.received_at_ms, q.reason, q.detail, q.pointer, \
+         q.body, sent.more \
+     FROM batchtask.totals LEFT JOIN sent ON sent.before < $3 \
+     LEFT JOIN batchtask.quarantine AS q ON q.seq = sent.seq ORDER BY q.seq DESC";
+
+/// Returns a page of rejects, newest first: those with a number below `before`, or
+/// the newest.
+pub(crate) async fn list(
+    readers: &Readers,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<QuarantinePage, Error> {
+    let mut page = Page::new(limit);
+    let sent_bytes_max = batchtask_guest::journal::PAGE_BYTES_MAX as i64;
+    let found = readers
+        .read(
+            LIST,
+            &[
+                (&before.unwrap_or(i64::MAX), Type::INT8),
+                (&rows(&page), Type::INT8),
+                (&sent_bytes_max, Type::INT8),
+            ],
+        )
+        .await?;
+    fill(&mut page, &found).map_err(|error| readers.unreadable(&error))?;
+    let dropped = found.first().map(|row| row.try_get(0)).transpose();
+    let dropped = dropped.map_err(|error| readers.unreadable(&error))?;
+    let (rejects, next) = page.finish(|last| cursor::encode_seq(saturated(last.seq)));
+    Ok(QuarantinePage {
+        rejects,
+        dropped: dropped.map_or(0, unsigned),
+        next,
+    })
+}
+
+fn fill(page: &mut Page<Quarantined>, rows: &[Row]) -> Result<(), tokio_postgres::Error> {
+    let mut more = false;
+    for row in rows {
+        let Some(seq) = row.try_get::<_, Option<i64>>(1)? else {
+            break;
+        };
+        if page.is_full() {
+            return Ok(());
+        }
+        let pointer: Option<String> = row.try_get(5)?;
+        let reject = Reject {
+            received_at_ms: unsigned(row.try_get(2)?),
+            reason: from_stored(row.try_get(3)?),
+            detail: from_stored(row.try_get(4)?),
+            pointer: pointer.map(from_stored),
+            body: row.try_get(6)?,
+        };
+        more = row.try_get(7)?;
+        let bytes = reject_bytes(&reject);
+        let seq = unsigned(seq);
+        page.push(Quarantined { seq, reject }, bytes);
+    }
+    if more {
+        // The rest was not sent, because the page is full.
+        page.is_full();
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! The journal in PostgreSQL runs the conformance suite.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use batchtask_journal::conformance::Factory;
+use batchtask_journal::{Bounds, Journal};
+use batchtask_postgres::{Options, PostgresJournal};
+
+use crate::support::Database;
+
+#[async_trait]
+impl Factory for Database {
+    async fn open(&self, name: &str, bounds: Bounds) -> Arc<dyn Journal> {
+        let options = Options {
+            bounds,
+            ..Options::default()
+        };
+        let config = self.config(name);
+        let journal = PostgresJournal::open(&config, options).await;
+        Arc::new(journal.expect("a journal"))
+    }
+}
+
+batchtask_journal::conformance_tests!(match Database::shared() {
+    Some(database) => database,
+    None => return,
+});
