@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use batchtask_sqlite::copies::{self, Copied};
 use clap::Args;
 
-use super::config::{Faults, Flags, JOURNAL, JournalGroup};
+use super::config::{Flags, JOURNAL, JournalGroup};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -68,11 +68,11 @@ impl Restore {
 }
 
 /// The file of the journal.
-fn journal(flags: &Flags<JournalGroup>) -> Result<PathBuf, Faults> {
+fn journal(flags: &Flags<JournalGroup>) -> anyhow::Result<PathBuf> {
     let mut values = flags.values();
-    let path = values.value(&JOURNAL);
+    let location = values.value(&JOURNAL);
     values.check()?;
-    Ok(path)
+    Ok(location.file()?.to_owned())
 }
 
 fn report(done: &str, copied: &Copied) -> anyhow::Result<()> {

@@ -27,8 +27,10 @@ pub(super) struct Check {
 impl Check {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let config = HostConfig::new(self.flags.values())?;
-        let (config, address) = examine(config).await?;
-        for text in warnings(&config, address, false) {
+        let examined = examine(config).await?;
+        let config = &examined.config;
+        let warnings = warnings(config, examined.address, false);
+        for text in warnings.iter().chain(&examined.warnings) {
             writeln!(io::stderr(), "warning: {text}")?;
         }
         let mut out = io::stdout().lock();

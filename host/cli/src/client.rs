@@ -60,6 +60,17 @@ pub(super) struct BaseUrl {
     is_https: bool,
 }
 
+impl BaseUrl {
+    /// The URL, without a slash at its end.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.is_https
+    }
+}
+
 impl FromStr for BaseUrl {
     type Err = &'static str;
 

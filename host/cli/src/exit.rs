@@ -6,6 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use batchtask_platform::Error as PlatformError;
+
 use super::answer::ClientError;
 use super::config::Faults;
 use super::send::SendError;
@@ -16,7 +18,7 @@ const FAILED: u8 = 1;
 /// The command line or the configuration is invalid. The same as clap's.
 const USAGE: u8 = 2;
 
-/// The receiver could not be reached, or did not answer.
+/// The receiver or the platform could not be reached, or did not answer.
 const UNREACHABLE: u8 = 3;
 
 /// The command line is invalid in a way that its parser cannot see.
@@ -52,10 +54,12 @@ fn print_error(text: String) {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    let is_unanswered = match (error.downcast_ref(), error.downcast_ref()) {
-        (Some(error), _) => ClientError::is_unanswered(error),
-        (_, Some(error)) => matches!(error, SendError::Unanswered { .. }),
-        _ => false,
+    let is_unanswered = if let Some(error) = error.downcast_ref() {
+        ClientError::is_unanswered(error)
+    } else if let Some(error) = error.downcast_ref() {
+        matches!(error, SendError::Unanswered { .. })
+    } else {
+        error.downcast_ref().is_some_and(is_unreachable)
     };
     if error.is::<Faults>() || error.is::<Usage>() {
         USAGE
@@ -64,4 +68,17 @@ fn code(error: &anyhow::Error) -> u8 {
     } else {
         FAILED
     }
+}
+
+/// Whether the platform did not answer completely.
+fn is_unreachable(error: &PlatformError) -> bool {
+    matches!(
+        error,
+        PlatformError::UnknownHost { .. }
+            | PlatformError::Unreachable { .. }
+            | PlatformError::Tls { .. }
+            | PlatformError::Proxy { .. }
+            | PlatformError::TooSlow { .. }
+            | PlatformError::Truncated { .. }
+    )
 }

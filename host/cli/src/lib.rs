@@ -8,7 +8,8 @@
 //! - `send`: plays the platform.
 //! - `tasks`, `task`, `tail`, `export`: read a receiver, through `reader` and
 //!   its `filter`s; `table`: columns for people.
-//! - `client`: HTTP, for both; `answer`: answers and errors of a request.
+//! - `platform`: sets up the platform for a receiver, and works on its tasks.
+//! - `client`: HTTP, for `send` and readers; `answer`: answers and errors of a request.
 //! - `manual`: completions and man pages.
 //! - `exit`: exit codes.
 
@@ -23,6 +24,7 @@ mod filter;
 mod journal;
 mod logging;
 mod manual;
+mod platform;
 mod prune;
 mod reader;
 mod send;
@@ -76,6 +78,8 @@ enum Command {
     Restore(backup::Restore),
     /// Remove old tasks from a journal.
     Prune(prune::Prune),
+    /// Set up the platform, and work on its batch tasks.
+    Platform(platform::Platform),
     /// Make certificates for trials.
     Tls(tls::Tls),
     /// Print completions for a shell.
@@ -105,6 +109,7 @@ impl Cli {
             Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Restore(restore)) => restore.run(),
             Some(Command::Prune(prune)) => prune.run().await,
+            Some(Command::Platform(platform)) => platform.run().await,
             Some(Command::Tls(tls)) => tls.run(),
             Some(Command::Completions(completions)) => completions.run(Self::command()),
             Some(Command::Man(man)) => man.run(Self::command()),

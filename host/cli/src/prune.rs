@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
-use batchtask_journal::Journal;
-use batchtask_sqlite::{OpenError, Options, SqliteJournal};
+use batchtask_sqlite::OpenError;
 use clap::Args;
 
 use super::config::{Flags, JOURNAL, JournalGroup};
+use super::journal::{self, Location};
 
 /// The least number of days: the platform keeps what it cannot push for one,
 /// and the other is a margin.
@@ -37,17 +36,20 @@ pub(super) struct Prune {
 impl Prune {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let mut values = self.flags.values();
-        let path = values.value(&JOURNAL);
+        let location = values.value(&JOURNAL);
         values.check()?;
-        anyhow::ensure!(path.exists(), "there is no journal `{}`", path.display());
-        let journal = match SqliteJournal::open(path, Options::default()) {
-            Err(error @ OpenError::InUse { .. }) => {
+        if let Location::Sqlite(path) = &location {
+            anyhow::ensure!(path.exists(), "there is no journal `{}`", path.display());
+        }
+        let opened = location.open(journal::Options::default()).await;
+        let journal = opened.map_err(|error| match error.downcast_ref() {
+            Some(OpenError::InUse { .. }) => {
                 let hint =
                     "stop the receiver, or let it remove old tasks itself with `--keep-days`";
-                return Err(error).context(hint);
+                error.context(hint)
             }
-            opened => opened?,
-        };
+            _ => error,
+        })?;
         let before_ms = ms_since_1970(SystemTime::now() - time_of_days(self.older_than));
         let mut events = 0;
         loop {

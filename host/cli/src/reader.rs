@@ -28,20 +28,18 @@ pub(super) struct Remote {
     read_token: Option<String>,
 }
 
-impl Remote {
-    fn token(&self, values: &mut Values) -> Result<HeaderValue, &'static str> {
-        let configured = values.text("read_token");
-        let token = self.read_token.as_deref().or(configured).unwrap_or("");
-        // The first of two is the new one.
-        let token = token.split(',').next().unwrap_or("").trim();
-        if token.is_empty() {
-            return Err("there is no read token: set BATCHTASK_READ_TOKEN to the receiver's token");
-        }
-        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| "the read token must be visible ASCII characters")?;
-        value.set_sensitive(true);
-        Ok(value)
+/// Returns the header field that contains the read token.
+fn authorization(values: &Values, token: Option<&str>) -> Result<HeaderValue, &'static str> {
+    let token = token.or(values.text("read_token")).unwrap_or("");
+    // The first of two is the new one.
+    let token = token.split(',').next().unwrap_or("").trim();
+    if token.is_empty() {
+        return Err("there is no read token: set BATCHTASK_READ_TOKEN to the receiver's token");
     }
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| "the read token must be visible ASCII characters")?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A client for the read API of a receiver.
@@ -131,10 +129,14 @@ pub(super) struct Feed {
 
 impl Reader {
     pub(super) fn new(remote: &Remote) -> anyhow::Result<Self> {
-        let mut values = remote.flags.values();
+        Self::open(remote.flags.values(), remote.read_token.as_deref())
+    }
+
+    /// Makes a reader for this configuration, with this token or else the configured one.
+    pub(super) fn open(mut values: Values, token: Option<&str>) -> anyhow::Result<Self> {
         let server = Server::new(&mut values);
         values.check()?;
-        let token = remote.token(&mut values).map_err(Usage)?;
+        let token = authorization(&values, token).map_err(Usage)?;
         let client = Client::new(server)?;
         Ok(Self { client, token })
     }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use anyhow::Context;
 use batchtask_host::Intake;
 use batchtask_host::admin::Admin;
-use batchtask_host::component::{EMBEDDED, Options};
+use batchtask_host::component::{self, EMBEDDED};
 use batchtask_host::http::{Server, Trust};
 use batchtask_host::listener::Listener;
 use batchtask_host::services::Services;
@@ -34,10 +34,10 @@ use batchtask_host::telemetry::{CommitMetrics, Registry};
 use batchtask_host::tls::Tls;
 use batchtask_journal::{Bounds, GroupCommit, MemoryJournal, group_commit};
 use batchtask_notification::hex;
-use batchtask_sqlite::SqliteJournal;
 use clap::Args;
 
 use super::config::{Flags, HostConfig, HostGroup};
+use super::journal::Options;
 use super::logging::Log;
 use super::prune::time_of_days;
 use super::warnings::warnings;
@@ -152,7 +152,10 @@ impl Serve {
 
 async fn predecessor(config: &HostConfig) -> anyhow::Result<Option<Predecessor>> {
     if config.takeover {
-        Predecessor::of(&config.journal).await
+        match config.journal.handover_path(&config.listen) {
+            Some(path) => Predecessor::at(&path).await,
+            None => Ok(None),
+        }
     } else {
         Ok(None)
     }
@@ -211,8 +214,13 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
 
 /// The door for a successor. The receiver works without it, too.
 fn open_door(config: &HostConfig) -> Option<Door> {
-    let opened = Door::open(&config.journal);
-    let opened = opened.inspect_err(|error| {
+    let path = config.journal.handover_path(&config.listen).or_else(|| {
+        tracing::info!(
+            "no successor can take over: set XDG_RUNTIME_DIR, the folder for its socket"
+        );
+        None
+    })?;
+    let opened = Door::open(path).inspect_err(|error| {
         tracing::warn!(%error, "no successor will be able to take over without a stop");
     });
     opened.ok()
@@ -229,15 +237,15 @@ fn options(
     config: &HostConfig,
     settings: Settings,
     registry: &Registry,
-) -> anyhow::Result<Options> {
-    Ok(Options {
+) -> anyhow::Result<component::Options> {
+    Ok(component::Options {
         settings,
         wasm: component_bytes(config)?,
         cache_dir: config.cache_dir.clone().or_else(default_cache_dir),
         reuse: config.instance_reuse,
         limits: config.limits.clone(),
         registry: registry.clone(),
-        ..Options::default()
+        ..component::Options::default()
     })
 }
 
@@ -247,14 +255,15 @@ fn tls(config: &HostConfig) -> anyhow::Result<Option<Tls>> {
 }
 
 async fn open_journal(config: &HostConfig, registry: &Registry) -> anyhow::Result<GroupCommit> {
-    let path = config.journal.clone();
-    let options = batchtask_sqlite::Options {
-        bounds: Bounds {
-            quarantine_max_bytes: u64::from(config.quarantine_mib) << 20,
-            ..Bounds::default()
-        },
+    let bounds = Bounds {
+        quarantine_max_bytes: u64::from(config.quarantine_mib) << 20,
+        ..Bounds::default()
+    };
+    let keep = (config.keep_days > 0).then(|| time_of_days(config.keep_days));
+    let sqlite = batchtask_sqlite::Options {
+        bounds,
+        keep,
         min_free_bytes: u64::from(config.limits.min_free_disk_mib) << 20,
-        keep: (config.keep_days > 0).then(|| time_of_days(config.keep_days)),
         // A predecessor may need some time to end.
         lock_wait: if config.takeover {
             config.limits.drain_time()
@@ -263,9 +272,13 @@ async fn open_journal(config: &HostConfig, registry: &Registry) -> anyhow::Resul
         },
         ..batchtask_sqlite::Options::default()
     };
-    let opened = tokio::task::spawn_blocking(move || SqliteJournal::open(path, options));
-    let journal = Arc::new(opened.await??);
-    tracing::info!("the journal is `{}`", journal.path().display());
+    let postgres = batchtask_postgres::Options {
+        bounds,
+        keep,
+        ..batchtask_postgres::Options::default()
+    };
+    let journal = config.journal.open(Options { sqlite, postgres }).await?;
+    tracing::info!("the journal is `{}`", config.journal.resolved());
     let observer = CommitMetrics::register(registry)?;
     let commits = GroupCommit::new(journal, group_commit::Options::default(), Some(observer));
     commits.context("the journal's thread cannot be started")

@@ -55,7 +55,11 @@ impl ClientOptions {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), OptionError> {
+    /// Checks the options. [`Client::new`](crate::Client::new) does it, too.
+    ///
+    /// # Errors
+    /// An option cannot be used.
+    pub fn check(&self) -> Result<(), OptionError> {
         let fail = |field, reason: &str| Err(OptionError::new(field, reason));
         if !is_word(&self.project_id) {
             return fail("project_id", "it must be the id of a project, not its name");

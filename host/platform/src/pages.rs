@@ -133,7 +133,7 @@ impl<T> Page<T> {
     /// After a full page there is always a next page, whatever the count says. After
     /// a short page there is one if the count says so. So neither a wrong count nor a
     /// lower limit of the platform loses members.
-    pub(crate) fn is_last(&self, before: usize, marker: Option<&str>) -> bool {
+    pub fn is_last(&self, before: usize, marker: Option<&str>) -> bool {
         let total = before + self.items.len();
         let is_short = self.items.len() < PAGE_LIMIT as usize;
         let is_complete = is_short && self.count.is_none_or(|count| total as u64 >= count);

@@ -35,7 +35,7 @@ struct Token {
 }
 
 impl Tokens {
-    /// Returns a valid token. Only one request for a token is under way at a time.
+    /// Returns a valid token. Only one request for a token is in progress at a time.
     pub(crate) async fn token(
         &self,
         transport: &Transport,

@@ -259,6 +259,7 @@ fn bad_wishes_are_named() {
         ("ca", http().with_authority(ca()).map(drop)),
         ("ca", Authority::from_pem("").map(drop)),
         ("ca", Authority::from_pem(&several).map(drop)),
+        ("ca", Authority::of_chain("").map(drop)),
         ("queue", Target::queue("short").map(drop)),
         ("rule_name", name("").map(drop)),
         ("app_id", app.map(drop)),

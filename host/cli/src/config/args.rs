@@ -34,10 +34,14 @@ pub(crate) struct HostGroup;
 pub(crate) struct JournalGroup;
 /// The commands that send requests to a receiver.
 pub(crate) struct ClientGroup;
+/// The commands that send requests to the platform.
+pub(crate) struct PlatformGroup;
+/// The commands that send requests to the platform, about a receiver.
+pub(crate) struct SetupGroup;
 
 impl Group for HostGroup {
     fn has(user: User) -> bool {
-        user != User::Client
+        user.is_host()
     }
 }
 
@@ -53,6 +57,18 @@ impl Group for ClientGroup {
     }
 }
 
+impl Group for PlatformGroup {
+    fn has(user: User) -> bool {
+        user == User::Platform
+    }
+}
+
+impl Group for SetupGroup {
+    fn has(user: User) -> bool {
+        matches!(user, User::Platform | User::Client)
+    }
+}
+
 impl<G: Group> Flags<G> {
     /// The values of all options, with these flags.
     pub(crate) fn values(&self) -> Values {
@@ -60,7 +76,7 @@ impl<G: Group> Flags<G> {
     }
 
     fn specs() -> impl Iterator<Item = Spec> {
-        options::specs().filter(|spec| G::has(spec.user) && spec.kind != Kind::Secret)
+        options::specs().filter(|spec| G::has(spec.user) && !spec.kind.is_secret())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::options::{flag, variable};
+use super::options::{file_key, flag, variable};
 
 /// Where the value of an option comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,7 @@ impl Place {
         match self {
             Self::Flag => flag(name),
             Self::Variable => variable(name),
-            Self::Line(..) | Self::Default => name.to_owned(),
+            Self::Line(..) | Self::Default => file_key(name),
         }
     }
 }

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::fault::{Fault, Place};
-use super::options::{Kind, Spec, find, nearest};
+use super::options::{Spec, TABLES, file_key, find, in_table, nearest};
 
 /// The values of a file by the name of their option, and where they are.
 pub(super) type Values = BTreeMap<String, (String, Place)>;
@@ -45,15 +45,25 @@ fn parse(path: &Path, text: &str, faults: &mut Vec<Fault>) -> Values {
         ));
     }
     let mut values = Values::new();
-    for (key, value) in table.get_ref() {
+    let mut add = |prefix: &str, key: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>| {
         let place = file.place(key.span());
-        match file.option(key, value, &place) {
+        match file.option(prefix, key.get_ref(), value.get_ref(), &place) {
             Ok((name, text)) => {
                 values.insert(name, (text, place));
             }
             // A broken line leaves keys that are not meant.
             Err(_) if file.has_error(&errors, &place) => {}
             Err(fault) => faults.push(fault),
+        }
+    };
+    for (key, value) in table.get_ref() {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            (name, DeValue::Table(entries)) if TABLES.contains(&name) => {
+                let prefix = format!("{name}_");
+                let entries = entries.iter();
+                entries.for_each(|(key, value)| add(&prefix, key, value));
+            }
+            _ => add("", key, value),
         }
     }
     values
@@ -77,40 +87,33 @@ impl File<'_> {
         places.any(|span| self.place(span) == *place)
     }
 
-    /// The name of an option and the text of its value.
+    /// The name of an option and the text of its value. `prefix` is that of the
+    /// options of the table in which the key is.
     fn option(
         &self,
-        key: &Spanned<Cow<'_, str>>,
-        value: &Spanned<DeValue<'_>>,
+        prefix: &str,
+        key: &str,
+        value: &DeValue<'_>,
         place: &Place,
     ) -> Result<(String, String), Fault> {
-        let name = key.get_ref().as_ref();
-        let Some(spec) = find(name) else {
-            if let DeValue::Table(_) = value.get_ref() {
-                let problem = "is a table; all options are at the top of the file, without a table";
-                return Err(Fault::new(place.clone(), name, problem));
-            }
-            let hint =
-                nearest(name).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            return Err(Fault::new(
-                place.clone(),
-                name,
-                format!("is not an option{hint}"),
-            ));
+        let name = format!("{prefix}{key}");
+        let is_here = |_: &Spec| in_table(&name).is_some() != prefix.is_empty();
+        let Some(spec) = find(&name).filter(is_here) else {
+            return Err(unknown(prefix, key, value, place));
         };
-        let text = self.text_of(&spec, value.get_ref()).map_err(|found| {
+        let text = self.text_of(&spec, value).map_err(|found| {
             let problem = match found {
                 Unfit::Type(found) => format!("must be {}, found {found}", spec.form),
                 Unfit::Other(problem) => problem,
             };
-            Fault::new(place.clone(), name, problem)
+            Fault::new(place.clone(), &*name, problem)
         })?;
-        Ok((name.to_owned(), text))
+        Ok((name, text))
     }
 
     fn text_of(&self, spec: &Spec, value: &DeValue<'_>) -> Result<String, Unfit> {
         match value {
-            DeValue::String(text) if spec.kind == Kind::Secret && text.trim().is_empty() => {
+            DeValue::String(text) if spec.kind.is_secret() && text.trim().is_empty() => {
                 let problem = "is empty: set a value, or remove the line";
                 Err(Unfit::Other(problem.into()))
             }
@@ -124,7 +127,7 @@ impl File<'_> {
                     .collect();
                 Ok(texts?.join(","))
             }
-            DeValue::Table(table) if spec.kind == Kind::Secret => self.secret_file(table),
+            DeValue::Table(table) if spec.kind.is_secret() => self.secret_file(table),
             other => Err(Unfit::Type(format!("a TOML {}", other.type_str()))),
         }
     }
@@ -160,6 +163,39 @@ impl File<'_> {
         }
         Ok(text.to_owned())
     }
+}
+
+/// The fault of a key that is not an option where it is.
+fn unknown(prefix: &str, key: &str, value: &DeValue<'_>, place: &Place) -> Fault {
+    let name = format!("{prefix}{key}");
+    if let Some((table, key)) = in_table(&name).filter(|_| prefix.is_empty()) {
+        let problem = format!("`{name}` must be in the table `[{table}]`, as `{key}`");
+        return Fault::new(place.clone(), "", problem);
+    }
+    let problem = if TABLES.contains(&&*name) {
+        format!("must be a table: write `[{name}]`, and its keys below")
+    } else if matches!(value, DeValue::Table(_)) {
+        let tables = TABLES.join("`, `");
+        format!(
+            "is a table that does not exist; options are at the top of the file, or in a table \
+             (`{tables}`)"
+        )
+    } else if !prefix.is_empty() && find(key).is_some() {
+        format!("is not an option; `{key}` must be above all tables")
+    } else {
+        let near = in_a_table(&name).or_else(|| nearest(&name));
+        let hint = near.map_or_else(String::new, |near| {
+            format!("; did you mean `{}`?", file_key(&near))
+        });
+        format!("is not an option{hint}")
+    };
+    Fault::new(place.clone(), name, problem)
+}
+
+/// The option that has this key in a table.
+fn in_a_table(key: &str) -> Option<String> {
+    let mut names = TABLES.iter().map(|table| format!("{table}_{key}"));
+    names.find(|name| find(name).is_some())
 }
 
 /// What is found instead of the file of a secret.
@@ -205,6 +241,70 @@ mod tests {
         ] {
             let place = Place::Line(Path::new("b.toml").into(), line);
             assert_eq!(values[name], (text.to_owned(), place));
+        }
+    }
+
+    #[test]
+    fn a_table_has_the_options_of_its_prefix() {
+        let text = "log = \"info\"\n[platform]\nregion = \"cn-north-4\"\n\
+            calls_per_second = 5\nsecret_key = \"a,b\"\n";
+        let (values, faults) = parsed(text);
+        assert!(faults.is_empty(), "{faults:?}");
+        for (name, text, line) in [
+            ("log", "info", 1),
+            ("platform_region", "cn-north-4", 3),
+            ("platform_calls_per_second", "5", 4),
+            ("platform_secret_key", "a,b", 5),
+        ] {
+            let place = Place::Line(Path::new("b.toml").into(), line);
+            assert_eq!(values[name], (text.to_owned(), place));
+        }
+        let (dotted, faults) = parsed("platform.region = \"x\"\n");
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(dotted["platform_region"].0, "x");
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_place_is_a_fault() {
+        for (text, expected) in [
+            (
+                "[platform]\nregio = \"x\"",
+                "b.toml:2: `platform.regio` is not an option; did you mean `platform.region`?",
+            ),
+            (
+                "[platform]\nlisten = \":1\"",
+                "b.toml:2: `platform.listen` is not an option; `listen` must be above all tables",
+            ),
+            (
+                "platform_region = \"x\"",
+                "b.toml:1: `platform_region` must be in the table `[platform]`, as `region`",
+            ),
+            (
+                "region = \"x\"",
+                "b.toml:1: `region` is not an option; did you mean `platform.region`?",
+            ),
+            ("platform = 1", "b.toml:1: `platform` must be a table"),
+            (
+                "[nowhere]\nx = 1",
+                "b.toml:1: `nowhere` is a table that does not exist",
+            ),
+            (
+                "[platform]\nsecret_key = [\"a\", \"b\"]",
+                "b.toml:2: `platform.secret_key` must be one secret, found a TOML array",
+            ),
+            (
+                "[platform]\nregion = 1.5",
+                "b.toml:2: `platform.region` must be a region's id",
+            ),
+            (
+                "[platform]\nsecret_key = \"\"",
+                "b.toml:2: `platform.secret_key` is empty",
+            ),
+        ] {
+            let faults = parsed(text).1;
+            let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            assert_eq!(texts.len(), 1, "{texts:?}");
+            assert!(texts[0].starts_with(expected), "{texts:?}");
         }
     }
 

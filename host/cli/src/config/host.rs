@@ -7,13 +7,17 @@ use batchtask_host::limits::{Limit, Limits};
 use batchtask_host::proxies::Proxies;
 use batchtask_host::settings::Settings;
 use batchtask_host::tls::TlsFiles;
+use batchtask_platform::ClientOptions;
 
 use super::fault::Faults;
 use super::options::{
     self, ADMIN, CACHE_DIR, COMPONENT, INSTANCE_REUSE, JOURNAL, KEEP_DAYS, LISTEN, LOG, LOG_FORMAT,
     PROXY_PROTOCOL, QUARANTINE_MIB, TAKEOVER, TLS_CERT, TLS_CLIENT_CA, TLS_KEY, TRUSTED_PROXIES,
+    User,
 };
+use super::platform::{check_rule, platform};
 use super::values::Values;
+use crate::journal::Location;
 use crate::logging::Logging;
 
 /// The checked configuration of a host.
@@ -26,8 +30,7 @@ pub(crate) struct HostConfig {
     /// The proxies that name the sender in a header field.
     pub(crate) trusted_proxies: Option<Proxies>,
     pub(crate) takeover: bool,
-    /// The file of the journal.
-    pub(crate) journal: PathBuf,
+    pub(crate) journal: Location,
     /// 0: forever.
     pub(crate) keep_days: u32,
     pub(crate) quarantine_mib: u32,
@@ -37,6 +40,8 @@ pub(crate) struct HostConfig {
     pub(crate) instance_reuse: u32,
     pub(crate) limits: Limits,
     pub(crate) logging: Logging,
+    /// The client of the platform, if one of its options is set.
+    pub(crate) platform: Option<ClientOptions>,
     /// The settings of the receiver that are set.
     pub(crate) settings: Settings,
     /// Their values.
@@ -68,6 +73,10 @@ impl HostConfig {
             filter: values.value(&LOG),
             format: values.value(&LOG_FORMAT),
         };
+        let platform = values
+            .has_any(User::Platform)
+            .then(|| checked_platform(&mut values))
+            .flatten();
         let (settings, receiver) = receiver(&mut values)?;
         Ok(Self {
             listen,
@@ -84,6 +93,7 @@ impl HostConfig {
             instance_reuse,
             limits,
             logging,
+            platform,
             settings,
             receiver,
             values,
@@ -119,6 +129,12 @@ pub(crate) fn receiver(values: &mut Values) -> Result<(Settings, Checked), Fault
             Err(values.faults())
         }
     }
+}
+
+/// Checks all options of the platform. `serve` uses none of them.
+fn checked_platform(values: &mut Values) -> Option<ClientOptions> {
+    check_rule(values);
+    platform(values)
 }
 
 fn limits(values: &mut Values) -> Limits {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::options::{Kind, specs, variable};
+use super::options::{specs, variable};
 
 /// The secrets, which have no flag, for `--help`.
 pub(crate) fn secrets() -> String {
@@ -10,7 +10,7 @@ pub(crate) fn secrets() -> String {
         "Secrets have no flag, because other users of this machine can see command lines. Set a \
          variable, or a key of the configuration file:\n",
     );
-    for spec in specs().filter(|spec| spec.kind == Kind::Secret) {
+    for spec in specs().filter(|spec| spec.kind.is_secret()) {
         let (variable, help, form) = (variable(&spec.name), spec.help, &spec.form);
         // A `String` takes everything.
         let _ = write!(text, "\n  {variable}\n          {help}. Must be {form}\n");
@@ -20,7 +20,7 @@ pub(crate) fn secrets() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::{Change, Spec, flag};
+    use super::super::options::{Change, Spec, file_key, flag};
     use super::*;
 
     const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
@@ -62,9 +62,10 @@ mod tests {
     }
 
     fn row(spec: &Spec) -> String {
-        let flag = match spec.kind {
-            Kind::Secret => String::new(),
-            _ => format!("`{}`", flag(&spec.name)),
+        let flag = if spec.kind.is_secret() {
+            String::new()
+        } else {
+            format!("`{}`", flag(&spec.name))
         };
         let default = match spec.default.as_str() {
             "" => String::new(),
@@ -74,7 +75,7 @@ mod tests {
             Change::Reload => "yes",
             Change::Restart => "",
         };
-        let (name, help, form) = (&spec.name, spec.help, &spec.form);
+        let (name, help, form) = (file_key(&spec.name), spec.help, &spec.form);
         format!("| `{name}` | {flag} | {default} | {reload} | {help}. Must be {form} |\n")
     }
 }

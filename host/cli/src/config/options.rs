@@ -10,14 +10,24 @@ use std::path::PathBuf;
 use batchtask_guest::settings::{SETTINGS, Setting};
 use batchtask_host::limits::{Limit, Limits};
 use batchtask_host::proxies::Proxies;
+use batchtask_platform::setup::Target;
+use batchtask_platform::{Edition, Proxy, Secret};
 
+use super::parse::{
+    address, admin_address, edition, log_filter, log_format, path, positive, proxies, proxy,
+    proxy_protocol, queue, rule_name, secret, switch, text, whole,
+};
 use crate::client::BaseUrl;
-use crate::journal;
-use crate::logging::{Format, parse_filter};
+use crate::journal::{self, Location};
+use crate::logging::Format;
 use crate::prune;
 
 /// The prefix of every variable.
 pub(crate) const PREFIX: &str = "BATCHTASK_";
+
+/// The tables of the file. The key `region` in the table `[platform]` is the option
+/// `platform_region`.
+pub(crate) const TABLES: &[&str] = &["platform"];
 
 /// What an option looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +38,8 @@ pub(crate) enum Kind {
     List,
     /// Like a list. Its values are never shown, so it has no flag.
     Secret,
+    /// It has one value, which is never shown, so it has no flag.
+    Credential,
     /// It is on or off. Its flag has no value.
     Switch,
 }
@@ -36,6 +48,11 @@ impl Kind {
     /// Whether the file may have a list of values.
     pub(crate) fn is_list(self) -> bool {
         matches!(self, Self::List | Self::Secret)
+    }
+
+    /// Whether its values must not be shown.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Credential)
     }
 }
 
@@ -48,6 +65,15 @@ pub(crate) enum User {
     Journal,
     /// The commands that send requests to a receiver.
     Client,
+    /// The commands that send requests to the platform.
+    Platform,
+}
+
+impl User {
+    /// Whether `serve` uses the option.
+    pub(crate) fn is_host(self) -> bool {
+        matches!(self, Self::Host | Self::Journal)
+    }
 }
 
 /// How a running host takes over a new value of an option.
@@ -62,7 +88,7 @@ pub(crate) enum Change {
 /// The declaration of an option.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
-    /// The key in the file.
+    /// The name: the key in the file, or the name of its table, `_`, and the key.
     pub(crate) name: String,
     /// What stands for the value in `--help`.
     pub(crate) value_name: &'static str,
@@ -128,7 +154,7 @@ fn value_name(key: &str) -> &'static str {
 
 /// An option that is declared here, with the type of its values.
 pub(crate) struct Opt<T> {
-    /// The key in the file.
+    /// The name.
     pub(crate) name: &'static str,
     /// Parses a value. The error says more than the form of values does, or is
     /// empty.
@@ -181,9 +207,9 @@ options! {
     /// Require a client certificate from one of these authorities, PEM
     TLS_CLIENT_CA: Option<PathBuf> = "tls_client_ca" "FILE",
         Host Value Restart "TLS", "a file", "", |text| path(text).map(Some);
-    /// The journal, in which notifications are stored. `sqlite://PATH` is the same; a path is relative to the current folder unless it begins with `/`
-    JOURNAL: PathBuf = "journal" "URL",
-        Journal Value Restart "Journal", "`sqlite:PATH`", "sqlite:batchtask.db", journal::parse;
+    /// The journal, in which notifications are stored: a file, or a PostgreSQL database that several hosts share
+    JOURNAL: Location = "journal" "URL",
+        Journal Value Restart "Journal", "`sqlite:PATH` or `postgres://USER@HOST/DATABASE`", "sqlite:batchtask.db", journal::parse;
     /// Days after their last new event that tasks with the status Success or Stopped are kept. 0 keeps them forever
     KEEP_DAYS: u32 = "keep_days" "DAYS",
         Host Value Restart "Journal", "0, or a whole number of days from 2 on (the platform may push notifications that are a day old)", "0", prune::days_or_forever;
@@ -208,9 +234,69 @@ options! {
     /// The URL of the receiver
     URL: BaseUrl = "url" "URL",
         Client Value Restart "Client", "an `http` or `https` URL", "http://127.0.0.1:8080", |text| text.parse().map_err(|error: &str| error.to_owned());
-    /// The authorities that the receiver's certificate may come from, PEM. Without it, those of the system
+    /// The authorities that the receiver's certificate may come from, PEM. Without it, those of the system. `platform setup` uploads it, and needs exactly one certificate
     CA: Option<PathBuf> = "ca" "FILE",
         Client Value Restart "Client", "a file", "", |text| path(text).map(Some);
+    /// The region of the platform
+    PLATFORM_REGION: Option<String> = "platform_region" "REGION",
+        Platform Value Restart "Platform", "a region's id, such as `cn-north-4`", "", text;
+    /// The edition of the IoTDA instance, which decides the signature of requests
+    PLATFORM_EDITION: Option<Edition> = "platform_edition" "EDITION",
+        Platform Value Restart "Platform", "`basic`, `standard` or `enterprise`", "basic", edition;
+    /// The address of the instance's application API. Without it, that of the region, which only the basic edition has
+    PLATFORM_URL: Option<String> = "platform_url" "URL",
+        Platform Value Restart "Platform", "an `https` or `http` URL without a path", "", text;
+    /// The address of IAM, which issues tokens for passwords. Without it, that of the region
+    PLATFORM_IAM_URL: Option<String> = "platform_iam_url" "URL",
+        Platform Value Restart "Platform", "an `https` or `http` URL without a path", "", text;
+    /// The id of the project
+    PLATFORM_PROJECT_ID: Option<String> = "platform_project_id" "ID",
+        Platform Value Restart "Platform", "the id of a project, not its name", "", text;
+    /// The name of the project, for a password. Without it, the region, which is the name of its main project
+    PLATFORM_PROJECT_NAME: Option<String> = "platform_project_name" "NAME",
+        Platform Value Restart "Platform", "the name of a project", "", text;
+    /// The id of the IoTDA instance, if calls need it
+    PLATFORM_INSTANCE_ID: Option<String> = "platform_instance_id" "ID",
+        Platform Value Restart "Platform", "the id of an instance", "", text;
+    /// The id of the access key (AK)
+    PLATFORM_ACCESS_KEY: Option<String> = "platform_access_key" "ID",
+        Platform Value Restart "Platform", "the id of an access key", "", text;
+    /// The secret of the access key (SK)
+    PLATFORM_SECRET_KEY: Option<Secret> = "platform_secret_key" "SECRET",
+        Platform Credential Restart "Platform", "one secret", "", secret;
+    /// The security token of a temporary access key
+    PLATFORM_SECURITY_TOKEN: Option<Secret> = "platform_security_token" "TOKEN",
+        Platform Credential Restart "Platform", "one token", "", secret;
+    /// The IAM user, if a password is used instead of an access key
+    PLATFORM_USER: Option<String> = "platform_user" "NAME",
+        Platform Value Restart "Platform", "the name of a user", "", text;
+    /// The account that the IAM user belongs to
+    PLATFORM_DOMAIN: Option<String> = "platform_domain" "NAME",
+        Platform Value Restart "Platform", "the name of an account", "", text;
+    /// The password of the IAM user
+    PLATFORM_PASSWORD: Option<Secret> = "platform_password" "PASSWORD",
+        Platform Credential Restart "Platform", "one password", "", secret;
+    /// The HTTP proxy through which the platform is reached. It is a secret, because it may contain a password
+    PLATFORM_PROXY: Option<Proxy> = "platform_proxy" "URL",
+        Platform Credential Restart "Platform", "`http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`", "", proxy;
+    /// The authorities that the platform's certificate may come from, PEM. Without it, those of the system
+    PLATFORM_CA: Option<PathBuf> = "platform_ca" "FILE",
+        Platform Value Restart "Platform", "a file", "", |text| path(text).map(Some);
+    /// Calls in a second, at most
+    PLATFORM_CALLS_PER_SECOND: u32 = "platform_calls_per_second" "N",
+        Platform Value Restart "Platform", "a whole number from 1 to 4294967295", "10", positive;
+    /// The name of the rule that forwards notifications
+    PLATFORM_RULE_NAME: String = "platform_rule_name" "NAME",
+        Platform Value Restart "Platform", "1 to 256 characters", "batchtask", rule_name;
+    /// The resource space of the rule and of listed tasks. Without it, all resource spaces
+    PLATFORM_APP_ID: Option<String> = "platform_app_id" "ID",
+        Platform Value Restart "Platform", "the id of a resource space", "", text;
+    /// The server name (SNI) that the platform sends, and expects in the certificate. Only needed if a proxy in front of the receiver selects certificates by name
+    PLATFORM_SERVER_NAME: Option<String> = "platform_server_name" "NAME",
+        Platform Value Restart "Platform", "a host name, perhaps with `:PORT`", "", text;
+    /// The AMQP queue to which the rule forwards, instead of the webhook
+    PLATFORM_QUEUE: Option<Target> = "platform_queue" "NAME",
+        Platform Value Restart "Platform", "8 to 128 letters, digits and `_-.:`", "", queue;
 }
 
 /// The declarations of all options.
@@ -223,6 +309,20 @@ pub(crate) fn specs() -> impl Iterator<Item = Spec> {
 /// The declaration of an option.
 pub(crate) fn find(name: &str) -> Option<Spec> {
     specs().find(|spec| spec.name == name)
+}
+
+/// The table of an option and its key there, if it is in a table of the file.
+pub(crate) fn in_table(name: &str) -> Option<(&'static str, &str)> {
+    let key = |table: &&'static str| {
+        let rest = name.strip_prefix(*table)?;
+        Some((*table, rest.strip_prefix('_')?))
+    };
+    TABLES.iter().find_map(key)
+}
+
+/// An option as the file spells it, such as `max_reads` or `platform.region`.
+pub(crate) fn file_key(name: &str) -> String {
+    in_table(name).map_or_else(|| name.to_owned(), |(table, key)| format!("{table}.{key}"))
 }
 
 /// The option whose name is most like a name that is not an option.
@@ -239,6 +339,19 @@ pub(crate) fn flag(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 
+/// Says that an option is missing, and how to set it, as a phrase that follows its
+/// name in the file.
+pub(crate) fn how_to_set(name: &str) -> String {
+    let is_secret = find(name).is_some_and(|spec| spec.kind.is_secret());
+    let flag = if is_secret {
+        String::new()
+    } else {
+        format!(", or by the flag `{}`", flag(name))
+    };
+    let variable = variable(name);
+    format!("is missing: set it in the file, by the variable `{variable}`{flag}")
+}
+
 /// The variable of an option.
 pub(crate) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase())
@@ -247,83 +360,6 @@ pub(crate) fn variable(name: &str) -> String {
 /// The name of the option that has this variable.
 pub(crate) fn key(variable: &str) -> String {
     variable.trim_start_matches(PREFIX).to_ascii_lowercase()
-}
-
-fn address(text: &str) -> Result<String, String> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return if path.is_empty() {
-            Err("the path is empty".to_owned())
-        } else {
-            Ok(text.to_owned())
-        };
-    }
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return Err(match text.parse::<u16>() {
-            Ok(_) => format!("write `:{text}` or `127.0.0.1:{text}`"),
-            Err(_) => "there is no port".to_owned(),
-        });
-    };
-    let has_brackets = host.starts_with('[') && host.ends_with(']');
-    if host.contains(':') && !has_brackets {
-        return Err("an IPv6 address needs brackets, such as `[::1]:8080`".to_owned());
-    }
-    match port.parse::<u16>() {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("the port is not a number from 0 to 65535".to_owned()),
-    }
-}
-
-fn admin_address(text: &str) -> Result<Option<String>, String> {
-    match text {
-        "off" => Ok(None),
-        text => address(text).map(Some),
-    }
-}
-
-fn proxies(text: &str) -> Result<Proxies, String> {
-    text.parse()
-}
-
-fn proxy_protocol(text: &str) -> Result<Option<Proxies>, String> {
-    match text {
-        "off" => Ok(None),
-        "on" => Ok(Some(Proxies::all())),
-        text => proxies(text).map(Some),
-    }
-}
-
-fn switch(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| String::new())
-}
-
-fn path(text: &str) -> Result<PathBuf, String> {
-    Ok(text.into())
-}
-
-fn whole(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| String::new())
-}
-
-fn positive(text: &str) -> Result<u32, String> {
-    match whole(text)? {
-        0 => Err(String::new()),
-        number => Ok(number),
-    }
-}
-
-fn log_filter(text: &str) -> Result<String, String> {
-    match parse_filter(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn log_format(text: &str) -> Result<Format, String> {
-    match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        _ => Err(String::new()),
-    }
 }
 
 #[cfg(test)]
@@ -344,22 +380,6 @@ mod tests {
     fn the_default_reuse_is_that_of_the_library() {
         let spec = find(INSTANCE_REUSE.name).unwrap();
         assert_eq!(spec.default, DEFAULT_REUSE.to_string());
-    }
-
-    #[test]
-    fn addresses() {
-        for text in [
-            ":0",
-            "localhost:80",
-            "[::1]:8080",
-            "0.0.0.0:443",
-            "unix:/run/b.sock",
-        ] {
-            assert_eq!(address(text).as_deref(), Ok(text));
-        }
-        for text in ["8080", "::1:8080", "localhost:http", ":70000", "unix:", ""] {
-            assert!(address(text).is_err(), "{text}");
-        }
     }
 
     #[test]

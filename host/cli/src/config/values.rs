@@ -1,13 +1,14 @@
 //! The values of all options: flags override variables, and variables override
 //! the file.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::fault::{Fault, Faults, Place};
 use super::file;
-use super::options::{self, Change, Kind, Opt, PREFIX, Spec, User};
+use super::options::{self, Change, Opt, PREFIX, Spec, User};
 
 /// The values that are set, and the faults that were found so far.
 pub(crate) struct Values {
@@ -37,6 +38,11 @@ impl Values {
         }
         for (name, text) in flags {
             insert(&mut set, name, text, Place::Flag);
+            if has_password(text) {
+                let problem = "has a password, which other users of this machine can see: set \
+                               PGPASSWORD, or the URL in the configuration file";
+                faults.push(Fault::new(Place::Flag, name, problem));
+            }
         }
         set.retain(|_, (text, _)| !text.is_empty());
         Self { set, faults }
@@ -46,7 +52,7 @@ impl Values {
     /// Also returns the names of these options whose values differ.
     pub(crate) fn reload_over(mut self, old: &Self) -> (Self, Vec<String>) {
         let mut kept = Vec::new();
-        let fixed = |spec: &Spec| spec.change == Change::Restart && spec.user != User::Client;
+        let fixed = |spec: &Spec| spec.change == Change::Restart && spec.user.is_host();
         for spec in options::specs().filter(fixed) {
             if self.text(&spec.name) == old.text(&spec.name) {
                 continue;
@@ -63,7 +69,7 @@ impl Values {
     /// The names of the options whose values differ.
     pub(crate) fn difference(&self, other: &Self) -> Vec<String> {
         options::specs()
-            .filter(|spec| spec.user != User::Client)
+            .filter(|spec| spec.user.is_host())
             .map(|spec| spec.name)
             .filter(|name| self.text(name) != other.text(name))
             .collect()
@@ -98,6 +104,11 @@ impl Values {
             self.faults.push(invalid(&spec, place, &text, &reason));
             T::default()
         })
+    }
+
+    /// Whether an option of this user is set.
+    pub(crate) fn has_any(&self, user: User) -> bool {
+        options::specs().any(|spec| spec.user == user && self.set.contains_key(&spec.name))
     }
 
     /// Whether there is a fault of an option's value.
@@ -136,12 +147,13 @@ impl Values {
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         options::specs().filter_map(|spec| {
             let (text, place) = self.set.get(&spec.name)?;
-            let text = if spec.kind == Kind::Secret {
+            let text = if spec.kind.is_secret() {
                 "not shown".to_owned()
             } else {
-                format!("`{text}`")
+                format!("`{}`", without_password(text))
             };
-            Some(format!("{}: {text} ({place})", spec.name))
+            let name = options::file_key(&spec.name);
+            Some(format!("{name}: {text} ({place})"))
         })
     }
 
@@ -160,10 +172,10 @@ fn insert(set: &mut BTreeMap<String, (String, Place)>, name: &str, text: &str, p
 }
 
 fn invalid(spec: &Spec, place: Place, found: &str, reason: &str) -> Fault {
-    let found = if spec.kind == Kind::Secret {
+    let found = if spec.kind.is_secret() {
         " (its value is not shown)".to_owned()
     } else {
-        format!(", found `{found}`")
+        format!(", found `{}`", without_password(found))
     };
     let reason = if reason.is_empty() {
         String::new()
@@ -172,6 +184,33 @@ fn invalid(spec: &Spec, place: Place, found: &str, reason: &str) -> Fault {
     };
     let problem = format!("must be {}{found}{reason}", spec.form);
     Fault::new(place, &*spec.name, problem)
+}
+
+/// Whether a text is a URL with a password.
+fn has_password(text: &str) -> bool {
+    without_password(text) != text
+}
+
+/// The text without the password, if it is a URL with one.
+fn without_password(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Cow::Borrowed(text);
+    };
+    let mut shown = rest.to_owned();
+    if let Some((user, host)) = rest.rsplit_once('@')
+        && let Some((name, _)) = user.split_once(':')
+    {
+        shown = format!("{name}:…@{host}");
+    }
+    if let Some((before, password)) = shown.split_once("password=") {
+        let after = password.find('&').map_or("", |end| &password[end..]);
+        shown = format!("{before}password=…{after}");
+    }
+    if shown == rest {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{scheme}://{shown}"))
+    }
 }
 
 /// A warning for each variable that the program does not read. Its name is probably
@@ -191,4 +230,27 @@ pub(crate) fn unknown_variables() -> impl Iterator<Item = String> {
             }
             None => format!("unknown setting `{name}` (ignored)"),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        for (text, shown) in [
+            ("postgres://a:hush@db/x", "postgres://a:…@db/x"),
+            ("postgres://a:hu@sh@db,db2/x", "postgres://a:…@db,db2/x"),
+            (
+                "postgres://db/x?password=hush&sslmode=require",
+                "postgres://db/x?password=…&sslmode=require",
+            ),
+            ("postgres://a@db/x", "postgres://a@db/x"),
+            ("sqlite:b.db", "sqlite:b.db"),
+            ("http://host:80/x", "http://host:80/x"),
+        ] {
+            assert_eq!(without_password(text), shown);
+            assert_eq!(has_password(text), text != shown, "{text}");
+        }
+    }
 }

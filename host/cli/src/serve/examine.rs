@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use batchtask_host::tls::{Tls, TlsError, TlsFiles};
-use batchtask_sqlite::SqliteJournal;
+use batchtask_platform::Client as PlatformClient;
 
 use super::listen::probe;
 use super::rehearse;
-use crate::config::{Faults, HostConfig};
+use crate::config::{Faults, HostConfig, usable};
 
 /// The option that names the file of an error.
 fn option_of(error: &TlsError, files: &TlsFiles) -> &'static str {
@@ -18,14 +18,21 @@ fn option_of(error: &TlsError, files: &TlsFiles) -> &'static str {
     }
 }
 
-/// Checks addresses, certificates, component and journal. Returns the
-/// configuration, and the address of the webhook if it has one.
+/// A configuration whose parts can be used.
+pub(crate) struct Examined {
+    pub(crate) config: HostConfig,
+    /// The address of the webhook, if it has one.
+    pub(crate) address: Option<SocketAddr>,
+    /// The warnings of the journal.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Checks addresses, certificates, component, journal, and the client of the
+/// platform.
 ///
 /// # Errors
 /// All faults.
-pub(crate) async fn examine(
-    mut config: HostConfig,
-) -> Result<(HostConfig, Option<SocketAddr>), Faults> {
+pub(crate) async fn examine(mut config: HostConfig) -> Result<Examined, Faults> {
     let mut faults: Vec<(&str, anyhow::Error)> = Vec::new();
     let address = probe(&config.listen).await;
     let address = address.unwrap_or_else(|error| {
@@ -48,9 +55,10 @@ pub(crate) async fn examine(
     {
         faults.push((option_of(&error, files), error.into()));
     }
-    if let Err(error) = SqliteJournal::check(&config.journal) {
-        faults.push(("journal", error.into()));
-    }
+    let warnings = config.journal.check().await.unwrap_or_else(|error| {
+        faults.push(("journal", error));
+        Vec::new()
+    });
     if let Err(error) = rehearse(&config).await {
         faults.push(("component", error));
     }
@@ -59,6 +67,13 @@ pub(crate) async fn examine(
             .values
             .refuse(name, format!("cannot be used: {error:#}"));
     }
+    if let Some(platform) = config.platform.clone() {
+        usable(&mut config.values, PlatformClient::new(platform));
+    }
     config.values.check()?;
-    Ok((config, address))
+    Ok(Examined {
+        config,
+        address,
+        warnings,
+    })
 }

@@ -1,6 +1,6 @@
 //! The hand-over: a successor replaces the process that serves a journal.
 //!
-//! They communicate over a Unix socket beside the journal:
+//! They communicate over a Unix socket, which is beside the journal if that is a file:
 //!
 //! 1. The successor sends [`HELLO`], and receives the listening sockets.
 //! 2. It sends [`GO`] when it needs only the journal. The predecessor stops
@@ -13,7 +13,6 @@
 //! the journal again and continues. If the predecessor ends, the system has closed
 //! the journal.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -57,14 +56,6 @@ const MESSAGE_BYTES_MAX: usize = 4096;
 /// value cannot contain it.
 const SEPARATOR: char = '\0';
 
-/// Returns the path of the hand-over socket of a journal.
-fn path_for(journal: &Path) -> PathBuf {
-    let journal = fs::canonicalize(journal).unwrap_or_else(|_| journal.to_owned());
-    let mut path = OsString::from(journal);
-    path.push(".handover");
-    path.into()
-}
-
 /// The hand-over socket, at which this process waits for a successor.
 pub(super) struct Door {
     listener: UnixListener,
@@ -72,13 +63,12 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Opens the hand-over socket of a journal that this process has open.
+    /// Opens the hand-over socket at a path.
     ///
     /// # Errors
     /// The socket cannot be created, for example because its path is longer than
     /// 107 bytes.
-    pub(super) fn open(journal: &Path) -> io::Result<Self> {
-        let path = path_for(journal);
+    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
         let listener = bind_path(&path, MODE)?;
         listener.set_nonblocking(true)?;
         Ok(Self {
@@ -148,14 +138,13 @@ impl Successor {
 pub(super) struct Predecessor(UnixStream);
 
 impl Predecessor {
-    /// Connects to the process that serves a journal. Returns `None` if there is no
-    /// such process.
+    /// Connects to the process that waits at a hand-over socket. Returns `None` if
+    /// there is no such process.
     ///
     /// # Errors
     /// A hand-over socket exists, but cannot be connected to.
-    pub(super) async fn of(journal: &Path) -> anyhow::Result<Option<Self>> {
-        let path = path_for(journal);
-        match UnixStream::connect(&path).await {
+    pub(super) async fn at(path: &Path) -> anyhow::Result<Option<Self>> {
+        match UnixStream::connect(path).await {
             Ok(stream) => Ok(Some(Self(stream))),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error)
@@ -274,17 +263,17 @@ mod tests {
     #[tokio::test]
     async fn a_successor_gets_the_sockets_and_waits_for_the_journal() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = folder.path().join("j.db");
-        assert!(Predecessor::of(&journal).await.unwrap().is_none());
+        let path = folder.path().join("j.db.handover");
+        assert!(Predecessor::at(&path).await.unwrap().is_none());
         let http = Socket::bind("127.0.0.1:0").await.unwrap();
         let url = http.url(false);
-        let door = Door::open(&journal).unwrap();
+        let door = Door::open(path.clone()).unwrap();
         let serving = tokio::spawn(async move {
             let mut successor = door.successor(&[("http", &http)]).await;
             assert_eq!(successor.pid, Some(std::process::id()));
             successor.take_over().await
         });
-        let mut predecessor = Predecessor::of(&journal).await.unwrap().unwrap();
+        let mut predecessor = Predecessor::at(&path).await.unwrap().unwrap();
         let sockets = predecessor.sockets().await.unwrap();
         let [(name, socket)] = &sockets[..] else {
             panic!("{sockets:?}");
@@ -299,18 +288,18 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_a_successor_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = folder.path().join("j.db");
+        let path = folder.path().join("j.db.handover");
         let http = Socket::bind("127.0.0.1:0").await.unwrap();
-        let door = Door::open(&journal).unwrap();
+        let door = Door::open(path.clone()).unwrap();
         let serving = tokio::spawn(async move {
             let mut successor = door.successor(&[("http", &http)]).await;
             successor.take_over().await
         });
         // This successor ends before it needs the journal.
-        let mut early = Predecessor::of(&journal).await.unwrap().unwrap();
+        let mut early = Predecessor::at(&path).await.unwrap().unwrap();
         early.sockets().await.unwrap();
         drop(early);
-        let mut late = Predecessor::of(&journal).await.unwrap().unwrap();
+        let mut late = Predecessor::at(&path).await.unwrap().unwrap();
         late.sockets().await.unwrap();
         late.finish().await.unwrap();
         drop(late);

@@ -13,7 +13,7 @@ use crate::pages::{Filter, Page, PageRequest, page};
 const PATH: &str = "batchtasks";
 
 /// A batch task. The platform does not tell its resource space.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Its id.
     pub task_id: String,
@@ -74,7 +74,7 @@ pub struct TaskProgress {
 }
 
 /// The state of one device of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// The id of the device.
     pub target: String,
@@ -88,7 +88,7 @@ pub struct Device {
 }
 
 /// Why a device failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeviceError {
     /// The platform's error code.
@@ -150,7 +150,7 @@ pub struct DeviceFilter {
 }
 
 /// The result of a call for one device.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetResult {
     /// The id of the device.
     pub target: String,

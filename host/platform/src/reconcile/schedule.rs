@@ -21,7 +21,7 @@ const OVERTAKEN_MS: u64 = 6000;
 /// How long a task whose call failed waits behind others, in milliseconds.
 const FAILED_MS: u64 = 30 * 1000;
 
-/// Every so many calls, one is for a scan even if tasks are due.
+/// One of this many calls is for a scan, even if tasks are due.
 const SCAN_SHARE: u32 = 4;
 
 /// How the schedule spends its budget.

@@ -22,7 +22,15 @@ pub struct Authority {
     pem: String,
     common_name: String,
     expires_at_ms: u64,
+    /// Whether subject and issuer are the same.
+    is_root: bool,
 }
+
+/// The line before a certificate in PEM.
+const PEM_BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+
+const CHAIN_INCOMPLETE: &str = "the server's certificate chain does not end with the CA: name \
+    the file of the CA certificate";
 
 impl Authority {
     /// Parses one certificate.
@@ -44,12 +52,30 @@ impl Authority {
         let certificate =
             X509::from_der(&first).map_err(|_| fail("the certificate is malformed"))?;
         let common_name = common_name(&certificate);
-        let expires_at = certificate.tbs_certificate().validity().not_after;
+        let content = certificate.tbs_certificate();
+        let expires_at = content.validity().not_after;
         Ok(Self {
+            is_root: content.subject() == content.issuer(),
             pem: pem.to_owned(),
             common_name: common_name.ok_or_else(|| fail("its subject has no common name"))?,
             expires_at_ms: expires_at.to_unix_duration().as_secs().saturating_mul(1000),
         })
+    }
+
+    /// Parses the last certificate of a server's chain, which must be that of the CA.
+    ///
+    /// # Errors
+    /// The chain does not end with a certificate that its own subject issued, or the
+    /// certificate cannot be used.
+    pub fn of_chain(pem: &str) -> Result<Self, OptionError> {
+        let last = pem.rfind(PEM_BEGIN).and_then(|start| pem.get(start..));
+        let incomplete = || OptionError::new("ca", CHAIN_INCOMPLETE);
+        let authority = Self::from_pem(last.ok_or_else(incomplete)?)?;
+        if authority.is_root {
+            Ok(authority)
+        } else {
+            Err(incomplete())
+        }
     }
 
     /// Returns the certificate, as PEM.

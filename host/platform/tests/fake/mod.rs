@@ -12,12 +12,14 @@
 //! | `store` | collections of resources, and their pages |
 //! | `routes` | what each call does |
 //! | `tasks` | batch tasks |
+//! | `push` | pushes to receivers |
 //! | `refusal` | the refusals, with the platform's codes |
 
 // Not every includer uses everything.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod proof;
+mod push;
 mod refusal;
 mod routes;
 mod server;
@@ -88,7 +90,7 @@ pub(crate) struct State {
     pub(crate) seen: Vec<Seen>,
     /// The faults of the next calls.
     pub(crate) faults: VecDeque<Fault>,
-    /// After so many calls, each further one has this fault.
+    /// After this number of calls, each further one has this fault.
     pub(crate) limit: Option<(usize, Fault)>,
     /// The difference between the platform's clock and the system's.
     pub(crate) clock_offset_ms: i64,
