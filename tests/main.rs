@@ -14,6 +14,7 @@
 //! | `listening` | addresses, paths, inherited sockets, proxies, a service manager |
 //! | `stops` | a graceful stop loses nothing and breaks no answer |
 //! | `journals` | mistakes of operators are detected before the next 200; backup, restore, prune |
+//! | `shared` | several hosts on one PostgreSQL: kills, crashes, hangs; all read the same |
 //! | `disks` | a journal that cannot be opened, is full, or is locked never results in a 200 |
 //! | `admin` | liveness, readiness and metrics, never on the public port |
 //! | `alerts` | the alerts for Prometheus fire when they should, on metrics that exist from the start |
@@ -28,6 +29,7 @@
 //! | `pages` | who may see the pages, what they contain, where their links lead |
 //! | `senders` | only authenticated senders can store, and only authenticated readers can read |
 //! | `readers` | readers never delay notifications |
+//! | `platform` | the platform is set up until genuine pushes arrive, compared, and undone; its tasks |
 //! | `configuration` | faults of a configuration, `batchtask check`, and reloading without a lost push |
 //! | `settings` | an invalid setting stops the start, and the error names it |
 //! | `openapi` | answers match the description of the API exactly |
@@ -68,11 +70,13 @@ mod openapi;
 mod order;
 mod outcomes;
 mod pages;
+mod platform;
 mod pushes;
 mod readers;
 mod restarts;
 mod senders;
 mod settings;
+mod shared;
 mod signals;
 mod slow;
 mod smuggling;

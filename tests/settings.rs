@@ -96,7 +96,7 @@ fn an_address_that_cannot_be_had_stops_the_start_and_is_named() {
 
 #[test]
 fn a_journal_that_is_no_sqlite_url_stops_the_start() {
-    for journal in ["batchtask.db", "sqlite:", "postgres://localhost"] {
+    for journal in ["batchtask.db", "sqlite:", "mysql://localhost"] {
         let folder = tempfile::tempdir().unwrap();
         let setup = Setup::in_folder(folder.path()).variable(("BATCHTASK_JOURNAL", journal));
         let setup = setup.variable(("BATCHTASK_LISTEN", "127.0.0.1:0"));

@@ -13,7 +13,67 @@ const HUSH: &str = "hush";
 /// parts of its text.
 type Broken = (&'static str, &'static [(usize, &'static [&'static str])]);
 
+/// A table `[platform]` that is complete, and one line more.
+macro_rules! platform {
+    ($line:literal) => {
+        concat!(
+            "[platform]\nregion = 'cn-north-4'\nproject_id = 'p1'\naccess_key = 'AK1'\n\
+             secret_key = 'hush1'\n",
+            $line
+        )
+    };
+}
+
 const BROKEN: &[Broken] = &[
+    (
+        platform!("edition = 'gold'"),
+        &[(6, &["`platform.edition`", "`standard`", "found `gold`"])],
+    ),
+    (
+        platform!("url = 'ftp://x'"),
+        &[(6, &["`platform.url` cannot be used", "`https://`"])],
+    ),
+    (
+        platform!("calls_per_second = 0"),
+        &[(6, &["`platform.calls_per_second`", "found `0`"])],
+    ),
+    (
+        platform!("ca = 'missing.pem'"),
+        &[(6, &["`platform.ca`", "`missing.pem`", "No such file"])],
+    ),
+    (
+        platform!("ca = 'notes'"),
+        &[(6, &["`platform.ca`", "contains no certificate"])],
+    ),
+    (
+        platform!("proxy = 'https://user:hush@proxy'"),
+        &[(6, &["`platform.proxy`", "not shown", "`http://`"])],
+    ),
+    (
+        platform!("password = 'hush'"),
+        &[(6, &["`platform.password` is set beside an access key"])],
+    ),
+    (
+        platform!("security_token = ['hush', 'hush']"),
+        &[(6, &["`platform.security_token`", "found a TOML array"])],
+    ),
+    (
+        platform!("queue = 'short'"),
+        &[(6, &["`platform.queue`", "8 to 128", "found `short`"])],
+    ),
+    (
+        platform!("regio = 'x'"),
+        &[(6, &["`platform.regio`", "did you mean `platform.region`?"])],
+    ),
+    (
+        platform!("max_reads = 1"),
+        &[(6, &["`platform.max_reads`", "`max_reads` must be above"])],
+    ),
+    (
+        "platform_region = 'x'",
+        &[(1, &["`platform_region`", "`[platform]`, as `region`"])],
+    ),
+    ("platform = true", &[(1, &["`platform` must be a table"])]),
     (
         "max_reads = 0",
         &[(

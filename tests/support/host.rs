@@ -50,6 +50,7 @@ pub(crate) struct Setup {
     log_stall: Duration,
     inherits: Option<Arc<TcpListener>>,
     has_read_token: bool,
+    has_journal: bool,
     has_terminal: bool,
 }
 
@@ -82,6 +83,7 @@ impl Setup {
             log_stall: Duration::ZERO,
             inherits: None,
             has_read_token: true,
+            has_journal: true,
             has_terminal: false,
         }
     }
@@ -109,6 +111,15 @@ impl Setup {
         let has_read_token = false;
         Self {
             has_read_token,
+            ..self
+        }
+    }
+
+    /// Without the flag of the journal.
+    pub(crate) fn without_journal(self) -> Self {
+        let has_journal = false;
+        Self {
+            has_journal,
             ..self
         }
     }
@@ -221,10 +232,11 @@ impl Setup {
             .args(["serve", "--listen", self.listen, "--admin", self.admin])
             // The disks of tests are small.
             .args(["--min-free-disk-mib", "0"])
-            .arg("--journal")
-            .arg(journal)
             .args(["--cache-dir", CODE_CACHE])
             .args(&self.arguments);
+        if self.has_journal {
+            command.arg("--journal").arg(journal);
+        }
         remove_settings(&mut command);
         if self.has_read_token {
             command.env("BATCHTASK_READ_TOKEN", READ_TOKEN);
@@ -291,7 +303,7 @@ pub(crate) fn is_info_of_ours(line: &str) -> bool {
 }
 
 /// A terminal: our side, and that of a program.
-fn open_terminal() -> (fs::File, fs::File) {
+pub(crate) fn open_terminal() -> (fs::File, fs::File) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let ours = openpt(flags).expect("a terminal");
     grantpt(&ours).expect("a terminal of ours");

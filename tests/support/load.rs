@@ -60,10 +60,21 @@ impl Load {
         connections: usize,
         ledger: &Arc<Ledger>,
     ) -> Self {
+        Self::numbered_from(0, client, connections, ledger)
+    }
+
+    /// Like [`by`](Self::by), with numbers of events that begin with `first`: for
+    /// several loads on one journal.
+    pub(crate) fn numbered_from(
+        first: u64,
+        client: impl Fn(SocketAddr) -> Client + Send + Sync + 'static,
+        connections: usize,
+        ledger: &Arc<Ledger>,
+    ) -> Self {
         let (sender, target) = watch::channel(Target::NoHost);
         let shared = Arc::new(Shared {
             ledger: ledger.clone(),
-            serial: AtomicU64::new(0),
+            serial: AtomicU64::new(first),
             target,
             client: Box::new(client),
         });

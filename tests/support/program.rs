@@ -51,6 +51,12 @@ impl Program {
         self
     }
 
+    /// Gives it this standard input.
+    pub(crate) fn with_stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.0.stdin(stdin);
+        self
+    }
+
     /// Runs it in this folder.
     pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
         self.0.current_dir(folder);
@@ -164,6 +170,11 @@ impl Follower {
         let said = |lines: &Vec<String>| lines.iter().any(|line| line.contains(text));
         let found = tokio::time::timeout(PATIENCE, self.stderr.wait_for(said)).await;
         assert!(matches!(found, Ok(Ok(_))), "it does not say `{text}`");
+    }
+
+    /// Waits until it ends, and returns its exit code.
+    pub(crate) fn code(mut self) -> Option<i32> {
+        self.child.wait().expect("it can be waited for").code()
     }
 
     /// Returns how many lines it has written.

@@ -1,0 +1,277 @@
+//! Several hosts share one journal in PostgreSQL. The tests start servers of their own,
+//! and are skipped if PostgreSQL is not installed.
+
+#[allow(dead_code, reason = "the crate's own tests use the rest")]
+#[path = "../host/postgres/tests/postgres/support/server.rs"]
+mod server;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use self::server::{PASSWORD, Server};
+use crate::support::client::Client;
+use crate::support::host::{Host, QUIET, Setup};
+use crate::support::ledger::{Ledger, all_events};
+use crate::support::load::Load;
+use crate::support::notifications::Notification;
+use crate::support::program::Program;
+use crate::support::{EXAMPLE, EXAMPLE_TASK, PATIENCE, scale};
+
+/// How often a host, or the server, is killed under load.
+const KILLS: usize = 3;
+
+/// How many events are acknowledged between two kills.
+const BETWEEN: usize = 150;
+
+/// A host on the journal of this server.
+fn setup(server: &Server, folder: &Path) -> Setup {
+    Setup::in_folder(folder)
+        .variable(QUIET)
+        .variable(("BATCHTASK_JOURNAL", &url(server)))
+        .without_journal()
+}
+
+fn url(server: &Server) -> String {
+    format!(
+        "postgres://batchtask:{PASSWORD}@127.0.0.1:{}/postgres",
+        server.port()
+    )
+}
+
+/// Starts `count` hosts on one server.
+fn hosts(server: &Server, folder: &Path, count: usize) -> Vec<Host> {
+    let setup = setup(server, folder);
+    (0..count).map(|_| setup.start()).collect()
+}
+
+/// Connections that post to each host.
+fn loads(hosts: &[Host], ledger: &Arc<Ledger>) -> Vec<Load> {
+    let start = |(at, host): (usize, &Host)| {
+        let load = Load::numbered_from(at as u64 * 1_000_000, Client::new, 8, ledger);
+        load.point_at(host.address());
+        load
+    };
+    hosts.iter().enumerate().map(start).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_host_answers_and_reads_the_same() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = hosts(&server, folder.path(), 3);
+    hosts[0]
+        .client()
+        .post(EXAMPLE)
+        .await
+        .expect(200, "recorded");
+    for host in &hosts[1..] {
+        host.client().post(EXAMPLE).await.expect(200, "duplicate");
+    }
+    for serial in 0..30 {
+        let body = Notification::numbered(serial).body();
+        let [host, other] = [0, 1].map(|by| &hosts[(serial as usize + by) % 3]);
+        host.client().post(body).await.expect(200, "recorded");
+        // An event that is acknowledged by one host is in the feed of the others.
+        let feed = other
+            .client()
+            .read(&format!("/events?after={}", serial + 1))
+            .await;
+        assert_eq!(feed["last_seq"], serial + 2);
+    }
+    let mut readings = HashSet::new();
+    for host in &hosts {
+        let mut client = host.client();
+        let task = client.read(EXAMPLE_TASK).await;
+        assert_eq!(task["duplicates"], 2);
+        let events = client.read("/events?limit=100").await;
+        let seqs = events["events"].as_array().unwrap().iter();
+        let seqs: Vec<u64> = seqs.map(|event| event["seq"].as_u64().unwrap()).collect();
+        assert_eq!(seqs, (1..=31).collect::<Vec<_>>());
+        let tasks = client.read("/tasks?limit=100").await;
+        readings.insert(format!("{task}{events}{tasks}"));
+    }
+    assert_eq!(readings.len(), 1, "every host reads the same");
+    let said: String = hosts.iter().map(Host::said).collect();
+    assert!(!said.contains(PASSWORD), "{said}");
+}
+
+/// The cursor of the feed works on each host.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_moves_between_hosts_and_misses_nothing() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = hosts(&server, folder.path(), 2);
+    let ledger = Arc::new(Ledger::new());
+    let loads = loads(&hosts, &ledger);
+    let mut clients = [hosts[0].client(), hosts[1].client()];
+    let mut after = 0;
+    while after < 600 {
+        let client = &mut clients[after as usize % 2];
+        let feed = client
+            .read(&format!("/events?after={after}&limit=37&wait=2"))
+            .await;
+        for event in feed["events"].as_array().unwrap() {
+            after += 1;
+            assert_eq!(event["seq"], after, "dense and in order");
+        }
+    }
+    for load in loads {
+        let seen = load.end().await;
+        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+    }
+    assert_eq!(ledger.check(&mut hosts[0].client()).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_of_hosts_lose_nothing() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut hosts = hosts(&server, folder.path(), 3);
+    let ledger = Arc::new(Ledger::new());
+    let loads = loads(&hosts, &ledger);
+    for kill in 0..scale("BATCHTASK_TEST_SHARED_KILLS", KILLS) {
+        ledger.reaches(ledger.len() + BETWEEN).await;
+        let at = kill % hosts.len();
+        loads[at].point_away();
+        let host = hosts.remove(at).kill_and_restart();
+        loads[at].point_at(host.address());
+        hosts.insert(at, host);
+    }
+    ledger.reaches(ledger.len() + BETWEEN).await;
+    for load in loads {
+        let seen = load.end().await;
+        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+    }
+    ledger.check(&mut hosts[1].client()).await;
+}
+
+/// `pg_ctl -m immediate stop`, which is like a crash of the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crashes_of_the_server_lose_nothing_and_need_no_restart() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = hosts(&server, folder.path(), 3);
+    let ledger = Arc::new(Ledger::new());
+    let loads = loads(&hosts, &ledger);
+    for _ in 0..scale("BATCHTASK_TEST_SHARED_KILLS", KILLS) {
+        ledger.reaches(ledger.len() + BETWEEN).await;
+        server.stop("QUIT");
+        let started = std::time::Instant::now();
+        let answer = client_of(&hosts[0])
+            .post(Notification::numbered(u64::MAX).body())
+            .await;
+        answer.expect(503, "journal-unavailable");
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            started.elapsed()
+        );
+        server.run();
+    }
+    ledger.reaches(ledger.len() + BETWEEN).await;
+    for load in loads {
+        let seen = load.end().await;
+        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+    }
+    ledger.check(&mut hosts[2].client()).await;
+    let events = all_events(&mut hosts[1].client()).await;
+    let seqs: HashSet<u64> = events
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seqs.len(), events.len());
+}
+
+fn client_of(host: &Host) -> Client {
+    host.client().with_patience(PATIENCE)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_hangs_does_not_stop_the_others() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = hosts(&server, folder.path(), 3);
+    let ledger = Arc::new(Ledger::new());
+    let loads = loads(&hosts, &ledger);
+    ledger.reaches(BETWEEN).await;
+    hosts[0].signal(Signal::STOP);
+    ledger.reaches(ledger.len() + 2 * BETWEEN).await;
+    hosts[0].signal(Signal::CONT);
+    ledger.reaches(ledger.len() + BETWEEN).await;
+    for load in loads {
+        let seen = load.end().await;
+        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+    }
+    ledger.check(&mut hosts[0].client()).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_durable_or_not_there_stops_the_start() {
+    let Some(server) = Server::start(&[("fsync", "off")]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = setup(&server, folder.path()).fail();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("fsync"), "{said}");
+    assert!(!said.contains(PASSWORD), "{said}");
+    let checked = Program::new(["check", "--admin", "off"])
+        .variable(("BATCHTASK_JOURNAL", &url(&server)))
+        .variable(("BATCHTASK_LISTEN", "127.0.0.1:0"));
+    let said = checked.run().expect(2).stderr;
+    assert!(
+        said.contains("`BATCHTASK_JOURNAL` cannot be used"),
+        "{said}"
+    );
+    assert!(said.contains("fsync") && !said.contains(PASSWORD), "{said}");
+    drop(server);
+    let nowhere = "postgres://batchtask:hush-hush@127.0.0.1:1/postgres";
+    let (code, said) = Setup::in_folder(folder.path())
+        .variable(("BATCHTASK_JOURNAL", nowhere))
+        .without_journal()
+        .fail();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(!said.contains("hush"), "{said}");
+}
+
+#[test]
+fn a_password_on_the_command_line_is_refused() {
+    let url = "postgres://batchtask:hush-hush@127.0.0.1/postgres";
+    let said = Program::new(["check", "--journal", url])
+        .run()
+        .expect(2)
+        .stderr;
+    assert!(said.contains("`--journal` has a password"), "{said}");
+    assert!(!said.contains("hush"), "{said}");
+    let backup = Program::new(["backup", "b.db"]).variable(("BATCHTASK_JOURNAL", url));
+    let said = backup.run().expect(1).stderr;
+    assert!(said.contains("pg_dump") && !said.contains("hush"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_tasks_are_removed_while_hosts_run() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let host = setup(&server, folder.path()).start();
+    host.client().post(EXAMPLE).await.expect(200, "recorded");
+    let prune = Program::new(["prune", "--older-than", "2"]);
+    let pruned = prune.variable(("BATCHTASK_JOURNAL", &url(&server))).run();
+    assert!(pruned.expect(0).stdout.contains("0 events removed"));
+    host.client().read(EXAMPLE_TASK).await;
+}
