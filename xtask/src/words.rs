@@ -83,8 +83,8 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for entry in fs::read_dir(path).with_context(|| path.display().to_string())? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        // The vendor of WIT packages, and packages of Node.
-        if !matches!(name, Some("deps" | "node_modules" | "target")) {
+        // The WIT of others, packages of Node, and tests.
+        if !matches!(name, Some("deps" | "node_modules" | "target" | "tests")) {
             collect(&path, files)?;
         }
     }
