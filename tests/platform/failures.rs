@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use super::fake::Fault;
+use super::fake::{Fault, SECRET_KEY};
 use super::{World, contains, without_secrets};
+use crate::support::host::CODE_CACHE;
 use crate::support::program::Program;
 
 /// Runs `status`, which must end with this code and one line of error.
@@ -80,6 +81,11 @@ async fn a_refusal_that_repeats_the_request_shows_no_secret() {
         &ended.stderr,
         &["run the same command again to do the rest", "IOTDA.000006"],
     );
+    let seen = world.fake.take_seen().len();
+    assert!(seen > 0);
+    world.fake.state().limit = Some((0, Fault::CutBefore));
+    let cut = world.run("setup --yes").expect(3);
+    contains(&cut.stderr, &["no connection to"]);
     world.fake.state().limit = None;
     let rest = world.run("setup --yes").expect(0);
     contains(&rest.stdout, &["done: activate the rule"]);
@@ -112,6 +118,54 @@ async fn every_missing_option_is_named_at_once() {
         ],
     );
     assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
+}
+
+/// A fault of the rule's name or of the queue is reported once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_the_rule_is_reported_once() {
+    let world = World::new().await;
+    let long = "x".repeat(257);
+    for (flag, value) in [
+        ("rule-name", &*long),
+        ("queue", "short"),
+        ("server-name", "ä"),
+    ] {
+        let ended = world
+            .run(&format!("status --platform-{flag} {value}"))
+            .expect(2);
+        assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
+        contains(&ended.stderr, &[&format!("`--platform-{flag}`")]);
+    }
+}
+
+#[test]
+fn a_secret_has_no_flag_and_is_not_shown_by_check() {
+    for name in ["secret-key", "security-token", "password", "proxy"] {
+        let flag = format!("--platform-{name}=0123456789abcdef");
+        Program::new(["platform", "task", "list", &flag])
+            .run()
+            .expect(2);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut check = Program::new(["check", "--admin", "off", "--cache-dir", CODE_CACHE]);
+    for (name, value) in [
+        ("REGION", "cn-north-4"),
+        ("URL", "http://127.0.0.1:1"),
+        ("IAM_URL", "http://127.0.0.1:1"),
+        ("PROJECT_ID", "p1"),
+        ("ACCESS_KEY", "AK1"),
+        ("SECRET_KEY", SECRET_KEY),
+    ] {
+        check = check.variable((&format!("BATCHTASK_PLATFORM_{name}"), value));
+    }
+    let checked = without_secrets(check.in_folder(folder.path()).run()).expect(0);
+    contains(
+        &checked.stdout,
+        &[
+            "platform.region: `cn-north-4` (variable)",
+            "platform.secret_key: not shown",
+        ],
+    );
 }
 
 /// A user's password instead of an access key.

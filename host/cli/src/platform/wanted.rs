@@ -25,6 +25,7 @@ pub(super) fn wanted(values: &mut Values) -> Result<Option<Wanted>, Faults> {
         None if values.is_refused(PLATFORM_QUEUE.name) => None,
         None => http(values)?.map(Target::Http),
     };
+    let target = target.filter(|_| !values.is_refused(PLATFORM_RULE_NAME.name));
     let wanted = target.map(|target| Wanted::new(rule_name, app_id, target));
     Ok(wanted.and_then(|wanted| usable(values, wanted)))
 }
@@ -34,12 +35,11 @@ fn http(values: &mut Values) -> Result<Option<HttpTarget>, Faults> {
     let base = public_url(values);
     let server_name = values.value(&PLATFORM_SERVER_NAME);
     let authority = match &base {
-        Some(base) if base.is_https() => Some(authority(values)),
-        _ => None,
+        Some(base) if base.is_https() => authority(values).map(Some),
+        _ => Some(None),
     };
     let (_, settings) = receiver(values)?;
-    let (Some(base), Some(authority)) = (base, authority.map_or(Some(None), |it| it.map(Some)))
-    else {
+    let (Some(base), Some(authority)) = (base, authority) else {
         return Ok(None);
     };
     let mut url = format!("{}/notifications", base.text());
