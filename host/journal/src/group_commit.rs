@@ -194,9 +194,10 @@ impl GroupCommit {
         let mut seen = after;
         if self.journal.is_shared() && *self.journal.last_seq().borrow() <= after {
             // Another host may have stored events that this one has not heard of.
-            let events = self.journal.events_after(after, limit).await?;
-            if !events.is_empty() {
-                return Ok(events);
+            match self.journal.events_after(after, limit).await {
+                Ok(events) if !events.is_empty() => return Ok(events),
+                Err(error) if !self.is_closed() => return Err(error),
+                _ => {}
             }
         }
         while self.has_events_after(seen, deadline).await {
@@ -208,6 +209,11 @@ impl GroupCommit {
             // All events up to `seen` were pruned.
         }
         Ok(Vec::new())
+    }
+
+    /// Whether the journal was closed, which ends the wait of followers.
+    fn is_closed(&self) -> bool {
+        self.journal.last_seq().has_changed().is_err()
     }
 
     /// Returns [`Error::Unsupported`] if the journal has no feed. Reads the

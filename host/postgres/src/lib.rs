@@ -209,8 +209,9 @@ impl PostgresJournal {
 
     /// Ends what runs in the background, and refuses reads.
     fn stop(&self) {
-        self.readers.close();
+        // First, so that a follower whose read is refused sees that it is the end.
         self.progress.close();
+        self.readers.close();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         for task in tasks.drain(..) {
             task.abort();
