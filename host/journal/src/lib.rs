@@ -14,6 +14,7 @@
 //! | [`page`] | [`Page`](page::Page): decides where a page ends |
 //! | [`cursor`] | where the next page begins |
 //! | [`search`] | [`SearchText`](search::SearchText): searches for a text in a task |
+//! | [`stored`] | values of the contract as numbers of a database |
 //! | [`memory`] | [`MemoryJournal`]: a complete journal in memory, for tests |
 //! | `conformance` | the tests that every journal must pass (feature `conformance`) |
 //!
@@ -46,6 +47,7 @@ mod queue;
 pub mod search;
 mod signature;
 mod stats;
+pub mod stored;
 
 pub use batchtask_guest::journal::{
     Appended, Class, Error, Event, EventFlags, HistoryPage, Notice, Progress, QuarantinePage,

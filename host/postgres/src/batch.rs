@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use batchtask_guest::journal::is_undated;
 use batchtask_journal::page::reject_bytes;
+use batchtask_journal::stored::{flags_to_bits, saturated, source_to_number, unsigned};
 use batchtask_journal::{
     Appended, Bounds, Entry, Event, LISTED_REQUEST_ID_BYTES_MAX, Reject, SignatureUse,
 };
@@ -12,7 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::link::Parameter;
-use crate::values::{flags_to_bits, saturated, source_to_number, to_stored, unsigned};
+use crate::values::to_stored;
 
 /// Calls the function that stores a batch.
 pub(crate) const APPEND: &str = "SELECT outcomes, last_seq, quarantine_bytes, \
@@ -187,10 +188,10 @@ impl<'a> Events<'a> {
         self.ranks.push(event.map(|event| event.rank.into()));
         self.undated.push(event.map(is_undated));
         self.sources
-            .push(event.map(|event| source_to_number(event.source)));
+            .push(event.map(|event| source_to_number(event.source).into()));
         self.verdicts.push(optional(|event| &event.signature));
         self.flags
-            .push(event.map(|event| flags_to_bits(event.flags)));
+            .push(event.map(|event| flags_to_bits(event.flags).into()));
         self.task_types.push(text(|event| &event.task_type));
         self.statuses.push(text(|event| &event.status));
         self.status_descs.push(text(|event| &event.status_desc));

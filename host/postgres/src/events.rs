@@ -3,14 +3,13 @@
 use batchtask_guest::journal::{PAGE_BYTES_MAX, REQUEST_IDS_MAX};
 use batchtask_journal::cursor::EventKey;
 use batchtask_journal::page::{Page, event_bytes};
+use batchtask_journal::stored::{flags_from_bits, saturated, source_from_number, unsigned};
 use batchtask_journal::{Error, Event, HistoryPage, LISTED_REQUEST_ID_BYTES_MAX, StoredEvent};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::readers::Readers;
-use crate::values::{
-    flags_from_bits, from_stored, saturated, source_from_number, to_stored, unsigned,
-};
+use crate::values::{from_stored, to_stored};
 
 /// Rows are sent until about this many stored bytes were sent, so that a page of
 /// long events does not send all of its 500 rows. A stored text is at most twice as
@@ -182,9 +181,9 @@ fn from_row(row: &Row) -> Result<StoredEvent, tokio_postgres::Error> {
         occurred_at_ms: unsigned(row.try_get(9)?),
         rank: u8::try_from(rank).unwrap_or(0),
         received_at_ms: unsigned(row.try_get(11)?),
-        source: source_from_number(row.try_get(12)?),
+        source: source_from_number(row.try_get::<_, i16>(12)?),
         signature: optional(13)?,
-        flags: flags_from_bits(row.try_get(14)?),
+        flags: flags_from_bits(row.try_get::<_, i32>(14)?),
         body: row.try_get(15)?,
     };
     let repeats: Option<Vec<String>> = row.try_get(20)?;

@@ -16,7 +16,7 @@
 //! | `prune` | removes old tasks |
 //! | `readers` | the connections that read |
 //! | `tasks`, `events`, `quarantine` | the reads |
-//! | `values` | conversions between the contract's types and those of the tables |
+//! | `values` | texts as the tables store them |
 //! | `options` | [`Options`]: the bounds of a journal |
 //! | `error` | [`OpenError`]: why a journal cannot be opened |
 //! | `counters` | the journal's own metrics |

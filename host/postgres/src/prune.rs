@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use batchtask_journal::stored::{saturated, unsigned};
 use batchtask_journal::{Error, Pruned};
 use tokio_postgres::types::Type;
 
 use crate::options::Options;
 use crate::readers::Readers;
-use crate::values::{saturated, unsigned};
 
 /// How often old tasks are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

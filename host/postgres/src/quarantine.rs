@@ -1,13 +1,14 @@
 //! Reads of the quarantine.
 
 use batchtask_journal::page::{Page, reject_bytes};
+use batchtask_journal::stored::{saturated, unsigned};
 use batchtask_journal::{Error, QuarantinePage, Quarantined, Reject, cursor};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::events::rows;
 use crate::readers::Readers;
-use crate::values::{from_stored, saturated, unsigned};
+use crate::values::from_stored;
 
 /// The number of dropped rejects is in every row, and in a row of its own if there
 /// is no reject. `bytes` is the size of a reject as a page measures it.

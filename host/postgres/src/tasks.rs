@@ -6,6 +6,7 @@ use batchtask_guest::journal::{TRAIL_STEPS_MAX, ranks};
 use batchtask_journal::cursor::TaskKey;
 use batchtask_journal::page::{Page, task_bytes};
 use batchtask_journal::search::SearchText;
+use batchtask_journal::stored::{flags_from_bits, saturated, unsigned};
 use batchtask_journal::{
     Class, Error, StatusCounts, Step, Summary, TRAIL_BYTES_MAX, Task, TaskOrder, TaskPage,
     TaskQuery,
@@ -16,7 +17,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::events::{SENT_BYTES_MAX, rows};
 use crate::link::Parameter;
 use crate::readers::Readers;
-use crate::values::{flags_from_bits, from_stored, saturated, to_stored, unsigned};
+use crate::values::{from_stored, to_stored};
 
 /// The columns of a task `t` and its trail, see [`TRAIL`].
 const COLUMNS: &str = "t.app_id, t.task_id, t.task_type, t.status, t.status_desc, \
@@ -284,7 +285,7 @@ fn from_row(row: &Row) -> Result<Task, tokio_postgres::Error> {
         last_received_at_ms: number(8)?,
         events: number(9)?,
         duplicates: number(10)?,
-        flags: flags_from_bits(row.try_get(11)?),
+        flags: flags_from_bits(row.try_get::<_, i32>(11)?),
         name: None,
         progress: None,
         request_ids: request_ids.into_iter().map(from_stored).collect(),

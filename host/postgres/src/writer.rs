@@ -7,6 +7,7 @@ mod failure;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use batchtask_journal::stored::unsigned;
 use batchtask_journal::{Appended, Entry, Error};
 use tokio::time::timeout_at;
 use tokio_postgres::types::Type;
@@ -19,7 +20,6 @@ use crate::link::{Connector, Link, Parameter};
 use crate::parts::Parts;
 use crate::schema::{self, Found};
 use crate::server;
-use crate::values::unsigned;
 
 /// Ends connections of this program that hold the lock while their process does not
 /// respond. This program never holds it between two messages, so only a process

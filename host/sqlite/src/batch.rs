@@ -1,11 +1,11 @@
 //! [`Batch`]: the transaction of a batch.
 
+use batchtask_journal::stored::saturated;
 use batchtask_journal::{Appended, Bounds, Entry, SignatureStatus, SignatureUse};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::record;
 use crate::totals::Totals;
-use crate::values::saturated;
 
 /// A transaction in progress.
 pub(crate) struct Batch {

@@ -3,11 +3,12 @@
 use batchtask_guest::journal::REQUEST_IDS_MAX;
 use batchtask_journal::cursor::EventKey;
 use batchtask_journal::page::{Page, event_bytes};
+use batchtask_journal::stored::{flags_from_bits, saturated, source_from_number, unsigned};
 use batchtask_journal::{Event, HistoryPage, StoredEvent};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::request_ids::is_listed;
-use crate::values::{flags_from_bits, rows, saturated, source_from_number, unsigned};
+use crate::values::rows;
 
 /// The columns that [`from_row`] reads, in its order.
 macro_rules! select_events {
@@ -143,9 +144,9 @@ fn from_row(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<StoredEv
         occurred_at_ms: unsigned(row.get(11)?),
         rank: row.get(12)?,
         received_at_ms: unsigned(row.get(13)?),
-        source: source_from_number(row.get(19)?),
+        source: source_from_number(row.get::<_, i64>(19)?),
         signature: row.get(18)?,
-        flags: flags_from_bits(row.get(14)?),
+        flags: flags_from_bits(row.get::<_, i64>(14)?),
         body: row.get(15)?,
     };
     let duplicates = unsigned(row.get(16)?);

@@ -20,7 +20,7 @@
 //! | `tasks`, `events`, `quarantine` | the reads |
 //! | `request_ids` | the request ids of a task |
 //! | [`copies`] | backup and restore |
-//! | `values` | conversions between the contract's types and those of the file |
+//! | `values` | pages and errors of SQLite |
 //! | `options` | [`Options`]: the bounds of a journal |
 //! | `error` | [`OpenError`]: why a journal cannot be opened |
 //! | `counters` | the journal's own metrics |

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use batchtask_journal::Pruned;
+use batchtask_journal::stored::saturated;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::totals::Totals;
-use crate::values::saturated;
 
 /// The maximum number of events that a step removes.
 const STEP_EVENTS: i64 = 200;

@@ -1,10 +1,11 @@
 //! Reads of the quarantine.
 
 use batchtask_journal::page::{Page, reject_bytes};
+use batchtask_journal::stored::{saturated, unsigned};
 use batchtask_journal::{QuarantinePage, Quarantined, Reject, cursor};
 use rusqlite::Connection;
 
-use crate::values::{rows, saturated, unsigned};
+use crate::values::rows;
 
 /// Returns a page of rejects, newest first: those with a number below `before`, or
 /// the newest.

@@ -3,6 +3,7 @@
 
 use batchtask_guest::journal::{REQUEST_IDS_MAX, is_undated};
 use batchtask_journal::page::reject_bytes;
+use batchtask_journal::stored::{flags_to_bits, saturated, source_to_number, unsigned};
 use batchtask_journal::{
     Appended, Event, Reject, RejectSize, SignatureStatus, SignatureUse, placed_at_ms,
 };
@@ -13,7 +14,6 @@ use crate::prune;
 use crate::request_ids;
 use crate::steady_clock::SLACK_MS;
 use crate::totals::Totals;
-use crate::values::{flags_to_bits, saturated, source_to_number, unsigned};
 
 /// How many expired signatures a commit deletes in addition to the number that it
 /// stored. So a backlog shrinks, but does not stall a commit.

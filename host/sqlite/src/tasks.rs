@@ -4,6 +4,7 @@ use batchtask_guest::journal::{TRAIL_STEPS_MAX, ranks};
 use batchtask_journal::cursor::TaskKey;
 use batchtask_journal::page::{Page, task_bytes};
 use batchtask_journal::search::{SearchText, contains_lower_case};
+use batchtask_journal::stored::{flags_from_bits, saturated, unsigned};
 use batchtask_journal::{
     Class, Error, StatusCounts, Step, Summary, TRAIL_BYTES_MAX, Task, TaskOrder, TaskPage,
     TaskQuery,
@@ -14,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ffi, params, params_from_iter
 
 use crate::limit::Limit;
 use crate::request_ids;
-use crate::values::{flags_from_bits, rows, saturated, unsigned};
+use crate::values::rows;
 
 const SELECT_TASK: &str = "SELECT app_id, task_id, task_type, status, status_desc, \
      occurred_at_ms, rank, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags, \
@@ -240,7 +241,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Task> {
         last_received_at_ms: unsigned(row.get(8)?),
         events: unsigned(row.get(9)?),
         duplicates: unsigned(row.get(10)?),
-        flags: flags_from_bits(row.get(11)?),
+        flags: flags_from_bits(row.get::<_, i64>(11)?),
         name: None,
         progress: None,
         request_ids: request_ids::list(row.get_ref(12)?.as_blob()?),

@@ -1,9 +1,8 @@
 //! [`Totals`]: the row of the table `totals`, with the state of the whole journal.
 
 use batchtask_journal::Shares;
+use batchtask_journal::stored::unsigned;
 use rusqlite::{Connection, Row, params};
-
-use crate::values::unsigned;
 
 /// The row of the table `totals`. Only the writer changes it, so the writer keeps a
 /// copy.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use batchtask_journal::stored::unsigned;
 use batchtask_journal::{Appended, Entry, Error, Pruned, error_text};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
@@ -24,7 +25,7 @@ use crate::reader::Readers;
 use crate::schema;
 use crate::steady_clock::SteadyClock;
 use crate::totals::Totals;
-use crate::values::{sqlite_error, unsigned};
+use crate::values::sqlite_error;
 
 /// How often the files are checked while nothing is written.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
