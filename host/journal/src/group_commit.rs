@@ -189,17 +189,12 @@ impl GroupCommit {
         limit: u32,
         wait_ms: u32,
     ) -> Result<Vec<StoredEvent>, Error> {
-        self.check_feed(after, limit).await?;
+        let events = self.look(after, limit).await?;
+        if !events.is_empty() {
+            return Ok(events);
+        }
         let deadline = Instant::now() + Duration::from_millis(wait_ms.into());
         let mut seen = after;
-        if self.journal.is_shared() && *self.journal.last_seq().borrow() <= after {
-            // Another host may have stored events that this one has not heard of.
-            match self.journal.events_after(after, limit).await {
-                Ok(events) if !events.is_empty() => return Ok(events),
-                Err(error) if !self.is_closed() => return Err(error),
-                _ => {}
-            }
-        }
         while self.has_events_after(seen, deadline).await {
             seen = *self.journal.last_seq().borrow();
             let events = self.journal.events_after(after, limit).await?;
@@ -216,17 +211,19 @@ impl GroupCommit {
         self.journal.last_seq().has_changed().is_err()
     }
 
-    /// Returns [`Error::Unsupported`] if the journal has no feed. Reads the
-    /// journal only if its last `seq` is 0, so a feed with events costs nothing
-    /// more.
-    async fn check_feed(&self, after: u64, limit: u32) -> Result<(), Error> {
-        if *self.journal.last_seq().borrow() > 0 {
-            return Ok(());
+    /// Reads events if `last_seq` does not show whether there are any: another host may
+    /// have stored some that this one has not heard of, or the journal has no feed.
+    async fn look(&self, after: u64, limit: u32) -> Result<Vec<StoredEvent>, Error> {
+        let last_seq = *self.journal.last_seq().borrow();
+        let is_shared = self.journal.is_shared();
+        if last_seq > 0 && !(is_shared && last_seq <= after) {
+            return Ok(Vec::new());
         }
         match self.journal.events_after(after, limit).await {
             Err(error @ Error::Unsupported(_)) => Err(error),
+            Err(error) if is_shared && !self.is_closed() => Err(error),
             // Other errors may have passed by the time there is an event to read.
-            _ => Ok(()),
+            read => Ok(read.unwrap_or_default()),
         }
     }
 
