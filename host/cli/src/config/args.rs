@@ -75,13 +75,13 @@ impl<G: Group> Flags<G> {
         Values::gather(&self.set, self.file.as_ref())
     }
 
-    fn specs() -> impl Iterator<Item = Spec> {
+    fn specs() -> impl Iterator<Item = &'static Spec> {
         options::specs().filter(|spec| G::has(spec.user) && !spec.kind.is_secret())
     }
 }
 
-/// The flags of the command line that are set.
-fn found(matches: &ArgMatches, name: &str) -> bool {
+/// Whether the command line sets an option.
+fn is_set(matches: &ArgMatches, name: &str) -> bool {
     matches.value_source(name) == Some(ValueSource::CommandLine)
 }
 
@@ -103,14 +103,14 @@ impl<G: Group> Args for Flags<G> {
     }
 }
 
-fn arg(spec: Spec) -> Arg {
+fn arg(spec: &'static Spec) -> Arg {
     let variable = options::variable(&spec.name);
     let form = if matches!(spec.kind, Kind::Switch) || spec.value_name == "FILE" {
         String::new()
     } else {
         format!(". Must be {}", spec.form)
     };
-    let arg = Arg::new(spec.name.clone())
+    let arg = Arg::new(&*spec.name)
         .long(spec.name.replace('_', "-"))
         .help(format!("{}{form} [env: {variable}]", spec.help))
         .help_heading(spec.heading);
@@ -121,7 +121,7 @@ fn arg(spec: Spec) -> Arg {
     if spec.default.is_empty() {
         arg
     } else {
-        arg.default_value(spec.default)
+        arg.default_value(&*spec.default)
     }
 }
 
@@ -132,13 +132,13 @@ impl<G: Group> FromArgMatches for Flags<G> {
         let variable = variable.filter(|path| !path.as_os_str().is_empty());
         let variable = variable.map(|path| (path, Place::Variable));
         let mut set = BTreeMap::new();
-        for spec in Self::specs().filter(|spec| found(matches, &spec.name)) {
+        for spec in Self::specs().filter(|spec| is_set(matches, &spec.name)) {
             let text = if spec.kind == Kind::Switch {
                 Some("true".to_owned())
             } else {
                 matches.get_one::<String>(&spec.name).cloned()
             };
-            set.extend(text.map(|text| (spec.name, text)));
+            set.extend(text.map(|text| (spec.name.clone(), text)));
         }
         Ok(Self {
             file: flag.map(|path| (path, Place::Flag)).or(variable),

@@ -97,11 +97,11 @@ impl File<'_> {
         place: &Place,
     ) -> Result<(String, String), Fault> {
         let name = format!("{prefix}{key}");
-        let is_here = |_: &Spec| in_table(&name).is_some() != prefix.is_empty();
+        let is_here = |_: &&Spec| in_table(&name).is_some() != prefix.is_empty();
         let Some(spec) = find(&name).filter(is_here) else {
             return Err(unknown(prefix, key, value, place));
         };
-        let text = self.text_of(&spec, value).map_err(|found| {
+        let text = self.text_of(spec, value).map_err(|found| {
             let problem = match found {
                 Unfit::Type(found) => format!("must be {}, found {found}", spec.form),
                 Unfit::Other(problem) => problem,
@@ -183,7 +183,7 @@ fn unknown(prefix: &str, key: &str, value: &DeValue<'_>, place: &Place) -> Fault
     } else if !prefix.is_empty() && find(key).is_some() {
         format!("is not an option; `{key}` must be above all tables")
     } else {
-        let near = in_a_table(&name).or_else(|| nearest(&name));
+        let near = in_a_table(&name).or_else(|| nearest(&name).map(str::to_owned));
         let hint = near.map_or_else(String::new, |near| {
             format!("; did you mean `{}`?", file_key(&near))
         });

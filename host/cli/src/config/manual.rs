@@ -56,7 +56,7 @@ mod tests {
                     "\n### {heading}\n\n| key | flag | default | reload | meaning |\n|---|---|---|---|---|\n"
                 );
             }
-            text.push_str(&row(&spec));
+            text.push_str(&row(spec));
         }
         text
     }

@@ -6,6 +6,7 @@
 //! limits in `batchtask_host::limits`, all others here.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use batchtask_guest::settings::{SETTINGS, Setting};
 use batchtask_host::limits::{Limit, Limits};
@@ -300,14 +301,17 @@ options! {
 }
 
 /// The declarations of all options.
-pub(crate) fn specs() -> impl Iterator<Item = Spec> {
-    let own = own().into_iter();
-    own.chain(SETTINGS.iter().map(Spec::of_setting))
-        .chain(Limits::ALL.iter().map(Spec::of_limit))
+pub(crate) fn specs() -> impl Iterator<Item = &'static Spec> {
+    static SPECS: LazyLock<Vec<Spec>> = LazyLock::new(|| {
+        let settings = SETTINGS.iter().map(Spec::of_setting);
+        let limits = Limits::ALL.iter().map(Spec::of_limit);
+        own().into_iter().chain(settings).chain(limits).collect()
+    });
+    SPECS.iter()
 }
 
 /// The declaration of an option.
-pub(crate) fn find(name: &str) -> Option<Spec> {
+pub(crate) fn find(name: &str) -> Option<&'static Spec> {
     specs().find(|spec| spec.name == name)
 }
 
@@ -326,12 +330,12 @@ pub(crate) fn file_key(name: &str) -> String {
 }
 
 /// The option whose name is most like a name that is not an option.
-pub(crate) fn nearest(name: &str) -> Option<String> {
+pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     let name = name.replace('-', "_").to_lowercase();
     let name = name.trim_start_matches("batchtask_");
     let likeness = |known: &str| strsim::jaro_winkler(name, known);
     let nearest = specs().max_by(|a, b| likeness(&a.name).total_cmp(&likeness(&b.name)))?;
-    (likeness(&nearest.name) > 0.8).then_some(nearest.name)
+    (likeness(&nearest.name) > 0.8).then_some(&*nearest.name)
 }
 
 /// The flag of an option.
@@ -372,7 +376,7 @@ mod tests {
 
     #[test]
     fn every_option_has_a_name_of_its_own() {
-        let names: BTreeSet<String> = specs().map(|spec| spec.name).collect();
+        let names: BTreeSet<&str> = specs().map(|spec| &*spec.name).collect();
         assert_eq!(names.len(), specs().count());
     }
 
@@ -384,9 +388,9 @@ mod tests {
 
     #[test]
     fn a_misspelt_name_has_a_suggestion() {
-        assert_eq!(nearest("max_read").as_deref(), Some("max_reads"));
-        assert_eq!(nearest("readtoken").as_deref(), Some("read_token"));
-        assert_eq!(nearest("BATCHTASK_LOG").as_deref(), Some("log"));
+        assert_eq!(nearest("max_read"), Some("max_reads"));
+        assert_eq!(nearest("readtoken"), Some("read_token"));
+        assert_eq!(nearest("BATCHTASK_LOG"), Some("log"));
         assert_eq!(nearest("frobnicate"), None);
     }
 }

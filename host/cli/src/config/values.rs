@@ -31,7 +31,7 @@ impl Values {
             match std::env::var_os(options::variable(&spec.name)).map(OsString::into_string) {
                 Some(Ok(text)) => insert(&mut set, &spec.name, &text, Place::Variable),
                 Some(Err(_)) => {
-                    faults.push(Fault::new(Place::Variable, spec.name, "must be UTF-8"));
+                    faults.push(Fault::new(Place::Variable, &*spec.name, "must be UTF-8"));
                 }
                 None => {}
             }
@@ -50,9 +50,9 @@ impl Values {
 
     /// The values of `self`, but those of `old` for options that need a restart.
     /// Also returns the names of these options whose values differ.
-    pub(crate) fn reload_over(mut self, old: &Self) -> (Self, Vec<String>) {
+    pub(crate) fn reload_over(mut self, old: &Self) -> (Self, Vec<&'static str>) {
         let mut kept = Vec::new();
-        let fixed = |spec: &Spec| spec.change == Change::Restart && spec.user.is_host();
+        let fixed = |spec: &&Spec| spec.change == Change::Restart && spec.user.is_host();
         for spec in options::specs().filter(fixed) {
             if self.text(&spec.name) == old.text(&spec.name) {
                 continue;
@@ -61,16 +61,16 @@ impl Values {
                 Some(value) => self.set.insert(spec.name.clone(), value.clone()),
                 None => self.set.remove(&spec.name),
             };
-            kept.push(spec.name);
+            kept.push(&*spec.name);
         }
         (self, kept)
     }
 
     /// The names of the options whose values differ.
-    pub(crate) fn difference(&self, other: &Self) -> Vec<String> {
+    pub(crate) fn difference(&self, other: &Self) -> Vec<&'static str> {
         options::specs()
             .filter(|spec| spec.user.is_host())
-            .map(|spec| spec.name)
+            .map(|spec| &*spec.name)
             .filter(|name| self.text(name) != other.text(name))
             .collect()
     }
@@ -101,7 +101,7 @@ impl Values {
             None => (spec.default.clone(), Place::Default),
         };
         parse(&text).unwrap_or_else(|reason| {
-            self.faults.push(invalid(&spec, place, &text, &reason));
+            self.faults.push(invalid(spec, place, &text, &reason));
             T::default()
         })
     }
@@ -225,7 +225,7 @@ pub(crate) fn unknown_variables() -> impl Iterator<Item = String> {
         .filter(move |name| name.starts_with(PREFIX) && !is_known(name))
         .map(|name| match options::nearest(&name) {
             Some(near) => {
-                let near = options::variable(&near);
+                let near = options::variable(near);
                 format!("unknown setting `{name}` (ignored); did you mean `{near}`?")
             }
             None => format!("unknown setting `{name}` (ignored)"),

@@ -34,7 +34,7 @@ async fn apply(
         tracing::info!("the TLS certificate was reloaded");
     }
     running.server.trust(trust(&config));
-    if changed.iter().any(|name| name == "log") {
+    if changed.contains(&"log") {
         common.log.set_filter(&config.logging.filter)?;
     }
     configured.config = config;
@@ -42,7 +42,7 @@ async fn apply(
     Ok(())
 }
 
-fn report(changed: &[String], kept: &[String]) {
+fn report(changed: &[&str], kept: &[&str]) {
     if changed.is_empty() && kept.is_empty() {
         tracing::info!("reloaded: no option has changed");
     } else if changed.is_empty() {
@@ -59,7 +59,7 @@ fn report(changed: &[String], kept: &[String]) {
 }
 
 /// The names as a text.
-fn list(names: &[String]) -> String {
+fn list(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
 }
