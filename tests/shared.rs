@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use self::server::{PASSWORD, Server};
 use crate::support::client::Client;
@@ -48,14 +49,51 @@ fn hosts(server: &Server, folder: &Path, count: usize) -> Vec<Host> {
     (0..count).map(|_| setup.start()).collect()
 }
 
-/// Connections that post to each host.
-fn loads(hosts: &[Host], ledger: &Arc<Ledger>) -> Vec<Load> {
-    let start = |(at, host): (usize, &Host)| {
-        let load = Load::numbered_from(at as u64 * 1_000_000, Client::new, 8, ledger);
-        load.point_at(host.address());
-        load
-    };
-    hosts.iter().enumerate().map(start).collect()
+/// Hosts on one server, with connections that post to each of them.
+struct Loaded {
+    server: Server,
+    hosts: Vec<Host>,
+    loads: Vec<Load>,
+    ledger: Arc<Ledger>,
+    _folder: TempDir,
+}
+
+impl Loaded {
+    /// Starts `count` hosts. Returns `None` if PostgreSQL is not installed.
+    fn start(count: usize) -> Option<Self> {
+        let server = Server::start(&[])?;
+        let folder = tempfile::tempdir().unwrap();
+        let hosts = hosts(&server, folder.path(), count);
+        let ledger = Arc::new(Ledger::new());
+        let load = |(at, host): (usize, &Host)| {
+            let load = Load::numbered_from(at as u64 * 1_000_000, Client::new, 8, &ledger);
+            load.point_at(host.address());
+            load
+        };
+        let loads = hosts.iter().enumerate().map(load).collect();
+        Some(Self {
+            server,
+            hosts,
+            loads,
+            ledger,
+            _folder: folder,
+        })
+    }
+
+    /// Waits until this many more events are acknowledged.
+    async fn acknowledges(&self, more: usize) {
+        self.ledger.reaches(self.ledger.len() + more).await;
+    }
+
+    /// Ends the connections, and checks that one of the hosts has every acknowledged
+    /// event. Returns how many events it has that were not acknowledged.
+    async fn end(&mut self, checked: usize) -> usize {
+        for load in self.loads.drain(..) {
+            let seen = load.end().await;
+            assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+        }
+        self.ledger.check(&mut self.hosts[checked].client()).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,14 +142,10 @@ async fn every_host_answers_and_reads_the_same() {
 /// The cursor of the feed works on each host.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_moves_between_hosts_and_misses_nothing() {
-    let Some(server) = Server::start(&[]) else {
+    let Some(mut loaded) = Loaded::start(2) else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let hosts = hosts(&server, folder.path(), 2);
-    let ledger = Arc::new(Ledger::new());
-    let loads = loads(&hosts, &ledger);
-    let mut clients = [hosts[0].client(), hosts[1].client()];
+    let mut clients = [0, 1].map(|at| loaded.hosts[at].client());
     let mut after = 0;
     while after < 600 {
         let client = &mut clients[after as usize % 2];
@@ -123,53 +157,37 @@ async fn a_follower_moves_between_hosts_and_misses_nothing() {
             assert_eq!(event["seq"], after, "dense and in order");
         }
     }
-    for load in loads {
-        let seen = load.end().await;
-        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
-    }
-    assert_eq!(ledger.check(&mut hosts[0].client()).await, 0);
+    assert_eq!(loaded.end(0).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_of_hosts_lose_nothing() {
-    let Some(server) = Server::start(&[]) else {
+    let Some(mut loaded) = Loaded::start(3) else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let mut hosts = hosts(&server, folder.path(), 3);
-    let ledger = Arc::new(Ledger::new());
-    let loads = loads(&hosts, &ledger);
     for kill in 0..scale("BATCHTASK_TEST_SHARED_KILLS", KILLS) {
-        ledger.reaches(ledger.len() + BETWEEN).await;
-        let at = kill % hosts.len();
-        loads[at].point_away();
-        let host = hosts.remove(at).kill_and_restart();
-        loads[at].point_at(host.address());
-        hosts.insert(at, host);
+        loaded.acknowledges(BETWEEN).await;
+        let at = kill % loaded.hosts.len();
+        loaded.loads[at].point_away();
+        let host = loaded.hosts.remove(at).kill_and_restart();
+        loaded.loads[at].point_at(host.address());
+        loaded.hosts.insert(at, host);
     }
-    ledger.reaches(ledger.len() + BETWEEN).await;
-    for load in loads {
-        let seen = load.end().await;
-        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
-    }
-    ledger.check(&mut hosts[1].client()).await;
+    loaded.acknowledges(BETWEEN).await;
+    loaded.end(1).await;
 }
 
 /// `pg_ctl -m immediate stop`, which is like a crash of the server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crashes_of_the_server_lose_nothing_and_need_no_restart() {
-    let Some(server) = Server::start(&[]) else {
+    let Some(mut loaded) = Loaded::start(3) else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let hosts = hosts(&server, folder.path(), 3);
-    let ledger = Arc::new(Ledger::new());
-    let loads = loads(&hosts, &ledger);
     for _ in 0..scale("BATCHTASK_TEST_SHARED_KILLS", KILLS) {
-        ledger.reaches(ledger.len() + BETWEEN).await;
-        server.stop("QUIT");
+        loaded.acknowledges(BETWEEN).await;
+        loaded.server.stop("QUIT");
         let started = std::time::Instant::now();
-        let answer = client_of(&hosts[0])
+        let answer = client_of(&loaded.hosts[0])
             .post(Notification::numbered(u64::MAX).body())
             .await;
         answer.expect(503, "journal-unavailable");
@@ -178,15 +196,11 @@ async fn crashes_of_the_server_lose_nothing_and_need_no_restart() {
             "{:?}",
             started.elapsed()
         );
-        server.run();
+        loaded.server.run();
     }
-    ledger.reaches(ledger.len() + BETWEEN).await;
-    for load in loads {
-        let seen = load.end().await;
-        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
-    }
-    ledger.check(&mut hosts[2].client()).await;
-    let events = all_events(&mut hosts[1].client()).await;
+    loaded.acknowledges(BETWEEN).await;
+    loaded.end(2).await;
+    let events = all_events(&mut loaded.hosts[1].client()).await;
     let seqs: HashSet<u64> = events
         .iter()
         .map(|event| event["seq"].as_u64().unwrap())
@@ -200,23 +214,15 @@ fn client_of(host: &Host) -> Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_hangs_does_not_stop_the_others() {
-    let Some(server) = Server::start(&[]) else {
+    let Some(mut loaded) = Loaded::start(3) else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let hosts = hosts(&server, folder.path(), 3);
-    let ledger = Arc::new(Ledger::new());
-    let loads = loads(&hosts, &ledger);
-    ledger.reaches(BETWEEN).await;
-    hosts[0].signal(Signal::STOP);
-    ledger.reaches(ledger.len() + 2 * BETWEEN).await;
-    hosts[0].signal(Signal::CONT);
-    ledger.reaches(ledger.len() + BETWEEN).await;
-    for load in loads {
-        let seen = load.end().await;
-        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
-    }
-    ledger.check(&mut hosts[0].client()).await;
+    loaded.acknowledges(BETWEEN).await;
+    loaded.hosts[0].signal(Signal::STOP);
+    loaded.acknowledges(2 * BETWEEN).await;
+    loaded.hosts[0].signal(Signal::CONT);
+    loaded.acknowledges(BETWEEN).await;
+    loaded.end(0).await;
 }
 
 #[tokio::test]
