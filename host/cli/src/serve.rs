@@ -344,8 +344,8 @@ fn token_text(token: &str, url: &str) -> String {
 /// The setting of the read token.
 const READ_TOKEN: &str = "BATCHTASK_READ_TOKEN";
 
-/// Makes a read token if none is set, for a person who tries the receiver: it
-/// must listen on a loopback address, and a terminal must show the token.
+/// Makes a read token for a trial: if there is no token yet, the receiver listens on a
+/// loopback address, and a terminal shows the token.
 fn made_read_token(config: &HostConfig, socket: &Socket) -> anyhow::Result<Option<String>> {
     let has_token = !config.receiver.read_tokens.is_empty();
     if has_token || !socket.is_loopback() || !io::stderr().is_terminal() {

@@ -22,7 +22,7 @@ const PAGES_MAX: usize = 1000;
 pub struct Page<T> {
     /// The members.
     pub items: Vec<T>,
-    /// How many members the list has in all, if the platform said so.
+    /// How many members the whole list has. `None` if the platform does not report it.
     pub count: Option<u64>,
     /// Where the next page begins.
     pub marker: Option<String>,

@@ -4,6 +4,7 @@
 //! arrive behind a connection pooler, so the feed is also polled: seldom while
 //! notifications arrive, often if polls find events that were not announced.
 
+use batchtask_journal::stored::unsigned;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,7 +17,6 @@ use crate::backoff::Backoff;
 use crate::error::describe;
 use crate::link::{Link, Parameter};
 use crate::parts::Parts;
-use crate::values::unsigned;
 
 /// How many polls in a row must find unannounced events before polls are fast. A
 /// single one may just have been a moment earlier than the notification.

@@ -95,7 +95,7 @@ impl Post {
 }
 
 impl Run {
-    /// Posts the next body until none is left.
+    /// Posts the next body, until all are posted.
     async fn work(self: Arc<Self>) {
         loop {
             let index = self.next.fetch_add(1, Relaxed);

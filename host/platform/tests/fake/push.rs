@@ -31,7 +31,7 @@ struct Target {
 
 impl Fake {
     /// Pushes the notification of a task in this resource space through every active
-    /// rule. Returns the status of each answer, or why there is none.
+    /// rule. Returns the status of each answer, or why there is no answer.
     pub(crate) async fn push(&self, app_id: &str, body: &str) -> Vec<Result<u16, String>> {
         let targets = targets(&mut self.state(), app_id);
         let mut results = Vec::new();

@@ -258,7 +258,7 @@ impl Server {
         )
     }
 
-    /// Writes a file that the server may read and nobody else.
+    /// Writes a file that only the server may read.
     pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.folder.join(name);
         let mut file = fs::File::create(&path).expect("created");
