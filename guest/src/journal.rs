@@ -8,9 +8,9 @@ use batchtask_notification::{Status, time};
 use core::ops::RangeInclusive;
 
 pub use crate::bindings::batchtask::receiver::journal::{
-    Appended, Class, Error, Event, EventFlags, HistoryPage, Notice, Progress, QuarantinePage,
-    Quarantined, Reject, SignatureUse, Source, StatusCount, Step, StoredEvent, Summary, Task,
-    TaskOrder, TaskPage, TaskQuery,
+    Appended, Class, Error, Event, EventFlags, FailedDevice, HistoryPage, Notice, Policy, Progress,
+    QuarantinePage, Quarantined, Reject, SignatureUse, Source, StatusCount, Step, StoredEvent,
+    Summary, Task, TaskOrder, TaskPage, TaskQuery,
 };
 
 /// The functions of `wit/journal.wit`, which documents them.
@@ -54,6 +54,8 @@ pub const REQUEST_IDS_MAX: usize = 16;
 pub const REQUEST_ID_BYTES_MAX: usize = 1024;
 /// The greatest number of steps in a task's trail.
 pub const TRAIL_STEPS_MAX: usize = 64;
+/// The greatest number of failed devices that a task lists.
+pub const FAILED_DEVICES_MAX: usize = 20;
 /// The length of a digest, in bytes: SHA-256.
 pub const DIGEST_BYTES: usize = 32;
 /// The length of a signature, in bytes: a SHA-256 in hexadecimal.

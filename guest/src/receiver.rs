@@ -353,7 +353,11 @@ impl<J: Journal> Receiver<'_, J> {
         source: Source,
         sender: Sender,
     ) -> Write {
-        let mut event = stored_event(notification.into_event(self.now_ms), body, source);
+        let mut event = notification.into_event(self.now_ms);
+        if source == Source::Reconcile {
+            event = event.reconciled();
+        }
+        let mut event = stored_event(event, body, source);
         event.signature = sender.finding.map(String::from);
         let skew_ms = sender.skew_ms.or_else(|| skew_of_dates(&event));
         let (receipt, outcome_at) = views::receipt(&event);
@@ -618,5 +622,5 @@ pub fn stored_event(event: batchtask_notification::Event, body: Vec<u8>, source:
 
 /// Converts flags to the journal's type. The bits are in the same order.
 fn wire_flags(flags: batchtask_notification::Flags) -> EventFlags {
-    EventFlags::from_bits_retain(u8::try_from(flags.bits()).unwrap_or_default())
+    EventFlags::from_bits_retain(flags.bits())
 }

@@ -278,7 +278,7 @@ pub(crate) fn same_secret(given: &str, secret: &str) -> bool {
 
 /// Whether `given` is one of the secrets. Compares all of them, so that the time
 /// does not show which one matched.
-pub(crate) fn is_secret(given: &str, secrets: &[String]) -> bool {
+pub fn is_secret(given: &str, secrets: &[String]) -> bool {
     let same = secrets.iter().map(|secret| same_secret(given, secret));
     same.fold(false, |found, same| found | same)
 }

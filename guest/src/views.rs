@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use batchtask_notification::{Class, Flags, Status, Step, base64, hex, step, time};
 
 use crate::journal::{
-    Event, EventFlags, HistoryPage, Notice, Progress, QuarantinePage, Quarantined, Reject,
-    StoredEvent, Summary, Task, TaskPage, source_name,
+    Event, EventFlags, FailedDevice, HistoryPage, Notice, Policy, Progress, QuarantinePage,
+    Quarantined, Reject, StoredEvent, Summary, Task, TaskPage, source_name,
 };
 use crate::json::Object;
 
@@ -42,7 +42,12 @@ fn receipt_of(members: impl FnOnce(&mut Object)) -> (Vec<u8>, u32) {
 
 /// Returns the state of a task. `stale_before_ms` is as in [`is_stale`].
 pub fn task(task: &Task, stale_before_ms: u64) -> Vec<u8> {
-    Object::text_of(|json| task_members(json, task, stale_before_ms))
+    Object::text_of(|json| {
+        task_members(json, task, stale_before_ms);
+        if !task.failed_devices.is_empty() {
+            json.objects("failed_devices", &task.failed_devices, device_members);
+        }
+    })
 }
 
 /// A page of a list as JSON, and the number of items that it contains.
@@ -125,10 +130,26 @@ fn task_members(json: &mut Object, task: &Task, stale_before_ms: u64) {
     json.texts("flags", &task_flags(task));
     json.texts("request_ids", &task.request_ids);
     json.text_or_null("name", task.name.as_deref());
+    match &task.policy {
+        Some(policy) => json.object("policy", |json| policy_members(json, policy)),
+        None => json.text_or_null("policy", None),
+    }
     match &task.progress {
         Some(progress) => json.object("progress", |json| progress_members(json, progress)),
         None => json.text_or_null("progress", None),
     }
+}
+
+fn policy_members(json: &mut Object, policy: &Policy) {
+    json.text_or_null("schedule_time", policy.schedule_time.as_deref());
+    json.number_or_null("retry_count", policy.retry_count.map(u64::from));
+    json.number_or_null("retry_interval", policy.retry_interval.map(u64::from));
+}
+
+fn device_members(json: &mut Object, failed: &FailedDevice) {
+    json.text("device", &failed.device);
+    json.text_or_null("error_code", failed.error_code.as_deref());
+    json.text_or_null("error_msg", failed.error_msg.as_deref());
 }
 
 fn progress_members(json: &mut Object, progress: &Progress) {
@@ -272,7 +293,7 @@ pub fn task_flags(task: &Task) -> Vec<&'static str> {
 
 /// Returns the names of an event's flags. The bits are in the same order.
 fn flag_names(flags: EventFlags) -> Vec<&'static str> {
-    let flags = Flags::from_bits_truncate(flags.bits().into());
+    let flags = Flags::from_bits_truncate(flags.bits());
     flags.names().collect()
 }
 

@@ -67,6 +67,21 @@ impl Event {
     pub fn key(&self) -> Key {
         (self.occurred_at_ms, self.rank, self.digest)
     }
+
+    /// Returns the event of a change that no notification reported: the platform was
+    /// asked, and its time is that of the answer, to the second.
+    ///
+    /// It is placed one millisecond before that second, so it comes before every
+    /// notified change of that second, whatever its rank is. Then a notification
+    /// that is late does no harm: a change before the answer comes before this one,
+    /// and a change after the answer comes after it. Its digest differs from that of
+    /// a notification with the same content, which is therefore still stored.
+    pub fn reconciled(mut self) -> Self {
+        self.occurred_at_ms = self.occurred_at_ms.saturating_sub(1);
+        self.digest = sha256(&[&self.digest, b"reconciled"]);
+        self.flags |= Flags::RECONCILED;
+        self
+    }
 }
 
 impl Notification {
@@ -295,6 +310,29 @@ mod tests {
         let different: std::collections::BTreeSet<_> = digests.into_iter().collect();
         assert_eq!(different.len(), digests.len());
         assert_eq!(undated(Some("r")), undated(Some("r")));
+    }
+
+    #[test]
+    fn a_reconciled_change_comes_before_every_notified_change_of_its_second() {
+        let found = notification(true, false).into_event(SECONDS.1).reconciled();
+        let notified = notification(true, false).into_event(SECONDS.1);
+        assert_ne!(found.digest, notified.digest);
+        assert_eq!(found.flags, Flags::LEGACY_FORM | Flags::RECONCILED);
+        for (status, at_ms) in [("Initializing", SECONDS.1), ("Success", SECONDS.1 + 999)] {
+            let mut other = notification(true, true);
+            other.task.status = status.into();
+            other.event_time_ms = Some(Timestamp {
+                text: crate::time::rfc3339(at_ms),
+                at_ms: Some(at_ms),
+            });
+            assert!(found.key() < other.into_event(at_ms).key(), "{status}");
+        }
+        let again = notification(true, false).into_event(0).reconciled();
+        assert_eq!(
+            again.key(),
+            found.key(),
+            "the clock of the host changes nothing"
+        );
     }
 
     fn hex(digest: [u8; 32]) -> String {

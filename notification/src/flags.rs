@@ -11,7 +11,7 @@ use core::ops::{BitOr, BitOrAssign};
 pub struct Flags(u16);
 
 /// The names of the flags, in the order of their bits.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "time_mismatch",
     "clock_skew",
     "unknown_status",
@@ -20,10 +20,11 @@ const NAMES: [&str; 8] = [
     "no_event_time",
     "extra_fields",
     "irregular_fields",
+    "reconciled",
 ];
 
 /// The set of all flags, as bits.
-const KNOWN_BITS: u16 = 0b1111_1111;
+const KNOWN_BITS: u16 = 0b1_1111_1111;
 
 impl Flags {
     /// `event_time` and `event_time_ms` name different seconds.
@@ -47,6 +48,9 @@ impl Flags {
     /// A member that is not essential is missing, repeated, or not of its
     /// documented form. It is kept as received.
     pub const IRREGULAR_FIELDS: Self = Self(1 << 7);
+    /// No notification reported the change: the platform was asked for it. See
+    /// [`Event::reconciled`](crate::Event::reconciled).
+    pub const RECONCILED: Self = Self(1 << 8);
 
     /// Returns the empty set.
     pub const fn empty() -> Self {
@@ -111,7 +115,7 @@ mod tests {
     fn every_bit_has_its_name() {
         let all = Flags::from_bits_truncate(u16::MAX);
         assert_eq!(all.names().collect::<Vec<_>>(), NAMES);
-        assert_eq!(all.bits(), 0b1111_1111, "others are dropped");
+        assert_eq!(all.bits(), 0b1_1111_1111, "others are dropped");
         for (flag, name) in [
             (Flags::TIME_MISMATCH, "time_mismatch"),
             (Flags::CLOCK_SKEW, "clock_skew"),
@@ -121,6 +125,7 @@ mod tests {
             (Flags::NO_EVENT_TIME, "no_event_time"),
             (Flags::EXTRA_FIELDS, "extra_fields"),
             (Flags::IRREGULAR_FIELDS, "irregular_fields"),
+            (Flags::RECONCILED, "reconciled"),
         ] {
             assert_eq!(flag.names().collect::<Vec<_>>(), [name]);
         }

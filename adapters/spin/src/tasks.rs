@@ -153,7 +153,9 @@ fn task_of(
         duplicates: u64::try_from(repeats.len()).unwrap_or(u64::MAX),
         flags,
         name: None,
+        policy: None,
         progress: None,
+        failed_devices: Vec::new(),
         request_ids: listed(request_ids),
         trail: trail_steps,
     })

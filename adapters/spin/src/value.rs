@@ -53,7 +53,7 @@ pub fn decode_event(bytes: &[u8]) -> Option<Event> {
     let received_at_ms = reader.number()?;
     let occurred_at_ms = reader.number()?;
     let rank = u8::try_from(reader.number()?).ok()?;
-    let flags = u8::try_from(reader.number()?).ok()?;
+    let flags = u16::try_from(reader.number()?).ok()?;
     let digest = reader.bytes()??;
     let app_id = reader.text()??;
     let task_id = reader.text()??;

@@ -2,8 +2,8 @@
 
 use super::html::Html;
 use super::parts::{
-    body, decimal, duration, encoded, instant, next, page, short, span, stale_mark, status,
-    task_link, words,
+    body, decimal, duration, encoded, instant, next, page, progress, short, span, stale_mark,
+    status, task_link, words,
 };
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{Notice, QuarantinePage, Summary, Task, TaskPage};
@@ -142,8 +142,16 @@ impl TaskList<'_> {
         html.markup("<tr><td>");
         status(html, &task.status, task.rank);
         stale_mark(html, task, self.stale_before_ms);
+        if let Some(devices) = &task.progress {
+            html.markup("<p>");
+            progress(html, devices);
+            html.markup("</p>");
+        }
         html.markup("<td>");
         task_link(html, task);
+        if let Some(name) = &task.name {
+            html.fill("<p>$</p>", &[&short(name)]);
+        }
         html.fill(
             "<td class='w'>$<td class='w'>$<td>",
             &[&short(&task.app_id), &short(&task.task_type)],

@@ -6,7 +6,7 @@ use batchtask_notification::{Class, Status, base64, push_decimal, time};
 
 use super::html::Html;
 use crate::bindings::exports::batchtask::receiver::intake::Response;
-use crate::journal::Task;
+use crate::journal::{Progress, Task};
 use crate::outcomes::{Success, report, respond};
 use crate::percent::encode;
 use crate::text::{joined, shortened};
@@ -101,6 +101,24 @@ pub(super) fn stale_mark(html: &mut Html, task: &Task, stale_before_ms: u64) {
     if is_stale(task, stale_before_ms) {
         html.markup(" <span class='warn'>⚠ stale</span>");
     }
+}
+
+/// Writes how many devices of a task are done, with a bar.
+pub(super) fn progress(html: &mut Html, progress: &Progress) {
+    let done = [
+        progress.success,
+        progress.fail,
+        progress.stopped,
+        progress.removed,
+    ];
+    let done = done.into_iter().map(u64::from).fold(0, u64::saturating_add);
+    let (done, total) = (decimal(done), decimal(progress.total.into()));
+    // A bar needs a maximum above 0.
+    let max = if progress.total == 0 { "1" } else { &total };
+    html.fill(
+        "<progress aria-label='Devices done' max='$' value='$'></progress> $/$",
+        &[max, &done, &done, &total],
+    );
 }
 
 /// Writes an instant, to the second.

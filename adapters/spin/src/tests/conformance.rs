@@ -22,6 +22,8 @@ impl Factory for Buckets {
             durable: true,
             // A number that grows by 1 needs a transaction.
             feed: false,
+            // Without a feed there is nothing to pass on.
+            outbox: false,
             // The component cannot receive other bounds than those in `limits`.
             bounds: false,
             // A set of keys has no counter. A key for each arrival would be
@@ -38,6 +40,8 @@ impl Factory for Buckets {
             exact_summary: false,
             // The guest's interface has no function for it.
             prune: false,
+            // No host asks the platform for them.
+            details: false,
             // The bounds in `limits` use numbers of keys and the host's clock.
             robust_bounds: false,
             // The guest's interface has no function for it.
