@@ -8,10 +8,10 @@ use batchtask_guest::journal::{
     Appended, Error, Event, HistoryPage, Journal, QuarantinePage, Reject, SignatureUse,
     StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
+use batchtask_webhook::message::{self, Message};
 
 use crate::bindings::wasi::cli::environment::get_environment;
 use crate::endpoint::Endpoint;
-use crate::message::{self, Message};
 use crate::send;
 
 struct Forward;

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::signature::Key;
+use batchtask_webhook::signature::Key;
 
 /// The name of the setting for the URL.
 pub const URL: &str = "BATCHTASK_FORWARD_URL";

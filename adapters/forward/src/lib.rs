@@ -1,10 +1,9 @@
 //! The receiver with a webhook as its journal. It posts each event to an
 //! endpoint, as a CloudEvents message that is signed by the Standard Webhooks
-//! scheme. The event counts as durable if the endpoint answers 2xx in time.
+//! scheme. The event counts as durable if the endpoint answers 2xx in time. The messages
+//! are those of the crate `webhook`.
 //!
 //! - [`endpoint`]: the settings: the URL to post to, and the keys to sign with.
-//! - [`message`]: an event or a reject as a CloudEvents message.
-//! - [`signature`]: the Standard Webhooks scheme.
 //! - `send`: posts one message, within a time limit.
 //! - `component`: the component: the guest with this journal.
 //!
@@ -18,8 +17,6 @@ extern crate alloc;
 
 pub mod bindings;
 pub mod endpoint;
-pub mod message;
-pub mod signature;
 
 #[cfg(target_arch = "wasm32")]
 mod component;

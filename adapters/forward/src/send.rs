@@ -6,14 +6,14 @@ use alloc::vec::Vec;
 use crate::bindings::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::bindings::wasi::http::outgoing_handler::handle;
 use crate::endpoint::Endpoint;
-use crate::message::{MEDIA_TYPE, Message};
-use crate::signature::signatures;
 use batchtask_guest::bindings::handler::wasi::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest,
     RequestOptions, Scheme,
 };
 use batchtask_guest::bindings::handler::wasi::io::poll::{Pollable, poll};
 use batchtask_guest::bindings::handler::wasi::io::streams::OutputStream;
+use batchtask_webhook::message::{MEDIA_TYPE, Message};
+use batchtask_webhook::signature::signatures;
 
 /// The time limit of a whole request, in nanoseconds: 8 s. The platform waits
 /// 15 s, and must receive the 503 before that.

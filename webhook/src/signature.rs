@@ -14,7 +14,7 @@ const VERSION: &str = "v1,";
 const KEY_BYTES: core::ops::RangeInclusive<usize> = 24..=64;
 
 /// A key to sign messages with. `Debug` does not show it.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Key(Vec<u8>);
 
 impl core::fmt::Debug for Key {

@@ -1,21 +1,32 @@
-//! The messages to post: CloudEvents 1.0, JSON, in structured mode.
+//! The messages to post: CloudEvents 1.0, JSON, in structured mode or in binary mode.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
-use batchtask_guest::journal::{Event, Reject, source_name};
+use batchtask_guest::journal::{Event, Reject, StoredEvent, source_name};
 use batchtask_guest::json::Object;
 use batchtask_guest::percent::{UNRESERVED, encode};
 use batchtask_notification::time::rfc3339;
-use batchtask_notification::{Class, Flags, hex};
+use batchtask_notification::{Class, Flags, hex, push_decimal};
 use sha2::{Digest, Sha256};
 
-/// The media type of a message.
+/// The media type of a message in structured mode.
 pub const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
+
+/// The version of CloudEvents.
+const SPEC_VERSION: &str = "1.0";
+
+/// The printable bytes, besides letters and digits, that stay as they are in a header
+/// field of binary mode (CloudEvents HTTP binding, 3.1.3.2).
+const FIELD_UNESCAPED: &[u8] = b"!#$&'()*+,-./:;<=>?@[\\]^_`{|}~";
+
+/// The number of digits of the greatest `seq`.
+const SEQUENCE_DIGITS: usize = 20;
 
 /// The CloudEvents types of the messages.
 const EVENT_TYPE: &str = "batchtask.update";
 const REJECT_TYPE: &str = "batchtask.reject";
+const TEST_TYPE: &str = "batchtask.test";
 
 /// A message to post.
 pub struct Message {
@@ -31,12 +42,52 @@ pub struct Message {
 
 /// Returns the message for an event.
 pub fn of_event(event: &Event) -> Message {
-    let id = hex(&event.digest);
+    structured(event, None)
+}
+
+/// Returns the message for an event of a journal, with its `seq` as the extension
+/// `sequence`.
+pub fn of_stored(stored: &StoredEvent) -> Message {
+    structured(&stored.event, Some(stored.seq))
+}
+
+/// Returns the header fields of an event in binary mode. Its body is that of the
+/// notification, byte for byte.
+pub fn binary_fields(stored: &StoredEvent) -> Vec<(&'static str, String)> {
+    let event = &stored.event;
+    Vec::from([
+        ("content-type", "application/json".into()),
+        ("ce-specversion", SPEC_VERSION.into()),
+        ("ce-id", hex(&event.digest)),
+        ("ce-source", source(event)),
+        ("ce-type", EVENT_TYPE.into()),
+        ("ce-time", rfc3339(event.occurred_at_ms)),
+        ("ce-subject", encode(&event.task_id, FIELD_UNESCAPED)),
+        ("ce-sequence", sequence(stored.seq)),
+    ])
+}
+
+/// Returns a `seq` as the extension `sequence`, a text whose order is that of the
+/// numbers.
+fn sequence(seq: u64) -> String {
+    let mut digits = String::new();
+    push_decimal(&mut digits, seq);
+    let zeros = SEQUENCE_DIGITS.saturating_sub(digits.len());
+    ["0".repeat(zeros), digits].concat()
+}
+
+fn source(event: &Event) -> String {
     let mut source = String::from("/apps/");
     source.push_str(&encode(&event.app_id, UNRESERVED));
+    source
+}
+
+fn structured(event: &Event, seq: Option<u64>) -> Message {
+    let id = hex(&event.digest);
     let body = Object::text_of(|json| {
-        attributes(json, &id, &source, EVENT_TYPE, event.occurred_at_ms);
+        attributes(json, &id, &source(event), EVENT_TYPE, event.occurred_at_ms);
         json.text("subject", &event.task_id);
+        json.text_if_any("sequence", seq.map(sequence).as_deref());
         json.object("data", |json| {
             json.text("app_id", &event.app_id);
             json.text("task_id", &event.task_id);
@@ -51,7 +102,7 @@ pub fn of_event(event: &Event) -> Message {
             json.text("received_at", &rfc3339(event.received_at_ms));
             json.text("source", source_name(event.source));
             json.text_or_null("signature", event.signature.as_deref());
-            let flags = Flags::from_bits_truncate(event.flags.bits().into());
+            let flags = Flags::from_bits_truncate(event.flags.bits());
             json.texts("flags", &flags.names().collect::<Vec<_>>());
             json.text("body", &String::from_utf8_lossy(&event.body));
         });
@@ -59,6 +110,23 @@ pub fn of_event(event: &Event) -> Message {
     Message {
         id,
         timestamp_s: seconds(event.received_at_ms),
+        body,
+    }
+}
+
+/// Returns a message that reports nothing, to test an endpoint.
+pub fn of_test(now_ms: u64) -> Message {
+    let mut id = String::from("test-");
+    push_decimal(&mut id, now_ms);
+    let body = Object::text_of(|json| {
+        attributes(json, &id, "/test", TEST_TYPE, now_ms);
+        json.object("data", |json| {
+            json.text("message", "This is a test. Nothing has happened.");
+        });
+    });
+    Message {
+        id,
+        timestamp_s: seconds(now_ms),
         body,
     }
 }
@@ -87,7 +155,7 @@ pub fn of_reject(reject: &Reject) -> Message {
 }
 
 fn attributes(json: &mut Object, id: &str, source: &str, r#type: &str, at_ms: u64) {
-    json.text("specversion", "1.0");
+    json.text("specversion", SPEC_VERSION);
     json.text("id", id);
     json.text("source", source);
     json.text("type", r#type);
@@ -159,6 +227,45 @@ mod tests {
             },
         });
         assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn a_stored_event_has_its_number() {
+        let stored = StoredEvent {
+            seq: 42,
+            event: event(),
+            late: false,
+            duplicates: 0,
+            request_ids: Vec::new(),
+        };
+        let body: Value = serde_json::from_slice(&of_stored(&stored).body).unwrap();
+        assert_eq!(body["sequence"], "00000000000000000042");
+        let fields = binary_fields(&StoredEvent {
+            event: Event {
+                task_id: "50 % \"ü\"".into(),
+                ..event()
+            },
+            ..stored
+        });
+        let field = |name| {
+            let mut fields = fields.iter();
+            let found = fields.find(|(known, _)| *known == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        assert_eq!(field("ce-id"), Some(&*"ab".repeat(32)));
+        assert_eq!(field("ce-source"), Some("/apps/a%2Fb%20%C3%BC"));
+        assert_eq!(field("ce-subject"), Some("50%20%25%20%22%C3%BC%22"));
+        assert_eq!(field("ce-sequence"), Some("00000000000000000042"));
+        assert!(fields.iter().all(|(_, value)| value.is_ascii()));
+    }
+
+    #[test]
+    fn a_test_reports_nothing() {
+        let message = of_test(1_449_922_333_999);
+        assert_eq!(message.id, "test-1449922333999");
+        let body: Value = serde_json::from_slice(&message.body).unwrap();
+        assert_eq!(body["type"], "batchtask.test");
+        assert_eq!(body["time"], "2015-12-12T12:12:13.999Z");
     }
 
     #[test]
