@@ -24,6 +24,9 @@
 //! | `feed` | the events of all tasks, in order of arrival |
 //! | `summary` | counts over all tasks |
 //! | `prune` | the removal of old tasks |
+//! | `copies` | copies of the whole content, for backends that have them |
+//! | `details` | what the platform tells about a task besides its events |
+//! | `outbox` | the progress of sinks |
 //! | `life` | validation, measures, restart and close |
 //!
 //! A journal with fewer abilities declares them with [`Capabilities`]. A store
@@ -33,6 +36,8 @@
 
 mod appending;
 mod broken;
+mod copies;
+mod details;
 mod factory;
 mod feed;
 mod filters;
@@ -40,6 +45,7 @@ mod fixture;
 mod history;
 mod life;
 mod order;
+mod outbox;
 mod pages;
 mod prune;
 mod quarantine;
@@ -203,11 +209,32 @@ checks! { $
         pages_go_on_while_tasks_are_pruned
         a_journal_that_cannot_be_pruned_says_so
     }
+    details {
+        details_are_returned_with_their_task
+        details_without_devices_keep_the_devices
+        older_details_change_nothing
+        details_change_no_event_and_no_state
+        details_end_with_their_task
+        a_claim_is_kept_by_its_holder
+        a_journal_without_details_says_so
+    }
     summary {
         tasks_are_counted_by_status
         a_duplicate_is_an_arrival
         open_tasks_without_news_are_stale
         many_statuses_are_counted_together
+    }
+    copies {
+        a_copy_is_the_same_journal
+        an_interrupted_copy_goes_on
+        a_copy_needs_an_empty_journal_or_its_own_beginning
+        a_changed_source_is_noticed
+    }
+    outbox {
+        a_new_sink_begins_at_its_position
+        the_progress_of_a_sink_is_kept
+        a_former_owner_of_a_sink_is_refused
+        the_outbox_of_a_closed_journal_is_unavailable
     }
     life {
         only_the_invalid_entry_is_refused

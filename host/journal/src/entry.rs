@@ -65,14 +65,20 @@ pub fn placed_at_ms(event: &Event, last_occurred_at_ms: u64) -> u64 {
 }
 
 fn check_event(event: &Event) -> Result<(), Error> {
-    for (name, id) in [("app_id", &event.app_id), ("task_id", &event.task_id)] {
-        if id.is_empty() {
-            return Err(Error::Unsupported(format!("the event's `{name}` is empty")));
-        }
-    }
+    check_ids(&event.app_id, &event.task_id)?;
     check_digest(&event.digest)?;
     check_instant(event.occurred_at_ms)?;
     check_instant(event.received_at_ms)
+}
+
+/// Checks that the ids of a task are not empty.
+pub(crate) fn check_ids(app_id: &str, task_id: &str) -> Result<(), Error> {
+    for (name, id) in [("app_id", app_id), ("task_id", task_id)] {
+        if id.is_empty() {
+            return Err(Error::Unsupported(format!("the task's `{name}` is empty")));
+        }
+    }
+    Ok(())
 }
 
 fn check_signature(signature: &SignatureUse) -> Result<(), Error> {
@@ -99,7 +105,7 @@ fn check_digest(digest: &[u8]) -> Result<(), Error> {
 
 /// Checks that a time fits into an `i64`. It is not clamped, because two clamped
 /// times would lose their order.
-fn check_instant(ms: u64) -> Result<(), Error> {
+pub(crate) fn check_instant(ms: u64) -> Result<(), Error> {
     i64::try_from(ms)
         .map(drop)
         .map_err(|_| Error::Unsupported(format!("the time {ms} ms exceeds {} ms", i64::MAX)))

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::queue::{PushError, Queue};
 use crate::stats::Counters;
-use crate::{Appended, Entry, Error, Journal, Observer, Stats, StoredEvent, error_text};
+use crate::{Appended, Details, Entry, Error, Journal, Observer, Stats, StoredEvent, error_text};
 
 /// The maximum number of entries in a batch. It bounds how long a batch takes.
 const BATCH_MAX_ENTRIES: usize = 512;
@@ -164,6 +164,24 @@ impl GroupCommit {
             .push(Job { entry, reply }, bytes)
             .map_err(push_error)?;
         Ok(answer)
+    }
+
+    /// Stores details with their tasks, beside the batches.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if details are invalid; otherwise the error of
+    /// [`Journal::describe`].
+    pub async fn describe(&self, details: Vec<Details>) -> Result<(), Error> {
+        details.iter().try_for_each(Details::check)?;
+        let journal = self.journal.clone();
+        let runtime = Handle::current();
+        let describing = move || runtime.block_on(journal.describe(details));
+        let described = tokio::task::spawn_blocking(describing).await;
+        described.unwrap_or_else(|_| {
+            Err(Error::Unavailable(
+                "the thread that stores details has ended".into(),
+            ))
+        })
     }
 
     /// Commits an entry without content, in the same way as an event, to learn

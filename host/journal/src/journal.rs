@@ -1,11 +1,14 @@
 //! [`Journal`]: the trait of every backend.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::outbox::Outbox;
 use crate::{
-    Appended, Entry, Error, HistoryPage, QuarantinePage, StoredEvent, Summary, Task, TaskPage,
-    TaskQuery,
+    Appended, Details, Entry, Error, HistoryPage, QuarantinePage, StoredEvent, Summary, Task,
+    TaskPage, TaskQuery,
 };
 
 /// A store of events, such as SQLite or Postgres.
@@ -56,6 +59,9 @@ use crate::{
 /// 9. **Pruned events do not come back.** An event that arrives again after
 ///    [`prune`](Self::prune) removed it is a duplicate, for at least two days
 ///    after the removal. It changes only the time of the last arrival.
+/// 10. **Details are an addition.** [`describe`](Self::describe) changes only the
+///    members of a task that no event has. An older answer changes nothing, so
+///    several hosts may describe a task. A pruned task loses its details.
 ///
 /// # Errors
 ///
@@ -94,6 +100,24 @@ pub trait Journal: Send + Sync + 'static {
     async fn prune(&self, before_ms: u64) -> Result<Pruned, Error> {
         let _ = before_ms;
         Err(Error::Unsupported("this journal cannot be pruned".into()))
+    }
+
+    /// Stores details with their tasks. Details of a task that the journal does not
+    /// have, and details that are older than the stored ones, are ignored. The caller
+    /// has validated them with [`Details::check`]. May block the thread. A journal
+    /// that stores no details returns [`Error::Unsupported`].
+    async fn describe(&self, details: Vec<Details>) -> Result<(), Error> {
+        let _ = details;
+        Err(Error::Unsupported("this journal stores no details".into()))
+    }
+
+    /// Claims a duty that only one of the hosts of a journal should have, for this
+    /// time. Returns whether `holder` has it now: it is free, or `holder` had it
+    /// already. With no time, a holder gives it up. A journal of one host has no
+    /// other holders.
+    async fn claim(&self, duty: &str, holder: &str, time: Duration) -> Result<bool, Error> {
+        let _ = (duty, holder, time);
+        Ok(true)
     }
 
     /// Returns one task, or `None` if no event of it was ever recorded.
@@ -136,6 +160,12 @@ pub trait Journal: Send + Sync + 'static {
     /// be behind for a moment.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// Returns the part that stores the progress of sinks. `None`: the events of this
+    /// journal cannot be passed on.
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        None
     }
 
     /// Returns the backend's own metrics. Must not block.

@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `journal` | [`Journal`]: the trait of every backend, and the rules that a backend must keep |
 //! | `entry` | [`Entry`]: something to make durable, and its validation |
+//! | `details` | [`Details`]: what the platform tells about a task besides its events |
 //! | `bounds` | [`Bounds`] and the constants that every backend keeps |
+//! | [`outbox`] | [`Outbox`](outbox::Outbox): how far events were passed on to sinks |
 //! | `quarantine` | [`Shares`]: how small and large rejects share the quarantine |
 //! | `signature` | [`SignatureStatus`]: whether a signature may be used |
 //! | [`group_commit`] | [`GroupCommit`]: joins waiting entries into batches, in front of every backend; lets readers of the feed wait |
@@ -15,6 +17,7 @@
 //! | [`cursor`] | where the next page begins |
 //! | [`search`] | [`SearchText`](search::SearchText): searches for a text in a task |
 //! | [`stored`] | values of the contract as numbers of a database |
+//! | [`mod@copy`] | copies the whole content of a journal to another one |
 //! | [`memory`] | [`MemoryJournal`]: a complete journal in memory, for tests |
 //! | `conformance` | the tests that every journal must pass (feature `conformance`) |
 //!
@@ -36,11 +39,14 @@
 mod bounds;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod copy;
 pub mod cursor;
+mod details;
 mod entry;
 pub mod group_commit;
 mod journal;
 pub mod memory;
+pub mod outbox;
 pub mod page;
 mod quarantine;
 mod queue;
@@ -50,12 +56,13 @@ mod stats;
 pub mod stored;
 
 pub use batchtask_guest::journal::{
-    Appended, Class, Error, Event, EventFlags, HistoryPage, Notice, Progress, QuarantinePage,
-    Quarantined, Reject, SignatureUse, Source, StatusCount, StatusCounts, Step, StoredEvent,
-    Summary, Task, TaskOrder, TaskPage, TaskQuery, error_text, is_retryable,
+    Appended, Class, Error, Event, EventFlags, FailedDevice, HistoryPage, Notice, Policy, Progress,
+    QuarantinePage, Quarantined, Reject, SignatureUse, Source, StatusCount, StatusCounts, Step,
+    StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery, error_text, is_retryable,
 };
 
 pub use self::bounds::{Bounds, LISTED_REQUEST_ID_BYTES_MAX, TRAIL_BYTES_MAX};
+pub use self::details::{Details, StoredDetails};
 pub use self::entry::{Entry, placed_at_ms};
 pub use self::group_commit::GroupCommit;
 pub use self::journal::{Journal, Measure, MeasureKind, Pruned};

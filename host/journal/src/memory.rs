@@ -1,19 +1,22 @@
 //! [`MemoryJournal`]: a complete journal in memory, for tests, benchmarks and
 //! examples.
 
+mod sinks;
 mod state;
 mod view;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use batchtask_guest::journal::Journal as GuestJournal;
 use tokio::sync::watch;
 
 use self::state::State;
+use crate::outbox::{Acquired, Hold, Outbox, SinkChange, SinkState};
 use crate::{
-    Appended, Bounds, Entry, Error, Event, HistoryPage, Journal, Measure, MeasureKind, Pruned,
-    QuarantinePage, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
+    Appended, Bounds, Details, Entry, Error, Event, HistoryPage, Journal, Measure, MeasureKind,
+    Pruned, QuarantinePage, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 
 /// A journal in memory. It implements both the [`Journal`] of a host and the
@@ -69,6 +72,13 @@ impl Journal for MemoryJournal {
         self.with(|state| Ok(state.prune(before_ms)))
     }
 
+    async fn describe(&self, details: Vec<Details>) -> Result<(), Error> {
+        self.with(|state| {
+            details.into_iter().for_each(|it| state.describe(it));
+            Ok(())
+        })
+    }
+
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
         GuestJournal::find_task(self, app_id, task_id)
     }
@@ -107,6 +117,10 @@ impl Journal for MemoryJournal {
         self.last_seq.clone()
     }
 
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self)
+    }
+
     fn measures(&self) -> Vec<Measure> {
         let state = self.state();
         let (bytes, dropped) = state.as_ref().map_or((0, 0), State::quarantine_totals);
@@ -128,6 +142,35 @@ impl Journal for MemoryJournal {
 
     async fn close(&self) {
         *self.state() = None;
+    }
+}
+
+#[async_trait]
+impl Outbox for MemoryJournal {
+    async fn acquire(
+        &self,
+        sink: &str,
+        owner: &str,
+        _lease: Duration,
+        position: u64,
+    ) -> Result<Acquired, Error> {
+        self.with(|state| Ok(state.sinks.acquire(sink, owner, position)))
+    }
+
+    async fn renew(&self, sink: &str, fence: u64, _lease: Duration) -> Result<Hold, Error> {
+        self.with(|state| Ok(state.sinks.hold(sink, fence)))
+    }
+
+    async fn release(&self, sink: &str, fence: u64) -> Result<Hold, Error> {
+        self.with(|state| Ok(state.sinks.release(sink, fence)))
+    }
+
+    async fn load(&self, sink: &str) -> Result<Option<SinkState>, Error> {
+        self.with(|state| Ok(state.sinks.load(sink)))
+    }
+
+    async fn save(&self, sink: &str, fence: u64, change: &SinkChange) -> Result<Hold, Error> {
+        self.with(|state| Ok(state.sinks.save(sink, fence, change)))
     }
 }
 

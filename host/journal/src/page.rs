@@ -97,6 +97,7 @@ pub fn task_bytes(task: &Task) -> usize {
         + task.status.len()
         + task.status_desc.len()
         + task.name.as_ref().map_or(0, String::len)
+        + task.progress.map_or(0, |_| ITEM_OVERHEAD_BYTES)
         + task.request_ids.iter().map(String::len).sum::<usize>()
         + steps.sum::<usize>()
 }

@@ -3,7 +3,7 @@
 use crate::{EventFlags, Source};
 
 /// The bit of each flag. Never change one.
-const FLAG_BITS: [(EventFlags, u16); 8] = [
+const FLAG_BITS: [(EventFlags, u16); 9] = [
     (EventFlags::TIME_MISMATCH, 1 << 0),
     (EventFlags::CLOCK_SKEW, 1 << 1),
     (EventFlags::UNKNOWN_STATUS, 1 << 2),
@@ -12,6 +12,7 @@ const FLAG_BITS: [(EventFlags, u16); 8] = [
     (EventFlags::NO_EVENT_TIME, 1 << 5),
     (EventFlags::EXTRA_FIELDS, 1 << 6),
     (EventFlags::IRREGULAR_FIELDS, 1 << 7),
+    (EventFlags::RECONCILED, 1 << 8),
 ];
 
 /// The number of each source. Never change one.
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn every_flag_has_its_bit() {
-        let all = EventFlags::from_bits_retain(0b1111_1111);
+        let all = EventFlags::from_bits_retain(0b1_1111_1111);
         assert_eq!(flags_from_bits(i64::MAX), all);
         assert_eq!(flags_from_bits(i32::MAX), all);
         for (flag, bit) in FLAG_BITS {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use batchtask_journal::{
-    Appended, Entry, Error, Event, EventFlags, GroupCommit, HistoryPage, Journal, Measure,
+    Appended, Details, Entry, Error, Event, EventFlags, GroupCommit, HistoryPage, Journal, Measure,
     MemoryJournal, Observer, QuarantinePage, Reject, Source, StoredEvent, Summary, Task, TaskPage,
-    TaskQuery, group_commit::Options,
+    TaskQuery, error_text, group_commit::Options,
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -493,4 +493,33 @@ async fn an_entry_is_checked_before_it_waits() {
     assert!(matches!(refused, Err(Error::Unsupported(_))), "{refused:?}");
     assert_eq!(*journal.begun.borrow(), 0);
     journal.release();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn details_are_checked_and_then_stored() {
+    let journal = Arc::new(MemoryJournal::default());
+    let commits = GroupCommit::new(journal.clone(), Options::default(), None).unwrap();
+    commits.write(event(1)).await.unwrap();
+    let details = Details {
+        app_id: "app".into(),
+        task_id: "task".into(),
+        name: Some("name".into()),
+        ..Details::default()
+    };
+    let bad = Details {
+        task_id: String::new(),
+        ..details.clone()
+    };
+    let refused = commits.describe(vec![details.clone(), bad]).await;
+    let refused = refused.unwrap_err();
+    assert!(error_text(refused).contains("`task_id` is empty"));
+    let name = async || {
+        let task = commits.journal().find_task("app", "task").await.unwrap();
+        task.unwrap().name
+    };
+    assert_eq!(name().await, None, "all or nothing");
+    commits.describe(vec![details.clone()]).await.unwrap();
+    assert_eq!(name().await.as_deref(), Some("name"));
+    commits.close();
+    assert_unavailable(commits.describe(vec![details]).await);
 }

@@ -39,8 +39,10 @@ impl Factory for MemoryThroughGuest {
         Capabilities {
             durable: false,
             measures: false,
-            // The guest's trait has no `prune`.
+            // The guest's trait has none of these.
+            outbox: false,
             prune: false,
+            details: false,
             ..Capabilities::FULL
         }
     }

@@ -74,6 +74,7 @@ pub(super) async fn every_flag_is_kept(suite: Suite) {
         EventFlags::NO_EVENT_TIME,
         EventFlags::EXTRA_FIELDS,
         EventFlags::IRREGULAR_FIELDS,
+        EventFlags::RECONCILED,
     ];
     for (at, flags) in (1..).zip(flags) {
         let sent = Event {

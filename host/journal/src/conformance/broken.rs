@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use batchtask_guest::journal::DIGEST_BYTES;
 use tokio::sync::watch;
 
+use super::fixture::NOW_MS;
+use crate::outbox::{Acquired, Hold, Outbox, SinkChange, SinkState};
 use crate::{
-    Appended, Entry, Error, Event, EventFlags, HistoryPage, Journal, Measure, Pruned,
+    Appended, Details, Entry, Error, Event, EventFlags, HistoryPage, Journal, Measure, Pruned,
     QuarantinePage, SignatureUse, Source, StoredEvent, Summary, Task, TaskOrder, TaskPage,
     TaskQuery,
 };
@@ -110,10 +113,20 @@ faults! {
     PrunesNothing
     /// Tasks are pruned whatever their last arrival is.
     PrunesAll
+    /// Details are not stored.
+    LosesDetails
+    /// The details that came last are kept, whatever their time is.
+    KeepsLastDetails
+    /// The devices of a former answer are lost with the next answer.
+    LosesFailedDevices
     /// Nothing is measured.
     MeasuresNothing
     /// The journal can be used after it was closed.
     NeverCloses
+    /// A former owner of a sink can change it.
+    IgnoresFence
+    /// Dead letters are not stored.
+    LosesDeadLetters
 }
 
 /// Wraps a journal and adds a fault.
@@ -123,6 +136,8 @@ pub struct Broken {
     arrivals: AtomicU64,
     /// A last `seq` that stays 0.
     zero_seq: watch::Sender<u64>,
+    /// The fencing number of the last owner of any sink.
+    fence: AtomicU64,
 }
 
 impl Broken {
@@ -133,6 +148,7 @@ impl Broken {
             fault,
             arrivals: AtomicU64::new(0),
             zero_seq: watch::Sender::new(0),
+            fence: AtomicU64::new(0),
         }
     }
 
@@ -254,6 +270,24 @@ impl Journal for Broken {
         }
     }
 
+    async fn describe(&self, mut details: Vec<Details>) -> Result<(), Error> {
+        match self.fault {
+            Fault::LosesDetails => details.clear(),
+            Fault::LosesFailedDevices => {
+                for details in &mut details {
+                    details.failed_devices.get_or_insert_default();
+                }
+            }
+            Fault::KeepsLastDetails => {
+                for details in &mut details {
+                    details.at_ms = self.arrivals.fetch_add(1, Relaxed) + NOW_MS;
+                }
+            }
+            _ => {}
+        }
+        self.journal.describe(details).await
+    }
+
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
         self.journal.find_task(app_id, task_id).await
     }
@@ -346,6 +380,10 @@ impl Journal for Broken {
         }
     }
 
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self)
+    }
+
     fn measures(&self) -> Vec<Measure> {
         match self.fault {
             Fault::MeasuresNothing => Vec::new(),
@@ -357,5 +395,54 @@ impl Journal for Broken {
         if self.fault != Fault::NeverCloses {
             self.journal.close().await;
         }
+    }
+}
+
+impl Broken {
+    /// The outbox of the journal. The journals that are broken have one.
+    fn whole_outbox(&self) -> Result<&dyn Outbox, Error> {
+        let missing = || Error::Unsupported("there is no outbox".into());
+        self.journal.outbox().ok_or_else(missing)
+    }
+}
+
+#[async_trait]
+impl Outbox for Broken {
+    async fn acquire(
+        &self,
+        sink: &str,
+        owner: &str,
+        lease: Duration,
+        position: u64,
+    ) -> Result<Acquired, Error> {
+        let outbox = self.whole_outbox()?;
+        let acquired = outbox.acquire(sink, owner, lease, position).await?;
+        if let Acquired::Owned(fence) = acquired {
+            self.fence.store(fence, Relaxed);
+        }
+        Ok(acquired)
+    }
+
+    async fn renew(&self, sink: &str, fence: u64, lease: Duration) -> Result<Hold, Error> {
+        self.whole_outbox()?.renew(sink, fence, lease).await
+    }
+
+    async fn release(&self, sink: &str, fence: u64) -> Result<Hold, Error> {
+        self.whole_outbox()?.release(sink, fence).await
+    }
+
+    async fn load(&self, sink: &str) -> Result<Option<SinkState>, Error> {
+        self.whole_outbox()?.load(sink).await
+    }
+
+    async fn save(&self, sink: &str, fence: u64, change: &SinkChange) -> Result<Hold, Error> {
+        let mut change = change.clone();
+        let mut fence = fence;
+        match self.fault {
+            Fault::IgnoresFence => fence = self.fence.load(Relaxed),
+            Fault::LosesDeadLetters => change.dead.clear(),
+            _ => {}
+        }
+        self.whole_outbox()?.save(sink, fence, &change).await
     }
 }

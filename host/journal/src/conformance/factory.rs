@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::copy::Content;
 use crate::{Bounds, Journal};
 
 /// Opens the journals that the checks use.
@@ -18,6 +19,13 @@ pub trait Factory: Send + Sync + 'static {
     /// names are short and consist of digits. The suite closes a journal before it
     /// opens it again.
     async fn open(&self, name: &str, bounds: Bounds) -> Arc<dyn Journal>;
+
+    /// Opens the content of the journal called `name` for a copy, and creates the journal
+    /// if it does not exist. Returns `None` if its content cannot be copied.
+    async fn content(&self, name: &str) -> Option<Arc<dyn Content>> {
+        let _ = name;
+        None
+    }
 }
 
 /// The abilities of a journal. A check that needs more passes without checking.
@@ -49,9 +57,13 @@ pub struct Capabilities {
     /// Old tasks can be removed from it. Otherwise `prune` returns
     /// `Unsupported`.
     pub prune: bool,
+    /// It stores details of tasks. Otherwise `describe` returns `Unsupported`.
+    pub details: bool,
     /// Large rejects do not displace small ones, and no signature is forgotten
     /// when the clock jumps ahead.
     pub robust_bounds: bool,
+    /// It stores the progress of sinks.
+    pub outbox: bool,
     /// It measures its quarantine.
     pub measures: bool,
     /// The greatest length of a text or a body, in bytes. At least 300,000.
@@ -70,7 +82,9 @@ impl Capabilities {
         follows_arrival: true,
         exact_summary: true,
         prune: true,
+        details: true,
         robust_bounds: true,
+        outbox: true,
         measures: true,
         item_bytes_max: usize::MAX,
     };

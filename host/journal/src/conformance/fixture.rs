@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::factory::{Capabilities, Factory};
+use crate::copy::Content;
 use crate::{
     Appended, Bounds, Entry, Error, Event, EventFlags, Journal, Reject, SignatureUse, Source,
     StoredEvent, Task, TaskOrder, TaskPage, TaskQuery,
@@ -38,16 +39,44 @@ impl Suite {
 
     /// Opens an empty journal with these bounds.
     pub(super) async fn journal_with(&self, bounds: Bounds) -> Fixture {
-        let name = self.names.fetch_add(1, Relaxed).to_string();
-        Fixture::open(self.clone(), name, bounds).await
+        self.closed(bounds).open().await
+    }
+
+    /// Returns a journal that does not exist yet.
+    pub(super) fn closed(&self, bounds: Bounds) -> Closed {
+        Closed {
+            suite: self.clone(),
+            name: self.names.fetch_add(1, Relaxed).to_string(),
+            bounds,
+        }
+    }
+}
+
+/// A journal that is not open.
+pub(super) struct Closed {
+    suite: Suite,
+    name: String,
+    bounds: Bounds,
+}
+
+impl Closed {
+    pub(super) async fn open(self) -> Fixture {
+        let journal = self.suite.factory.open(&self.name, self.bounds).await;
+        Fixture {
+            closed: self,
+            journal,
+        }
+    }
+
+    /// Opens the content for a copy. Returns `None` if the backend cannot do this.
+    pub(super) async fn content(&self) -> Option<Arc<dyn Content>> {
+        self.suite.factory.content(&self.name).await
     }
 }
 
 /// A journal under test.
 pub(super) struct Fixture {
-    suite: Suite,
-    name: String,
-    bounds: Bounds,
+    closed: Closed,
     journal: Arc<dyn Journal>,
 }
 
@@ -60,31 +89,20 @@ impl Deref for Fixture {
 }
 
 impl Fixture {
-    async fn open(suite: Suite, name: String, bounds: Bounds) -> Self {
-        let journal = suite.factory.open(&name, bounds).await;
-        Self {
-            suite,
-            name,
-            bounds,
-            journal,
-        }
-    }
-
     /// Closes the journal and opens it again.
     pub(super) async fn reopen(self) -> Self {
-        let Self {
-            suite,
-            name,
-            bounds,
-            journal,
-        } = self;
+        self.into_closed().await.open().await
+    }
+
+    /// Closes the journal.
+    pub(super) async fn into_closed(self) -> Closed {
+        let Self { closed, journal } = self;
         journal.close().await;
-        drop(journal);
-        Self::open(suite, name, bounds).await
+        closed
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {
-        self.suite.capabilities
+        self.closed.suite.capabilities
     }
 
     pub(super) fn shared(&self) -> Arc<dyn Journal> {

@@ -6,10 +6,11 @@ use batchtask_guest::journal::ranks;
 
 use tokio::sync::watch;
 
+use super::sinks::Sinks;
 use crate::page::reject_bytes;
 use crate::{
-    Appended, Bounds, Class, Entry, Event, LISTED_REQUEST_ID_BYTES_MAX, Pruned, Quarantined,
-    Reject, RejectSize, Shares, SignatureStatus, SignatureUse, placed_at_ms,
+    Appended, Bounds, Class, Details, Entry, Event, LISTED_REQUEST_ID_BYTES_MAX, Pruned,
+    Quarantined, Reject, RejectSize, Shares, SignatureStatus, SignatureUse, placed_at_ms,
 };
 
 /// The place of an event in the order of its task: time, rank, digest.
@@ -31,6 +32,7 @@ pub(super) struct State {
     pub(super) quarantine: Quarantine,
     pub(super) last_received_at_ms: Option<u64>,
     last_seq: watch::Sender<u64>,
+    pub(super) sinks: Sinks,
 }
 
 /// One task.
@@ -42,6 +44,7 @@ pub(super) struct TaskState {
     by_digest: HashMap<Vec<u8>, usize>,
     pub(super) last_received_at_ms: u64,
     pub(super) duplicates: u64,
+    pub(super) details: Option<Details>,
 }
 
 /// One event, as it first arrived.
@@ -81,6 +84,7 @@ impl State {
             quarantine: Quarantine::default(),
             last_received_at_ms: None,
             last_seq,
+            sinks: Sinks::default(),
         }
     }
 
@@ -150,6 +154,23 @@ impl State {
 }
 
 impl State {
+    /// Stores details, unless the task is unknown or they are older.
+    pub(super) fn describe(&mut self, mut details: Details) {
+        let ids = (details.app_id.clone(), details.task_id.clone());
+        let Some(&index) = self.by_ids.get(&ids) else {
+            return;
+        };
+        let stored = &mut self.tasks[index].details;
+        if let Some(stored) = stored {
+            if details.at_ms < stored.at_ms {
+                return;
+            }
+            let known = stored.failed_devices.take();
+            details.failed_devices = details.failed_devices.or(known);
+        }
+        *stored = Some(details);
+    }
+
     /// Removes final tasks without a new event since `before_ms`.
     pub(super) fn prune(&mut self, before_ms: u64) -> Pruned {
         let mut pruned = Pruned::default();
@@ -161,6 +182,7 @@ impl State {
             }
             self.by_ids
                 .remove(&(task.app_id.clone(), task.task_id.clone()));
+            task.details = None;
             pruned.events += task.events.len() as u64;
             for index in std::mem::take(&mut task.events).into_values() {
                 self.events[index] = None;
@@ -181,6 +203,7 @@ impl TaskState {
             by_digest: HashMap::new(),
             last_received_at_ms: 0,
             duplicates: 0,
+            details: None,
         }
     }
 

@@ -35,7 +35,10 @@ impl State {
             if page.is_full() {
                 break;
             }
-            let task = self.view(task);
+            let task = Task {
+                failed_devices: Vec::new(),
+                ..self.view(task)
+            };
             let bytes = task_bytes(&task);
             page.push(task, bytes);
         }
@@ -183,7 +186,7 @@ impl State {
             .events_of(task)
             .flat_map(|state| &state.request_ids)
             .collect();
-        Task {
+        let mut view = Task {
             app_id: last.app_id.clone(),
             task_id: last.task_id.clone(),
             task_type: last.task_type.clone(),
@@ -197,14 +200,20 @@ impl State {
             duplicates: task.duplicates,
             flags: self.events_of(task).fold(EventFlags::empty(), flags),
             name: None,
+            policy: None,
             progress: None,
+            failed_devices: Vec::new(),
             request_ids: request_ids
                 .into_iter()
                 .take(REQUEST_IDS_MAX)
                 .cloned()
                 .collect(),
             trail: self.trail(task),
+        };
+        if let Some(details) = &task.details {
+            details.describe(&mut view);
         }
+        view
     }
 
     fn trail(&self, task: &TaskState) -> Vec<Step> {
