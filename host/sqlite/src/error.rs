@@ -44,6 +44,22 @@ pub enum OpenError {
         /// The journal's path.
         path: PathBuf,
     },
+    /// The journal does not exist.
+    #[error("there is no journal `{}`", path.display())]
+    Missing {
+        /// The journal's path.
+        path: PathBuf,
+    },
+    /// The journal is an incomplete copy.
+    #[error(
+        "journal `{}` is an incomplete copy of another journal: complete it with the command that \
+         began it, `batchtask journal copy`, or remove it",
+        path.display()
+    )]
+    Incomplete {
+        /// The journal's path.
+        path: PathBuf,
+    },
     /// Another process uses this journal.
     #[error("journal `{}` is in use by another process: stop that process first, or start with `--takeover`", path.display())]
     InUse {

@@ -14,12 +14,15 @@
 //! | `presence` | checks that the files are still those that were opened |
 //! | `checkpoint` | keeps the write-ahead log short |
 //! | `prune` | removes old tasks |
+//! | `details` | what the platform tells about a task besides its events |
 //! | `steady_clock` | a clock that does not run ahead |
 //! | `reader` | the connections that read |
 //! | `limit` | when a read must end |
 //! | `tasks`, `events`, `quarantine` | the reads |
+//! | `sinks` | the progress of sinks |
 //! | `request_ids` | the request ids of a task |
 //! | [`copies`] | backup and restore |
+//! | `content` | [`SqliteContent`]: a journal that is opened for a copy to another one |
 //! | `values` | pages and errors of SQLite |
 //! | `options` | [`Options`]: the bounds of a journal |
 //! | `error` | [`OpenError`]: why a journal cannot be opened |
@@ -53,8 +56,10 @@
 
 mod batch;
 mod checkpoint;
+mod content;
 pub mod copies;
 mod counters;
+mod details;
 mod disk;
 mod error;
 mod events;
@@ -70,6 +75,7 @@ mod reader;
 mod record;
 mod request_ids;
 mod schema;
+mod sinks;
 mod steady_clock;
 mod tasks;
 #[cfg(test)]
@@ -84,12 +90,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use batchtask_journal::cursor::{self, EventKey};
+use batchtask_journal::outbox::{Acquired, Hold, Outbox, SinkChange, SinkState};
 use batchtask_journal::{
-    Appended, Entry, Error, HistoryPage, Journal, Measure, Pruned, QuarantinePage, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
+    Appended, Details, Entry, Error, HistoryPage, Journal, Measure, Pruned, QuarantinePage,
+    StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
+use rusqlite::Connection;
 use tokio::sync::watch;
 
+pub use self::content::SqliteContent;
 pub use self::error::OpenError;
 pub use self::options::Options;
 
@@ -101,12 +110,13 @@ use self::writer::Writer;
 /// A journal in a SQLite file. Dropping it closes it.
 ///
 /// [`commit`](Journal::commit), [`maintain`](Journal::maintain),
-/// [`prune`](Journal::prune) and [`close`](Journal::close) block the thread that polls them.
+/// [`prune`](Journal::prune), [`describe`](Journal::describe) and [`close`](Journal::close)
+/// block the thread that polls them.
 /// [`GroupCommit`](batchtask_journal::GroupCommit) calls them on a dedicated thread.
 pub struct SqliteJournal {
     path: PathBuf,
-    /// `None` once the journal is closed.
-    writer: Mutex<Option<Writer>>,
+    /// `None` once the journal is closed. Shared with threads that may block.
+    writer: Arc<Mutex<Option<Writer>>>,
     readers: Arc<Readers>,
     /// The greatest `seq` that is durable.
     last_seq: watch::Receiver<u64>,
@@ -134,7 +144,7 @@ impl SqliteJournal {
         let (writer, last_seq) = Writer::open(owner, options, counters.clone(), readers.clone())?;
         Ok(Self {
             path,
-            writer: Mutex::new(Some(writer)),
+            writer: Arc::new(Mutex::new(Some(writer))),
             readers,
             last_seq,
             counters,
@@ -160,7 +170,10 @@ impl SqliteJournal {
         files::check_mounts(path)?;
         files::check_side_files(path)?;
         log_check::check(path)?;
-        schema::open_former(path).map(drop)
+        match schema::open_former(path)? {
+            Some(connection) => schema::ensure_complete(&connection, path),
+            None => Ok(()),
+        }
     }
 
     /// Returns the path of the file, without symbolic links.
@@ -182,16 +195,38 @@ impl SqliteJournal {
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let closed = || Error::Unavailable("the journal is closed".into());
-        self.writer().as_mut().ok_or_else(closed).and_then(work)
+        with(&self.writer, work)
     }
 
-    /// Locks the writer. A poisoned lock can be used: a panic in the middle of a
-    /// commit leaves the writer without a connection, and the next commit opens
-    /// another.
-    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes a sink. Unlike a commit, it does not block the thread that polls it.
+    async fn change_sink<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let writer = self.writer.clone();
+        let change = move || with(&writer, |writer| writer.transact(work));
+        let aborted = |_| Error::Unavailable("a write to the journal was aborted".into());
+        tokio::task::spawn_blocking(change).await.map_err(aborted)?
     }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        lock(&self.writer)
+    }
+}
+
+/// Runs `work` with the writer, unless the journal is closed.
+fn with<T>(
+    writer: &Mutex<Option<Writer>>,
+    work: impl FnOnce(&mut Writer) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let closed = || Error::Unavailable("the journal is closed".into());
+    lock(writer).as_mut().ok_or_else(closed).and_then(work)
+}
+
+/// Locks the writer. A poisoned lock can be used: a panic in the middle of a commit
+/// leaves the writer without a connection, and the next commit opens another.
+fn lock(writer: &Mutex<Option<Writer>>) -> MutexGuard<'_, Option<Writer>> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for SqliteJournal {
@@ -212,6 +247,12 @@ impl Journal for SqliteJournal {
 
     async fn prune(&self, before_ms: u64) -> Result<Pruned, Error> {
         self.with_writer(|writer| writer.prune(before_ms))
+    }
+
+    async fn describe(&self, details: Vec<Details>) -> Result<(), Error> {
+        self.with_writer(|writer| {
+            writer.transact(|connection| details::store(connection, &details))
+        })
     }
 
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
@@ -269,11 +310,56 @@ impl Journal for SqliteJournal {
         self.last_seq.clone()
     }
 
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self)
+    }
+
     fn measures(&self) -> Vec<Measure> {
         self.counters.measures(&self.path)
     }
 
     async fn close(&self) {
         self.shut_down();
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteJournal {
+    async fn acquire(
+        &self,
+        sink: &str,
+        owner: &str,
+        _lease: Duration,
+        position: u64,
+    ) -> Result<Acquired, Error> {
+        let (sink, owner) = (sink.to_owned(), owner.to_owned());
+        self.change_sink(move |connection| sinks::acquire(connection, &sink, &owner, position))
+            .await
+    }
+
+    async fn renew(&self, sink: &str, fence: u64, _lease: Duration) -> Result<Hold, Error> {
+        let sink = sink.to_owned();
+        self.readers
+            .read(move |connection| sinks::hold(connection, &sink, fence))
+            .await
+    }
+
+    async fn release(&self, sink: &str, fence: u64) -> Result<Hold, Error> {
+        let sink = sink.to_owned();
+        self.change_sink(move |connection| sinks::release(connection, &sink, fence))
+            .await
+    }
+
+    async fn load(&self, sink: &str) -> Result<Option<SinkState>, Error> {
+        let sink = sink.to_owned();
+        self.readers
+            .read(move |connection| sinks::load(connection, &sink))
+            .await
+    }
+
+    async fn save(&self, sink: &str, fence: u64, change: &SinkChange) -> Result<Hold, Error> {
+        let (sink, change) = (sink.to_owned(), change.clone());
+        self.change_sink(move |connection| sinks::save(connection, &sink, fence, &change))
+            .await
     }
 }

@@ -65,10 +65,13 @@ pub(crate) fn list(value: &[u8]) -> Vec<String> {
 
 /// Returns the value of a row with this id only.
 pub(crate) fn single(id: Option<&str>) -> Vec<u8> {
+    value(id)
+}
+
+/// Returns the value of a row with the first of these ids.
+pub(crate) fn value(all: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<u8> {
     let mut ids = FirstIds::default();
-    if let Some(id) = id {
-        ids.add(id);
-    }
+    all.into_iter().for_each(|id| ids.add(id.as_ref()));
     ids.value()
 }
 

@@ -76,6 +76,21 @@ pub(crate) fn open_former(path: &Path) -> Result<Option<Connection>, OpenError> 
     Ok((version > 0).then_some(connection))
 }
 
+/// Refuses a journal that is an incomplete copy of another one.
+pub(crate) fn ensure_complete(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    if identify(connection, path)? < MIGRATIONS.len() {
+        return Ok(());
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM copying)";
+    match connection.query_row(sql, [], |row| row.get(0)) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(OpenError::Incomplete {
+            path: path.to_owned(),
+        }),
+        Err(cause) => Err(OpenError::sqlite(path, cause)),
+    }
+}
+
 /// Opens a connection that cannot write.
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

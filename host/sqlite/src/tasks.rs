@@ -13,6 +13,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, ffi, params, params_from_iter};
 
+use crate::details;
 use crate::limit::Limit;
 use crate::request_ids;
 use crate::values::rows;
@@ -31,7 +32,10 @@ pub(crate) fn find(
         .prepare_cached("SELECT id FROM tasks WHERE app_id = ?1 AND task_id = ?2")?
         .query_row([app_id, task_id], |row| row.get(0))
         .optional()?;
-    found.map(|id| task_of_id(connection, id)).transpose()
+    let Some(id) = found else { return Ok(None) };
+    let mut task = task_of_id(connection, id)?;
+    details::describe(connection, id, true, &mut task)?;
+    Ok(Some(task))
 }
 
 /// Returns the task in the row `id`.
@@ -161,7 +165,8 @@ impl Listing {
                 break;
             }
             last = row.get(0)?;
-            let task = task_of_id(connection, last)?;
+            let mut task = task_of_id(connection, last)?;
+            details::describe(connection, last, false, &mut task)?;
             let bytes = task_bytes(&task);
             page.push(task, bytes);
         }
@@ -243,7 +248,9 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Task> {
         duplicates: unsigned(row.get(10)?),
         flags: flags_from_bits(row.get::<_, i64>(11)?),
         name: None,
+        policy: None,
         progress: None,
+        failed_devices: Vec::new(),
         request_ids: request_ids::list(row.get_ref(12)?.as_blob()?),
         trail: Vec::new(),
     })

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use batchtask_journal::stored::unsigned;
 use batchtask_journal::{Appended, Entry, Error, Pruned, error_text};
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::watch;
 
 use crate::batch::{Batch, arrival_ms};
@@ -86,6 +86,7 @@ impl Writer {
         let path = owner.path().to_owned();
         let failed = |cause| OpenError::sqlite(&path, cause);
         let mut connection = schema::open(&path)?;
+        schema::ensure_complete(&connection, &path)?;
         // From here on, the database contains everything that was in the log.
         let mut frames = checkpoint::truncate(&connection).map_err(failed)?;
         if frames == 0 {
@@ -286,6 +287,30 @@ impl Writer {
         self.committed(totals, frames);
         self.find_oldest();
         Ok(pruned)
+    }
+
+    /// Runs `work` in a transaction of its own, for details of tasks and the progress of
+    /// sinks. It need not be with a batch, because there are few such changes.
+    pub(crate) fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        self.prepare()?;
+        disk::ensure_room(self.owner.path(), self.options.min_free_bytes)?;
+        let mut totals = self.totals.clone();
+        let frames = self.begin_log(&mut totals);
+        let result = self
+            .with_connection(|connection| {
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let result = work(&transaction)?;
+                totals.save(&transaction)?;
+                transaction.commit()?;
+                Ok(result)
+            })
+            .map_err(|error| self.unwritable(&error))?;
+        self.committed(totals, frames);
+        Ok(result)
     }
 
     /// Wakes the checkpointer as the log grows, or makes the log start over here

@@ -57,3 +57,54 @@ UPDATE tasks SET request_ids = (
 DROP INDEX events_by_time;
 CREATE INDEX events_by_time ON events
     (task, occurred_at_ms, rank, digest, status);
+
+-- One row while the journal is an incomplete copy of another one: the version of that
+-- journal, and how far the copy has come.
+CREATE TABLE copying (
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    source  TEXT    NOT NULL,
+    part    INTEGER NOT NULL,
+    records INTEGER NOT NULL
+) STRICT;
+
+-- What the platform reported about a task besides its events: JSON texts.
+CREATE TABLE details (
+    task           INTEGER PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+    at_ms          INTEGER NOT NULL,
+    facts          TEXT    NOT NULL,
+    failed_devices TEXT
+) STRICT;
+
+-- Sinks: how far the events were passed on to each. Only the owner with the
+-- greatest fencing number changes one.
+CREATE TABLE sinks (
+    name     TEXT    NOT NULL PRIMARY KEY,
+    fence    INTEGER NOT NULL,
+    owner    TEXT    NOT NULL,
+    position INTEGER NOT NULL,
+    paused   INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- The events at or before the position of a sink that are not delivered yet.
+CREATE TABLE sink_parked (
+    sink          TEXT    NOT NULL,
+    seq           INTEGER NOT NULL,
+    app_id        TEXT    NOT NULL,
+    task_id       TEXT    NOT NULL,
+    attempts      INTEGER NOT NULL,
+    not_before_ms INTEGER NOT NULL,
+    error         TEXT    NOT NULL,
+    PRIMARY KEY (sink, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The events that were given up.
+CREATE TABLE sink_dead (
+    sink       TEXT    NOT NULL,
+    seq        INTEGER NOT NULL,
+    app_id     TEXT    NOT NULL,
+    task_id    TEXT    NOT NULL,
+    attempts   INTEGER NOT NULL,
+    died_at_ms INTEGER NOT NULL,
+    error      TEXT    NOT NULL,
+    PRIMARY KEY (sink, seq)
+) STRICT, WITHOUT ROWID;
