@@ -1,6 +1,7 @@
 //! [`Batch`]: the entries of a batch as the parameters of one statement.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use batchtask_guest::journal::is_undated;
 use batchtask_journal::page::reject_bytes;
@@ -17,7 +18,7 @@ use crate::values::to_stored;
 
 /// Calls the function that stores a batch.
 pub(crate) const APPEND: &str = "SELECT outcomes, last_seq, quarantine_bytes, \
-     quarantine_dropped, pruned_events FROM batchtask.append($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+     quarantine_dropped, pruned_events, waited_us FROM batchtask.append($1, $2, $3, $4, $5, $6, $7, $8, $9, \
      $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, \
      $28, $29, $30)";
 
@@ -78,7 +79,7 @@ impl<'a> Batch<'a> {
     pub(crate) fn new(
         entries: &'a [Entry],
         bounds: Bounds,
-        lock_timeout: std::time::Duration,
+        lock_timeout: Duration,
         channel: &'a str,
     ) -> Self {
         let mut batch = Self {
@@ -224,6 +225,8 @@ pub(crate) struct Committed {
     pub(crate) quarantine_bytes: u64,
     pub(crate) quarantine_dropped: u64,
     pub(crate) pruned_events: u64,
+    /// How long the commit waited for those of other hosts.
+    pub(crate) waited: Duration,
 }
 
 impl Committed {
@@ -236,6 +239,7 @@ impl Committed {
             quarantine_bytes: number(2)?,
             quarantine_dropped: number(3)?,
             pruned_events: number(4)?,
+            waited: Duration::from_micros(number(5)?),
         })
     }
 }

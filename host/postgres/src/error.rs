@@ -111,6 +111,38 @@ pub enum OpenError {
         /// The answer of the server.
         cause: String,
     },
+    /// The role lacks rights on tables that exist.
+    #[error(
+        "the role lacks rights in schema `{schema}` of `{database}`: {missing}. Grant them as the \
+         owner of the tables"
+    )]
+    MissingRights {
+        /// The URL without its password.
+        database: String,
+        /// The schema of the tables.
+        schema: String,
+        /// The rights, in the words of `GRANT`.
+        missing: String,
+    },
+    /// There is no journal in the database.
+    #[error("there is no journal in schema `{schema}` of `{database}`")]
+    Missing {
+        /// The URL without its password.
+        database: String,
+        /// The schema that was looked at.
+        schema: String,
+    },
+    /// The journal is an incomplete copy.
+    #[error(
+        "the journal in schema `{schema}` of `{database}` is an incomplete copy of another journal: \
+         complete it with the command that began it, `batchtask journal copy`, or drop the schema"
+    )]
+    Incomplete {
+        /// The URL without its password.
+        database: String,
+        /// The schema of the tables.
+        schema: String,
+    },
     /// The schema belongs to another program.
     #[error(
         "the schema `{schema}` of `{database}` exists, but is not a journal: choose another one \

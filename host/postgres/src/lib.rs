@@ -7,6 +7,8 @@
 //! | `link` | one connection to the database |
 //! | `server` | checks that what the server commits is durable |
 //! | `schema` | the tables and functions, and their versions |
+//! | `rights` | the rights that a host needs |
+//! | `content` | [`PostgresContent`]: a journal that is opened for a copy to another one |
 //! | `parts` | what the writer and the feed share |
 //! | `writer` | the connection that writes |
 //! | `batch` | the entries of a batch as the parameters of one statement |
@@ -14,8 +16,11 @@
 //! | `feed` | learns of the events of other hosts |
 //! | `progress` | the greatest durable `seq`, for followers |
 //! | `prune` | removes old tasks |
+//! | `details` | what the platform tells about a task besides its events |
+//! | `claims` | the duties that only one host should have |
 //! | `readers` | the connections that read |
 //! | `tasks`, `events`, `quarantine` | the reads |
+//! | `sinks` | the progress of sinks, and who owns them |
 //! | `values` | texts as the tables store them |
 //! | `options` | [`Options`]: the bounds of a journal |
 //! | `error` | [`OpenError`]: why a journal cannot be opened |
@@ -77,8 +82,11 @@
 
 mod backoff;
 mod batch;
+mod claims;
 mod config;
+mod content;
 mod counters;
+mod details;
 mod error;
 mod events;
 mod feed;
@@ -89,8 +97,10 @@ mod progress;
 mod prune;
 mod quarantine;
 mod readers;
+mod rights;
 mod schema;
 mod server;
+mod sinks;
 mod tasks;
 mod tls;
 mod values;
@@ -98,17 +108,20 @@ mod writer;
 
 use std::fmt;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use batchtask_journal::cursor::{self, EventKey};
+use batchtask_journal::outbox::{Acquired, Hold, Outbox, SinkChange, SinkState};
 use batchtask_journal::{
-    Appended, Entry, Error, HistoryPage, Journal, Measure, Pruned, QuarantinePage, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
+    Appended, Details, Entry, Error, HistoryPage, Journal, Measure, Pruned, QuarantinePage,
+    StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 pub use self::config::{Config, ConfigError};
+pub use self::content::PostgresContent;
 pub use self::error::OpenError;
 pub use self::options::Options;
 
@@ -149,7 +162,13 @@ impl PostgresJournal {
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
+        connector
+            .within(ANSWER_TIME, rights::check(&connector, &link))
+            .await?;
         let id = schema::prepare(&connector, &link).await?;
+        connector
+            .within(ANSWER_TIME, schema::ensure_complete(&connector, &link))
+            .await?;
         let parts = Parts {
             connector: connector.clone(),
             options,
@@ -169,9 +188,15 @@ impl PostgresJournal {
     pub async fn check(config: &Config, options: Options) -> Result<Vec<String>, OpenError> {
         let connector = Connector::new(config, &options, Arc::new(Counters::new()))?;
         let (link, warnings) = server::connect(&connector).await?;
-        let finding = schema::find(&connector, &link);
-        let found = connector.within(ANSWER_TIME, finding).await?;
-        schema::current(&connector, found)?;
+        let checking = async {
+            rights::check(&connector, &link).await?;
+            let found = schema::find(&connector, &link).await?;
+            match schema::current(&connector, found)? {
+                Some(_) => schema::ensure_complete(&connector, &link).await,
+                None => Ok(()),
+            }
+        };
+        connector.within(ANSWER_TIME, checking).await?;
         Ok(warnings)
     }
 
@@ -254,6 +279,14 @@ impl Journal for PostgresJournal {
         prune::step(&self.readers, &self.options, When::Before(before_ms)).await
     }
 
+    async fn describe(&self, details: Vec<Details>) -> Result<(), Error> {
+        details::store(&self.readers, &details).await
+    }
+
+    async fn claim(&self, duty: &str, holder: &str, time: Duration) -> Result<bool, Error> {
+        claims::claim(&self.readers, duty, holder, time).await
+    }
+
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
         tasks::find(&self.readers, app_id, task_id).await
     }
@@ -298,6 +331,10 @@ impl Journal for PostgresJournal {
         self.progress.subscribe()
     }
 
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self)
+    }
+
     fn measures(&self) -> Vec<Measure> {
         self.counters.measures()
     }
@@ -305,5 +342,34 @@ impl Journal for PostgresJournal {
     async fn close(&self) {
         self.stop();
         self.writer.lock().await.take();
+    }
+}
+
+#[async_trait]
+impl Outbox for PostgresJournal {
+    async fn acquire(
+        &self,
+        sink: &str,
+        owner: &str,
+        lease: Duration,
+        position: u64,
+    ) -> Result<Acquired, Error> {
+        sinks::acquire(&self.readers, sink, owner, lease, position).await
+    }
+
+    async fn renew(&self, sink: &str, fence: u64, lease: Duration) -> Result<Hold, Error> {
+        sinks::renew(&self.readers, sink, fence, lease).await
+    }
+
+    async fn release(&self, sink: &str, fence: u64) -> Result<Hold, Error> {
+        sinks::release(&self.readers, sink, fence).await
+    }
+
+    async fn load(&self, sink: &str) -> Result<Option<SinkState>, Error> {
+        sinks::load(&self.readers, sink).await
+    }
+
+    async fn save(&self, sink: &str, fence: u64, change: &SinkChange) -> Result<Hold, Error> {
+        sinks::save(&self.readers, sink, fence, change).await
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client, Connection, Row, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, CopyInSink, Row, RowStream, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::{Config, DEFAULT_SCHEMA};
@@ -180,6 +181,28 @@ impl Link {
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         let sql = in_schema(sql, &self.schema);
         self.client.query_typed(&sql, parameters).await
+    }
+
+    /// Runs a statement like [`query`](Self::query), but returns its rows one by one,
+    /// as fast as they are taken.
+    pub(crate) async fn stream(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<RowStream, tokio_postgres::Error> {
+        let sql = in_schema(sql, &self.schema);
+        let parameters = parameters.iter();
+        let parameters = parameters.map(|(value, kind)| (*value, kind.clone()));
+        self.client.query_typed_raw(&sql, parameters).await
+    }
+
+    /// Begins a `COPY … FROM STDIN`.
+    pub(crate) async fn copy_in(
+        &self,
+        sql: &str,
+    ) -> Result<CopyInSink<Bytes>, tokio_postgres::Error> {
+        let sql = in_schema(sql, &self.schema);
+        self.client.copy_in(&*sql).await
     }
 
     /// Runs statements without parameters as one transaction, unless they say

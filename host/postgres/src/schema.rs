@@ -17,6 +17,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
     include_str!("schema/1-entries.sql"),
     include_str!("schema/1-append.sql"),
     include_str!("schema/1-prune.sql"),
+    include_str!("schema/1-sinks.sql"),
 ]];
 
 /// The advisory lock of a migration: `btjl`.
@@ -104,6 +105,19 @@ pub(crate) fn current(connector: &Connector, found: Found) -> Result<Option<Stri
         Found::Journal { version, id } if version == known => Ok(Some(id)),
         _ => Ok(None),
     }
+}
+
+/// Refuses a journal that is an incomplete copy of another one.
+pub(crate) async fn ensure_complete(connector: &Connector, link: &Link) -> Result<(), OpenError> {
+    let failed = |error: tokio_postgres::Error| not_usable(connector, &error);
+    let rows = link.query("SELECT FROM batchtask.copying", &[]);
+    if rows.await.map_err(failed)?.is_empty() {
+        return Ok(());
+    }
+    Err(OpenError::Incomplete {
+        database: connector.database(),
+        schema: connector.schema().to_owned(),
+    })
 }
 
 /// Runs the missing scripts in one transaction. Other hosts wait meanwhile.

@@ -14,6 +14,7 @@ use batchtask_journal::{
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::details;
 use crate::events::{SENT_BYTES_MAX, rows};
 use crate::link::Parameter;
 use crate::readers::Readers;
@@ -22,7 +23,10 @@ use crate::values::{from_stored, to_stored};
 /// The columns of a task `t` and its trail, see [`TRAIL`].
 const COLUMNS: &str = "t.app_id, t.task_id, t.task_type, t.status, t.status_desc, \
      t.occurred_at_ms, t.rank, t.first_occurred_at_ms, t.last_received_at_ms, t.events, \
-     t.duplicates, t.flags, t.request_ids, t.id, trail.statuses, trail.times";
+     t.duplicates, t.flags, t.request_ids, t.id, trail.statuses, trail.times, d.facts";
+
+/// Joins the details of a task `t`.
+const DETAILS: &str = "LEFT JOIN batchtask.details AS d ON d.task = t.id";
 
 /// Joins the last 64 steps of a task `t`, newest first. It stops before the statuses
 /// exceed 32 KiB as they are stored, so that a page of tasks with long statuses is
@@ -45,7 +49,8 @@ pub(crate) async fn find(
     task_id: &str,
 ) -> Result<Option<Task>, Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM batchtask.tasks AS t {TRAIL} WHERE t.key = batchtask.task_key($1, $2)"
+        "SELECT {COLUMNS}, d.failed_devices FROM batchtask.tasks AS t {TRAIL} {DETAILS} \
+         WHERE t.key = batchtask.task_key($1, $2)"
     );
     let ids = [to_stored(app_id), to_stored(task_id)];
     let rows = readers
@@ -204,8 +209,8 @@ impl Listing {
                      coalesce(sum(page.size) OVER \
                          (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before \
                  FROM page WINDOW w AS (ORDER BY {outer}) \
-             ) SELECT {COLUMNS}, sent.more FROM sent \
-             JOIN batchtask.tasks AS t ON t.id = sent.id {TRAIL} \
+             ) SELECT {COLUMNS}, NULL::text, sent.more FROM sent \
+             JOIN batchtask.tasks AS t ON t.id = sent.id {TRAIL} {DETAILS} \
              WHERE sent.before < {bytes} ORDER BY sent.place"
         )
     }
@@ -219,7 +224,7 @@ fn fill(page: &mut Page<Task>, rows: &[Row]) -> Result<i64, tokio_postgres::Erro
             return Ok(last);
         }
         last = row.try_get(13)?;
-        more = row.try_get(16)?;
+        more = row.try_get(18)?;
         let task = from_row(row)?;
         let bytes = task_bytes(&task);
         page.push(task, bytes);
@@ -273,7 +278,7 @@ fn from_row(row: &Row) -> Result<Task, tokio_postgres::Error> {
     let number = |column| row.try_get(column).map(unsigned);
     let rank: i16 = row.try_get(6)?;
     let request_ids: Vec<String> = row.try_get(12)?;
-    Ok(Task {
+    let mut task = Task {
         app_id: text(0)?,
         task_id: text(1)?,
         task_type: text(2)?,
@@ -287,10 +292,14 @@ fn from_row(row: &Row) -> Result<Task, tokio_postgres::Error> {
         duplicates: number(10)?,
         flags: flags_from_bits(row.try_get::<_, i32>(11)?),
         name: None,
+        policy: None,
         progress: None,
+        failed_devices: Vec::new(),
         request_ids: request_ids.into_iter().map(from_stored).collect(),
         trail: trail(row)?,
-    })
+    };
+    details::describe(row, 16, &mut task)?;
+    Ok(task)
 }
 
 /// Returns the last steps of a task, in order.

@@ -36,6 +36,9 @@ const END_STUCK: &str = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_acti
 /// How long [`END_STUCK`] may take.
 const END_STUCK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The longest pause before the next commit.
+const PAUSE_MAX: Duration = Duration::from_millis(5);
+
 /// The only connection of this host that writes events.
 pub(crate) struct Writer {
     parts: Parts,
@@ -46,6 +49,9 @@ pub(crate) struct Writer {
     /// `None` while there is no connection.
     link: Option<Link>,
     outage: Option<Outage>,
+    /// How long to wait before the next commit. Hosts that wait for one another commit
+    /// more slowly, because each commit takes the same time: so they make larger ones.
+    pause: Duration,
 }
 
 /// The time without a connection.
@@ -66,6 +72,7 @@ impl Writer {
             id,
             link: None,
             outage: None,
+            pause: Duration::ZERO,
         };
         let options = writer.parts.options;
         let batch = Batch::new(&[], options.bounds, options.lock_timeout, &writer.channel);
@@ -97,7 +104,10 @@ impl Writer {
         loop {
             self.ensure_link(deadline).await?;
             match self.append(batch, deadline).await {
-                Ok(committed) => return Ok(self.committed(committed)),
+                Ok(committed) => {
+                    self.pause = pause_after(committed.waited);
+                    return Ok(self.committed(committed));
+                }
                 Err(failure) => {
                     let can_retry = self.after(&failure).await;
                     if is_retry || !can_retry {
@@ -109,8 +119,10 @@ impl Writer {
         }
     }
 
-    /// Opens a connection if there is none and the next attempt is due.
+    /// Waits for a moment if the last commit waited for other hosts. Then opens a
+    /// connection if there is none and the next attempt is due.
     pub(crate) async fn maintain(&mut self) {
+        tokio::time::sleep(std::mem::take(&mut self.pause)).await;
         if self.link.as_ref().is_none_or(Link::is_closed) {
             let deadline = Instant::now();
             // The next commit returns the error.
@@ -266,6 +278,16 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Returns how long to wait before the next commit, if the last one waited this long for
+/// other hosts.
+fn pause_after(waited: Duration) -> Duration {
+    if waited < Duration::from_millis(1) {
+        // The time that any commit takes until it has the lock.
+        return Duration::ZERO;
+    }
+    (waited / 2).min(PAUSE_MAX)
 }
 
 /// Returns the greatest `seq` in the database.

@@ -5,7 +5,8 @@
 -- that order. `kinds` are 0 for a probe, 1 for an event and 2 for a reject. An
 -- event without a readable time is `undated`; a `listed_id` is a request id that
 -- is short enough to be listed. Outcomes are 0 for recorded, 1 for a duplicate and
--- 2 for a replay.
+-- 2 for a replay. `waited_us` is the time that the call waited for other hosts, in
+-- microseconds.
 CREATE FUNCTION batchtask.append(
     lock_timeout    text,
     channel         text,
@@ -41,13 +42,16 @@ CREATE FUNCTION batchtask.append(
     OUT last_seq    bigint,
     OUT quarantine_bytes   bigint,
     OUT quarantine_dropped bigint,
-    OUT pruned_events      bigint
+    OUT pruned_events      bigint,
+    OUT waited_us          bigint
 )
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     duplicate constant smallint := 1;
     replayed  constant smallint := 2;
+    started_at constant timestamptz := clock_timestamp();
     totals     batchtask.totals := batchtask.begin_write(lock_timeout);
+    locked_at  constant timestamptz := clock_timestamp();
     first_seq  constant bigint := totals.last_seq;
     arrival_ms constant bigint := (SELECT min(ms) FROM unnest(received_at) AS ms);
     last       bigint;
@@ -119,5 +123,6 @@ BEGIN
     quarantine_bytes := totals.quarantine_small + totals.quarantine_large;
     quarantine_dropped := totals.quarantine_dropped;
     pruned_events := totals.pruned_events;
+    waited_us := 1000000 * extract(epoch FROM locked_at - started_at);
 END
 $$;

@@ -75,6 +75,10 @@ BEGIN
     END IF;
     PERFORM set_config('lock_timeout', lock_timeout, true);
     SELECT t.* INTO STRICT totals FROM batchtask.totals AS t FOR UPDATE;
+    -- Only with the lock, which the beginning of a copy takes too.
+    IF EXISTS (SELECT FROM batchtask.copying) THEN
+        RAISE 'the journal is an incomplete copy: complete it with `batchtask journal copy`';
+    END IF;
     RETURN totals;
 END
 $$;

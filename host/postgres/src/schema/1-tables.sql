@@ -129,3 +129,28 @@ CREATE TABLE batchtask.totals (
     ahead_since_ms      bigint
 ) WITH (fillfactor = 10);
 INSERT INTO batchtask.totals DEFAULT VALUES;
+
+-- One row while the journal is an incomplete copy of another one: the version of that
+-- journal, and how far the copy has come.
+CREATE TABLE batchtask.copying (
+    id      boolean  PRIMARY KEY DEFAULT true CHECK (id),
+    source  text     NOT NULL,
+    part    smallint NOT NULL,
+    records bigint   NOT NULL
+);
+
+-- What the platform reported about a task besides its events: JSON texts.
+CREATE TABLE batchtask.details (
+    task           bigint PRIMARY KEY REFERENCES batchtask.tasks (id) ON DELETE CASCADE,
+    at_ms          bigint NOT NULL,
+    facts          text   NOT NULL,
+    failed_devices text
+);
+
+-- The duties that only one host should have, and until when it has them by the clock
+-- of the database server.
+CREATE TABLE batchtask.claims (
+    duty   text        PRIMARY KEY,
+    holder text        NOT NULL,
+    until  timestamptz NOT NULL
+);

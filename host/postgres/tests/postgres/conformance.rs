@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use batchtask_journal::conformance::Factory;
+use batchtask_journal::copy::Content;
 use batchtask_journal::{Bounds, Journal};
-use batchtask_postgres::{Options, PostgresJournal};
+use batchtask_postgres::{Options, PostgresContent, PostgresJournal};
 
 use crate::support::Database;
 
@@ -19,6 +20,11 @@ impl Factory for Database {
         let config = self.config(name);
         let journal = PostgresJournal::open(&config, options).await;
         Arc::new(journal.expect("a journal"))
+    }
+
+    async fn content(&self, name: &str) -> Option<Arc<dyn Content>> {
+        let content = PostgresContent::open_or_create(&self.config(name)).await;
+        Some(Arc::new(content.expect("a journal")))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use batchtask_journal::{Appended, Journal};
+use batchtask_journal::{Appended, Bounds, Entry, Journal, SignatureUse};
 use batchtask_postgres::{Config, OpenError, Options, PostgresJournal};
 
-use crate::support::entries::entry;
+use crate::support::entries::{entry, reject};
 use crate::support::{Database, PASSWORD, Server, config, open};
 
 /// Opens and checks a journal, which must fail both times with this text.
@@ -189,13 +189,118 @@ async fn a_role_needs_no_more_than_the_documented_rights() {
     open(&config(&server.url())).await.close().await;
     let opened = PostgresJournal::open(&limited, Options::default()).await;
     let error = opened.unwrap_err();
-    assert!(matches!(error, OpenError::NotPermitted { .. }), "{error:?}");
+    assert!(
+        matches!(error, OpenError::MissingRights { .. }),
+        "{error:?}"
+    );
+    assert!(
+        error.to_string().contains("USAGE ON SCHEMA batchtask"),
+        "{error}"
+    );
     server.sql(&documented_grants());
     let journal = open(&limited).await;
     let outcome = journal.commit(vec![entry(0)]).await.expect("committed");
     assert_eq!(outcome, [Appended::Recorded]);
     assert_eq!(journal.events_after(0, 9).await.unwrap().len(), 1);
     journal.prune(1).await.expect("pruned");
+    journal.close().await;
+    let dropped = server
+        .psql("postgres")
+        .args(["-c", "SET ROLE receiver; DROP TABLE batchtask.events"])
+        .output();
+    assert!(
+        !dropped.unwrap().status.success(),
+        "it may not drop a table"
+    );
+}
+
+/// A right that is missing is either named, or not needed for anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_missing_right_is_named_with_its_table() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    open(&config(&server.url())).await.close().await;
+    server.sql("CREATE ROLE receiver LOGIN PASSWORD 'other-secret-2'");
+    server.sql(&documented_grants());
+    let port = server.port();
+    let limited = config(&format!(
+        "postgres://receiver:other-secret-2@127.0.0.1:{port}/postgres"
+    ));
+    let tables = server.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'batchtask'");
+    let (mut number, mut named) = (0, 0);
+    for table in tables.lines() {
+        for right in ["SELECT", "INSERT", "UPDATE", "DELETE"] {
+            server.sql(&format!(
+                "REVOKE {right} ON batchtask.{table} FROM receiver"
+            ));
+            number += 1;
+            match PostgresJournal::open(&limited, small_quarantine()).await {
+                Ok(journal) => work(&journal, number).await,
+                Err(OpenError::MissingRights { missing, .. }) => {
+                    assert_eq!(missing, format!("{right} ON {table}"));
+                    refused(&limited, &missing).await;
+                    named += 1;
+                }
+                Err(error) => panic!("{right} on {table}: {error}"),
+            }
+            server.sql(&format!("GRANT {right} ON batchtask.{table} TO receiver"));
+        }
+    }
+    assert_eq!(named, 25);
+    server.sql(
+        "REVOKE INSERT, DELETE ON batchtask.events FROM receiver; \
+         REVOKE UPDATE ON batchtask.totals FROM receiver; \
+         REVOKE EXECUTE ON FUNCTION batchtask.prune FROM PUBLIC",
+    );
+    for missing in [
+        "INSERT, DELETE ON events",
+        "UPDATE ON totals",
+        "EXECUTE ON FUNCTION prune",
+    ] {
+        refused(&limited, missing).await;
+    }
+}
+
+/// Options with which rejects are dropped soon.
+fn small_quarantine() -> Options {
+    Options {
+        bounds: Bounds {
+            quarantine_max_bytes: 2048,
+            ..Bounds::default()
+        },
+        ..Options::default()
+    }
+}
+
+/// Does everything that a host does.
+async fn work(journal: &PostgresJournal, number: u64) {
+    for expected in [Appended::Recorded, Appended::Duplicate] {
+        let mut sent = [entry(2 * number), entry(2 * number + 1)];
+        if let [Entry::Event(open, signature), Entry::Event(done, _)] = &mut sent {
+            open.request_id = Some(format!("{expected:?}"));
+            (done.rank, done.received_at_ms) = (5, 10);
+            *signature = Some(SignatureUse {
+                signature: batchtask_notification::hex(&open.digest),
+                digest: open.digest.clone(),
+                expires_at_ms: number,
+            });
+        }
+        let outcomes = journal.commit(sent.into()).await.expect("committed");
+        assert_eq!(outcomes, [expected; 2]);
+    }
+    let rejects = vec![reject(1000), reject(1000), reject(1000)];
+    journal.commit(rejects).await.expect("committed");
+    while journal.prune(11).await.expect("pruned").more {}
+    assert!(!journal.events_after(0, 9).await.unwrap().is_empty());
+    assert!(
+        !journal
+            .list_quarantine(None, 9)
+            .await
+            .unwrap()
+            .rejects
+            .is_empty()
+    );
     journal.close().await;
 }
 

@@ -9,20 +9,6 @@ use batchtask_postgres::{OpenError, Options, PostgresJournal};
 use crate::support::entries::entry;
 use crate::support::{Load, PASSWORD, Server, config, open, open_hosts};
 
-/// Starts a primary with a synchronous standby.
-fn cluster() -> Option<(Server, Server)> {
-    let primary = Server::start(&[])?;
-    let standby = primary.standby(&[]);
-    primary.set("synchronous_standby_names", "'*'");
-    let until = Instant::now() + Duration::from_secs(20);
-    let synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-    while primary.sql(synchronous) != "1" {
-        assert!(Instant::now() < until, "the standby is not synchronous");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Some((primary, standby))
-}
-
 /// Returns how to open the journal of a cluster.
 fn both(one: &Server, other: &Server) -> batchtask_postgres::Config {
     let (one, other) = (one.port(), other.port());
@@ -33,7 +19,7 @@ fn both(one: &Server, other: &Server) -> batchtask_postgres::Config {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_a_standby_is_promoted() {
-    let Some((primary, standby)) = cluster() else {
+    let Some((primary, standby)) = Server::cluster() else {
         return;
     };
     // A standby alone is refused, and with its primary it is passed over.
@@ -71,7 +57,7 @@ async fn nothing_is_lost_when_a_standby_is_promoted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_confirmed_while_the_standby_is_away() {
-    let Some((primary, standby)) = cluster() else {
+    let Some((primary, standby)) = Server::cluster() else {
         return;
     };
     let options = Options {
@@ -101,7 +87,7 @@ async fn nothing_is_confirmed_while_the_standby_is_away() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_wait_for_the_standby_was_cancelled_is_not_confirmed() {
-    let Some((primary, standby)) = cluster() else {
+    let Some((primary, standby)) = Server::cluster() else {
         return;
     };
     let journal = open(&config(&primary.url())).await;

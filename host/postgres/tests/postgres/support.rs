@@ -8,6 +8,7 @@
 pub(crate) mod entries;
 pub(crate) mod load;
 pub(crate) mod proxy;
+#[allow(dead_code, reason = "the end-to-end tests use the rest")]
 mod server;
 
 use std::sync::LazyLock;

@@ -18,13 +18,14 @@ const START: Duration = Duration::from_secs(60);
 /// The password of the user `batchtask`.
 pub(crate) const PASSWORD: &str = "very-secret-1";
 
-/// Stops the servers in a folder and removes it, when the standard input ends:
-/// also if the tests are killed.
+/// Stops the servers in a folder, unmounts their disks and removes the folder, when the
+/// standard input ends: also if the tests are killed.
 const GUARD: &str = r#"cat >/dev/null
 for file in "$1"/*/postmaster.pid; do
     [ -f "$file" ] && kill -QUIT "$(head -n 1 "$file")"
 done
 sleep 0.3
+umount "$1"/data 2>/dev/null
 rm -rf "$1""#;
 
 /// A server, which is stopped and removed when this is dropped.
@@ -47,7 +48,29 @@ impl Server {
 
     /// Like [`start`](Self::start), with options of `initdb`.
     pub(crate) fn start_with(settings: &[(&str, &str)], initdb: &[&str]) -> Option<Self> {
-        let server = Self::create(settings)?;
+        Self::create(settings).map(|server| server.initialize(initdb))
+    }
+
+    /// Starts a new server whose data is on a disk of this size, such as `64m`. Returns
+    /// `None` and says so if this is not possible.
+    pub(crate) fn on_small_disk(size: &str) -> Option<Self> {
+        let settings = [("max_wal_size", "4MB"), ("min_wal_size", "2MB")];
+        let server = Self::create(&settings)?;
+        fs::create_dir(&server.data).expect("created");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]);
+        mount.arg(&server.data).stderr(Stdio::null());
+        if !mount.status().is_ok_and(|status| status.success()) {
+            eprintln!("skipped: nothing can be mounted here");
+            return None;
+        }
+        server.own(&server.data);
+        Some(server.initialize(&["--encoding=UTF8", "--wal-segsize=1"]))
+    }
+
+    /// Creates the database and starts the server.
+    fn initialize(self, initdb: &[&str]) -> Self {
+        let server = self;
         fs::write(server.folder.join("password"), PASSWORD).expect("written");
         server.own(&server.folder.join("password"));
         let mut command = server.program("initdb");
@@ -62,7 +85,21 @@ impl Server {
             .args(initdb);
         succeed(command);
         server.run();
-        Some(server)
+        server
+    }
+
+    /// Starts a primary with a synchronous standby.
+    pub(crate) fn cluster() -> Option<(Self, Self)> {
+        let primary = Self::start(&[])?;
+        let standby = primary.standby(&[]);
+        primary.set("synchronous_standby_names", "'*'");
+        let until = Instant::now() + START;
+        let synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        while primary.sql(synchronous) != "1" {
+            assert!(Instant::now() < until, "the standby is not synchronous");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some((primary, standby))
     }
 
     /// Creates a folder and its guard.
@@ -149,6 +186,18 @@ impl Server {
         let child = command.process_group(0).spawn().expect("a server");
         *self.process.lock().unwrap() = Some(child);
         self.wait_until_ready();
+    }
+
+    /// Starts the server again if it has ended by itself.
+    pub(crate) fn run_if_ended(&self) {
+        let mut process = self.process.lock().unwrap();
+        let ended = process
+            .as_mut()
+            .map(|child| child.try_wait().expect("a child"));
+        drop(process);
+        if ended.flatten().is_some() {
+            self.run();
+        }
     }
 
     fn wait_until_ready(&self) {
@@ -248,6 +297,11 @@ impl Server {
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The folder of the data.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Returns a URL of the server, with the password.
