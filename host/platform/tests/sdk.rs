@@ -119,7 +119,7 @@ fn expected() -> Value {
         "queues": [true, 1],
         "access_key": 8,
         "flow": 5,
-        "task": ["升级", 1, 2, "d2", 1, "success"],
+        "task": ["升级", 1, 1, "d2", 1, "success", "d3"],
         "rule_in_use": [400, "IOTDA.000006"],
         "no_such_rule": [404, "IOTDA.010002"],
         "long_page": [400, "IOTDA.000017"],

@@ -17,6 +17,7 @@ fn seen(exchange: &Value) -> Seen {
         target: text(&request["target"]),
         headers: headers.map(|it| (text(&it[0]), text(&it[1]))).collect(),
         body: text(&request["body"]),
+        at: std::time::Instant::now(),
     }
 }
 

@@ -244,6 +244,20 @@ impl Client {
             .await
     }
 
+    /// Lets the waiting devices of a task begin, or some of them: of an upgrade that
+    /// was created to be confirmed. No targets: all.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn confirm_task(
+        &self,
+        task_id: &str,
+        targets: &[String],
+    ) -> Result<Vec<TargetResult>, Error> {
+        self.act("confirm the batch task", task_id, "confirm", targets)
+            .await
+    }
+
     /// Tries a task again, or some of its devices. No targets: all that failed.
     ///
     /// # Errors

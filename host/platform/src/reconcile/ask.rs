@@ -9,6 +9,12 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::pages::{Page, PageRequest};
 
+/// The status of a device for which a task failed.
+const FAILED: &str = "Fail";
+
+/// How many failed devices are read.
+const FAILED_DEVICES: u32 = 20;
+
 /// The platform's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
@@ -35,15 +41,16 @@ impl Client {
     }
 
     async fn ask_task(&self, key: &TaskKey) -> Result<Reply, Error> {
-        // The devices are not needed.
+        // One call returns the task, and some of the devices for which it failed.
+        let failed = DeviceFilter {
+            status: Some(FAILED.to_owned()),
+            target: None,
+        };
         let devices = PageRequest {
-            limit: Some(1),
+            limit: Some(FAILED_DEVICES),
             ..PageRequest::default()
         };
-        let detail = match self
-            .task(&key.task_id, &DeviceFilter::default(), &devices)
-            .await
-        {
+        let detail = match self.task(&key.task_id, &failed, &devices).await {
             Err(error) if error.is_not_found() => return Ok(Reply::Gone),
             outcome => outcome?,
         };
@@ -51,8 +58,12 @@ impl Client {
             .devices
             .date_ms
             .ok_or_else(|| self.undated("read the batch task"))?;
-        let (key, task) = (key.clone(), detail.task);
-        Ok(Reply::Shown(Box::new(Seen { key, task, date_ms })))
+        Ok(Reply::Shown(Box::new(Seen {
+            key: key.clone(),
+            task: detail.task,
+            date_ms,
+            failed_devices: Some(detail.devices.items),
+        })))
     }
 
     async fn ask_page(&self, listed: &Listed) -> Result<Reply, Error> {
@@ -73,6 +84,7 @@ impl Client {
             },
             task: task.clone(),
             date_ms,
+            failed_devices: None,
         });
         Ok(Reply::Listed(seen.collect(), page))
     }

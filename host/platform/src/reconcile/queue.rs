@@ -69,6 +69,13 @@ impl DueQueue {
         Some((key, urgency))
     }
 
+    /// Returns since when, or from when on, the first of all tasks is due.
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        let now = self.now.iter().map(|(_, at_ms, _)| *at_ms).min();
+        let later = self.later.first().map(|(at_ms, ..)| *at_ms);
+        now.into_iter().chain(later).min()
+    }
+
     /// Returns when the next task is due.
     pub(super) fn next_at_ms(&self) -> Option<u64> {
         let now = self.now.first().map(|(_, at_ms, _)| *at_ms);

@@ -82,6 +82,8 @@ pub struct Schedule {
     tasks: DueQueue,
     scan: Scan,
     next_scan_ms: u64,
+    /// When the scan of which pages are left began.
+    scan_began_ms: u64,
     /// When the budget allows the next call.
     next_call_ms: u64,
     failures: u32,
@@ -97,10 +99,39 @@ impl Schedule {
             tasks: DueQueue::default(),
             scan: Scan::default(),
             next_scan_ms: 0,
+            scan_began_ms: 0,
             next_call_ms: 0,
             failures: 0,
             calls: 0,
         }
+    }
+
+    /// Replaces the resource spaces. The next scan lists them. The first ones are
+    /// listed at once.
+    pub fn set_app_ids(&mut self, app_ids: Vec<String>) {
+        if self.app_ids.is_empty() {
+            self.next_scan_ms = 0;
+        }
+        self.app_ids = app_ids;
+    }
+
+    /// Whether nothing is due: all lists were read, and no task is to be asked for
+    /// now.
+    pub fn is_idle(&self, now_ms: u64) -> bool {
+        self.due_since_ms(now_ms).is_none()
+    }
+
+    /// Returns since when the oldest question has been due, in milliseconds since
+    /// 1970. Returns `None` if nothing is due.
+    pub fn due_since_ms(&self, now_ms: u64) -> Option<u64> {
+        let scan_ms = match (self.scan.is_empty(), self.next_scan_ms) {
+            (false, _) => self.scan_began_ms,
+            // The first one.
+            (true, 0) => now_ms,
+            (true, next_ms) => next_ms,
+        };
+        let oldest_ms = self.tasks.oldest_ms().map_or(scan_ms, |it| it.min(scan_ms));
+        (oldest_ms <= now_ms).then_some(oldest_ms)
     }
 
     /// Returns how many tasks wait to be asked for, now or later.
@@ -146,6 +177,7 @@ impl Schedule {
         }
         if self.scan.is_empty() && self.next_scan_ms <= now_ms {
             self.scan.begin(&self.app_ids);
+            self.scan_began_ms = now_ms;
             self.next_scan_ms = now_ms.saturating_add(self.options.scan_ms);
         }
         match self.pop(now_ms) {

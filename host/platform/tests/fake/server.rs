@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -75,6 +75,7 @@ async fn read(request: Request<Incoming>) -> io::Result<Seen> {
         target: head.uri.path_and_query().unwrap().to_string(),
         headers: headers.collect(),
         body: String::from_utf8(body.to_vec()).map_err(io::Error::other)?,
+        at: Instant::now(),
     })
 }
 

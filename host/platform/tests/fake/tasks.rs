@@ -52,6 +52,16 @@ impl Store {
         task["status"] = status.into();
         task["status_desc"] = status_desc.into();
     }
+
+    /// Changes the status of a device of a task, with the error of a failure.
+    pub(crate) fn set_device(&mut self, task_id: &str, device: &str, status: &str, error: Value) {
+        let mut tasks = self.tasks.iter_mut();
+        let task = tasks.find(|task| task.value["task_id"] == task_id).unwrap();
+        let mut devices = task.devices.iter_mut();
+        let device = devices.find(|it| it["target"] == device).unwrap();
+        device["status"] = status.into();
+        device["error"] = error;
+    }
 }
 
 fn compact(at_ms: u64) -> String {
@@ -118,6 +128,7 @@ pub(super) fn route(
             store.tasks.retain(|task| task.value["task_id"] != *id);
             Ok((204, None))
         }
+        ("POST", [id, "confirm"]) => confirm(find(store, id)?, body),
         ("POST", [id, "stop"]) => stop(find(store, id)?, body),
         ("POST", [id, "retry"]) => retry(find(store, id)?, body),
         _ => Err(Refusal::new(
@@ -174,6 +185,22 @@ fn show(task: &mut FakeTask, query: &Query) -> Outcome {
     shown.as_object_mut().unwrap().remove("marker_of_the_fake");
     body["batchtask"] = shown;
     Ok((200, Some(body)))
+}
+
+fn confirm(task: &mut FakeTask, body: &Map<String, Value>) -> Outcome {
+    let is_upgrade = ["firmwareUpgrade", "softwareUpgrade", "moduleUpgrade"];
+    let has_ended = FINAL.contains(&task.status())
+        || ["Fail", "PartialSuccess", "Stopping"].contains(&task.status());
+    if has_ended || !is_upgrade.contains(&task.value["task_type"].as_str().unwrap_or_default()) {
+        return Err(Refusal::new(
+            400,
+            "IOTDA.014113",
+            "The task cannot be confirmed in this status.",
+        ));
+    }
+    let results = task.set_devices(body, &["Waitting"], "Processing");
+    task.value["status"] = "Processing".into();
+    Ok((200, Some(json!({ "targets": results }))))
 }
 
 fn stop(task: &mut FakeTask, body: &Map<String, Value>) -> Outcome {

@@ -1,5 +1,6 @@
 //! Single answers.
 
+use batchtask_notification::{Flags, Notification};
 use batchtask_platform::api::tasks::Task;
 use batchtask_platform::reconcile::{LocalTask, Seen, TaskKey, Verdict, judge};
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ fn seen(task: Value) -> Seen {
         key,
         task,
         date_ms: DATE_MS + 999,
+        failed_devices: None,
     }
 }
 
@@ -52,6 +54,11 @@ fn a_change_that_no_push_reported_is_found() {
         (event.event_time.as_str(), event.occurred_at_ms),
         ("20260101T000000Z", DATE_MS)
     );
+    let notification = Notification::parse(&event.notification()).unwrap();
+    assert_eq!(notification.status(), "Success");
+    let stored = notification.into_event(0).reconciled();
+    assert_eq!(stored.occurred_at_ms, DATE_MS - 1);
+    assert_eq!(stored.flags, Flags::RECONCILED | Flags::CLOCK_SKEW);
 }
 
 #[test]
@@ -59,15 +66,20 @@ fn the_same_status_is_no_event() {
     let seen = seen(json!({"status": "Processing", "status_desc": "other words"}));
     let verdict = judge(&seen, Some(&local("Processing", 0)), DAY_MS);
     assert!(matches!(verdict, Verdict::Same(_)), "{verdict:?}");
-    let seen = Seen {
-        task: Task {
-            status: String::new(),
-            ..seen.task.clone()
-        },
-        ..seen
-    };
-    let verdict = judge(&seen, Some(&local("Processing", 0)), DAY_MS);
-    assert!(matches!(verdict, Verdict::Same(_)), "{verdict:?}");
+    // An answer that lacks the status or the type says nothing about it.
+    let statuses = [("", "softwareUpgrade"), ("Success", "")];
+    for (status, task_type) in statuses {
+        let seen = Seen {
+            task: Task {
+                status: status.into(),
+                task_type: task_type.into(),
+                ..seen.task.clone()
+            },
+            ..seen.clone()
+        };
+        let verdict = judge(&seen, Some(&local("Processing", 0)), DAY_MS);
+        assert!(matches!(verdict, Verdict::Same(_)), "{verdict:?}");
+    }
 }
 
 #[test]

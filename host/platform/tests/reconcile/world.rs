@@ -263,6 +263,7 @@ impl World {
             key,
             task: task.clone(),
             date_ms: now_ms - now_ms % 1000,
+            failed_devices: None,
         }
     }
 

@@ -66,6 +66,7 @@ task = sdk.create_batch_task(CreateBatchTaskRequest(body=CreateBatchTask(
     document={"package_id": "32822e5744a45ede319d2c50"}))).task_id
 tasks = sdk.list_batch_tasks(ListBatchTasksRequest(task_type="softwareUpgrade", app_id=app))
 stop = sdk.stop_batch_task(StopBatchTaskRequest(task_id=task, body=BatchTargets(targets=["d2"])))
+confirm = sdk.confirm_batch_task(ConfirmBatchTaskRequest(task_id=task, body=BatchTargets(targets=["d3"])))
 task_shown = sdk.show_batch_task(ShowBatchTaskRequest(task_id=task, task_detail_status="Stopped"))
 
 print(json.dumps({
@@ -79,7 +80,7 @@ print(json.dumps({
     "flow": flow.limit,
     "task": [task_shown.batchtask.task_name, task_shown.batchtask.task_progress.stopped,
              task_shown.batchtask.task_progress.waitting, task_shown.task_details[0].target,
-             tasks.page.count, stop.targets[0].status],
+             tasks.page.count, stop.targets[0].status, confirm.targets[0].target],
     "rule_in_use": code_of(lambda: sdk.delete_routing_rule(DeleteRoutingRuleRequest(rule_id=rule))),
     "no_such_rule": code_of(lambda: sdk.show_routing_rule(ShowRoutingRuleRequest(rule_id="no"))),
     "long_page": code_of(lambda: sdk.list_routing_rules(ListRoutingRulesRequest(limit=51))),
