@@ -1,0 +1,139 @@
+//! TCP and TLS to the broker.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::failure::{Failure, Reason};
+use crate::options::{Broker, OptionError, Options};
+
+/// The time limit for a TCP connection, over all addresses of the broker.
+const TCP_TIME: Duration = Duration::from_secs(10);
+
+/// The time limit for a TLS handshake. The platform closes a connection without a link
+/// after 15 seconds, so this and the limits in `login` and `link` add up to less.
+const TLS_TIME: Duration = Duration::from_secs(5);
+
+/// Opens connections to one broker.
+pub(crate) struct Dialer {
+    broker: Broker,
+    tls: TlsConnector,
+}
+
+impl Dialer {
+    pub(crate) fn new(broker: &Broker, authorities: Option<&[u8]>) -> Result<Self, OptionError> {
+        Ok(Self {
+            broker: broker.clone(),
+            tls: TlsConnector::from(Arc::new(config(authorities)?)),
+        })
+    }
+
+    pub(crate) async fn dial(&self) -> Result<TlsStream<TcpStream>, Failure> {
+        let broker = &self.broker;
+        let tcp = timeout(TCP_TIME, self.connect()).await;
+        let tcp = tcp.map_err(|_| Failure::late(broker, "TCP"))??;
+        // Otherwise each accepted message would wait 40 ms for the next one.
+        tcp.set_nodelay(true)
+            .map_err(|error| Failure::of_tcp(broker, &error))?;
+        let name = broker
+            .server_name()
+            .ok_or_else(|| Failure::new(Reason::UnknownHost, format!("{broker} is no address")))?;
+        match timeout(TLS_TIME, self.tls.connect(name, tcp)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(Failure::of_tls(broker, &error)),
+            Err(_) => Err(Failure::late(broker, "TLS")),
+        }
+    }
+
+    /// Connects to the first address of the broker that works.
+    async fn connect(&self) -> Result<TcpStream, Failure> {
+        let broker = &self.broker;
+        let unknown = |error: io::Error| {
+            let text = format!("the name {} has no address: {error}", broker.host());
+            Failure::new(Reason::UnknownHost, text)
+        };
+        let addresses = tokio::net::lookup_host((broker.host(), broker.port())).await;
+        let mut failure = unknown(io::ErrorKind::NotFound.into());
+        for address in addresses.map_err(unknown)? {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = Failure::of_tcp(broker, &error),
+            }
+        }
+        Err(failure)
+    }
+}
+
+impl Options {
+    /// Checks whether a client can be created with these options.
+    ///
+    /// # Errors
+    /// An option cannot be used.
+    pub fn check(&self) -> Result<(), OptionError> {
+        config(self.authorities.as_deref()).map(drop)
+    }
+}
+
+fn config(authorities: Option<&[u8]>) -> Result<ClientConfig, OptionError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| OptionError::new("authorities", error.to_string()))?;
+    let roots = match authorities {
+        Some(pem) => roots(pem).map_err(|reason| OptionError::new("authorities", reason))?,
+        None => system_roots()?,
+    };
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn system_roots() -> Result<RootCertStore, OptionError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        let reason = "it is not set, and this system has no certificate authorities";
+        return Err(OptionError::new("authorities", reason));
+    }
+    Ok(roots)
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
+        let added = roots.add(certificate);
+        added.map_err(|error| format!("a certificate cannot be used: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err("it contains no certificate".into());
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_certificates() {
+        for (pem, expected) in [
+            (&b""[..], "no certificate"),
+            (b"hello", "no certificate"),
+            (
+                b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                "cannot be used",
+            ),
+        ] {
+            let error = config(Some(pem)).unwrap_err();
+            assert_eq!(error.field, "authorities");
+            assert!(error.reason.contains(expected), "{}", error.reason);
+        }
+    }
+}
