@@ -1,0 +1,80 @@
+//! What a session does in the background: each piece of work ends with a [`Message`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use batchtask_journal::outbox::{Hold, SinkChange};
+use batchtask_journal::{Error, GroupCommit, StoredEvent, error_text};
+
+use super::outbox;
+use crate::scheduler::Outcome;
+use crate::sink::Sink;
+
+/// The result of a piece of work.
+pub(super) enum Message {
+    /// Events of the feed.
+    Read(Result<Vec<StoredEvent>, Error>),
+    /// The result of an attempt.
+    Tried(u64, Outcome),
+    /// A change was stored, or not. With the last event that had been read when it was
+    /// made.
+    Saved(SinkChange, u64, Result<Hold, Error>),
+    /// The lease was renewed, or not. With the time of the request.
+    Renewed(u64, Result<Hold, Error>),
+}
+
+/// What all work needs.
+#[derive(Clone)]
+pub(super) struct Worker {
+    pub(super) sink: Arc<Sink>,
+    pub(super) journal: Arc<GroupCommit>,
+    pub(super) fence: u64,
+}
+
+impl Worker {
+    pub(super) async fn read(self, after: u64, limit: u32) -> Message {
+        Message::Read(self.journal.journal().events_after(after, limit).await)
+    }
+
+    /// Sends an event. `event` is `None` if it must be read again.
+    pub(super) async fn attempt(self, seq: u64, event: Option<Arc<StoredEvent>>) -> Message {
+        let outcome = match event {
+            Some(event) => self.sink.deliver(&event).await,
+            None => match self.find(seq).await {
+                Ok(Some(event)) => self.sink.deliver(&event).await,
+                Ok(None) => Outcome::Gone,
+                Err(error) => Outcome::Unread(error_text(error)),
+            },
+        };
+        Message::Tried(seq, outcome)
+    }
+
+    async fn find(&self, seq: u64) -> Result<Option<StoredEvent>, Error> {
+        let journal = self.journal.journal();
+        let found = journal.events_after(seq.saturating_sub(1), 1).await?;
+        Ok(found.into_iter().next().filter(|event| event.seq == seq))
+    }
+
+    pub(super) async fn save(self, change: SinkChange, read_to: u64) -> Message {
+        let saved = self.save_now(&change).await;
+        Message::Saved(change, read_to, saved)
+    }
+
+    pub(super) async fn save_now(&self, change: &SinkChange) -> Result<Hold, Error> {
+        let outbox = outbox(&self.journal)?;
+        outbox.save(self.sink.name(), self.fence, change).await
+    }
+
+    pub(super) async fn renew(self, sent_ms: u64, lease: Duration) -> Message {
+        let renewed = match outbox(&self.journal) {
+            Ok(outbox) => outbox.renew(self.sink.name(), self.fence, lease).await,
+            Err(error) => Err(error),
+        };
+        Message::Renewed(sent_ms, renewed)
+    }
+
+    pub(super) async fn release(&self) -> Result<Hold, Error> {
+        let outbox = outbox(&self.journal)?;
+        outbox.release(self.sink.name(), self.fence).await
+    }
+}
