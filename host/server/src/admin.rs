@@ -5,8 +5,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use batchtask_guest::journal::error_text;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -28,15 +30,30 @@ const MAX_CONNECTIONS: usize = 64;
 /// The time limit of the readiness check.
 const READY_TIME: Duration = Duration::from_secs(5);
 
+/// More paths of the admin listener, for operators.
+#[async_trait]
+pub trait Operations: Send + Sync {
+    /// Answers a request whose path begins with `/sinks`.
+    async fn answer(&self, head: &Parts) -> Answer;
+}
+
 /// The parts that the admin listener reports on.
 pub struct Admin {
     /// The intake, whose component and journal are checked for readiness.
     pub intake: Arc<Intake>,
     /// The metrics.
     pub registry: Registry,
+    /// More paths, if there are any.
+    pub operations: Option<Arc<dyn Operations>>,
+    /// Checks what else is needed for readiness. Returns the reason if it is not there.
+    pub channel: Option<ReadyCheck>,
 }
 
-type Answer = http::Response<Full<Bytes>>;
+/// A check for readiness, which does not wait.
+pub type ReadyCheck = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// An answer of the admin listener.
+pub type Answer = http::Response<Full<Bytes>>;
 
 impl Admin {
     /// Serves until the future is dropped.
@@ -70,8 +87,8 @@ impl Admin {
             let (admin, answering) = (self.clone(), answering.clone());
             async move {
                 answering.set(true);
-                let (method, path) = (request.method(), request.uri().path());
-                let answer = admin.answer(method, path).await;
+                let (head, _) = request.into_parts();
+                let answer = admin.answer(&head).await;
                 answering.set(false);
                 Ok::<_, Infallible>(answer)
             }
@@ -82,7 +99,13 @@ impl Admin {
             .await;
     }
 
-    async fn answer(&self, method: &Method, path: &str) -> Answer {
+    async fn answer(&self, head: &Parts) -> Answer {
+        let (method, path) = (&head.method, head.uri.path());
+        if let Some(operations) = &self.operations
+            && path.starts_with("/sinks")
+        {
+            return operations.answer(head).await;
+        }
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n");
             let allow = HeaderValue::from_static("GET, HEAD");
@@ -105,6 +128,9 @@ impl Admin {
     async fn ready(&self) -> Result<(), String> {
         if let Some(reason) = self.intake.refusing() {
             return Err(reason);
+        }
+        if let Some(channel) = &self.channel {
+            channel()?;
         }
         let ready = async {
             self.intake

@@ -33,7 +33,7 @@ use std::time::Duration;
 use batchtask_wire::framing::{Framing, FramingReader, Requests};
 use batchtask_wire::head::{Ambiguity, ambiguity};
 use batchtask_wire::tls::MaskedStream;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -45,12 +45,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::answers::{Answer, closing, empty};
-use self::crowd::{Crowd, Member, Peer};
+use self::crowd::{Crowd, Peer};
 use self::drain::{Drain, Watcher};
 use self::exchange::{Connection, Sender};
 use self::room::Room;
 use self::stream::{Answering, Guarded};
 use self::streams::Streams;
+use crate::component::Kind;
 use crate::intake::Intake;
 use crate::limits::{HTTP2_SEND_BYTES, HTTP2_WINDOW_BYTES, Limits};
 use crate::listener::{Listener, Stream};
@@ -81,6 +82,31 @@ pub struct Server {
     evictions: Evictions,
     cut: CancellationToken,
     failures: ConnectionFailures,
+}
+
+/// The requests that a listener serves. Others are answered as if their path did not
+/// exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// All requests.
+    Everyone,
+    /// Notifications.
+    Platform,
+    /// Reads and pages.
+    Readers,
+}
+
+impl Audience {
+    /// Whether the listener serves a request. `/health` and OPTIONS, which load balancers
+    /// use, are served by all.
+    fn includes<B>(self, request: &http::Request<B>, kind: Kind) -> bool {
+        let is_check = request.method() == Method::OPTIONS || request.uri().path() == "/health";
+        match self {
+            Self::Everyone => true,
+            Self::Platform => kind == Kind::Push || is_check,
+            Self::Readers => kind != Kind::Push,
+        }
+    }
 }
 
 /// The proxies in front of a server.
@@ -159,11 +185,21 @@ impl Server {
             .clone()
     }
 
+    /// Serves all requests: see [`serve_to`](Self::serve_to).
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: impl Into<Listener>,
+        stop: impl Future<Output = ()>,
+    ) {
+        self.serve_to(Audience::Everyone, listener, stop).await;
+    }
+
     /// Accepts connections until `stop` resolves. Then lets all connections end
     /// within the drain time: busy ones after their request, idle ones after their
     /// next answer or the hand-over time.
-    pub async fn serve(
+    pub async fn serve_to(
         self: Arc<Self>,
+        audience: Audience,
         listener: impl Into<Listener>,
         stop: impl Future<Output = ()>,
     ) {
@@ -173,7 +209,9 @@ impl Server {
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.clone().spawn(stream, peer, drain.watcher()),
+                    Ok((stream, peer)) => {
+                        self.clone().spawn(stream, peer, drain.watcher(), audience);
+                    }
                     Err(error) => {
                         // Perhaps no file descriptor is left, so close a connection.
                         self.connections.evict(Duration::ZERO);
@@ -212,11 +250,26 @@ impl Server {
         self.failures.record(ConnectionFailure::NoRoom, peer);
     }
 
-    fn spawn(self: Arc<Self>, mut stream: Stream, peer: Option<SocketAddr>, watcher: Watcher) {
+    fn spawn(
+        self: Arc<Self>,
+        mut stream: Stream,
+        peer: Option<SocketAddr>,
+        watcher: Watcher,
+        audience: Audience,
+    ) {
         let member = self.connections.enter(Peer::at(peer.map(|peer| peer.ip())));
         tokio::spawn(async move {
             match member {
-                Some(member) => self.accepted(stream, peer, watcher, member).await,
+                Some(member) => {
+                    let connection = Arc::new(Connection::new(member));
+                    let sender = Sender {
+                        peer,
+                        is_proven: false,
+                        connection,
+                        audience,
+                    };
+                    self.accepted(stream, watcher, sender).await;
+                }
                 None if self.tls.is_none() => {
                     self.no_room(peer);
                     // Answer at once, without reading the request.
@@ -228,46 +281,28 @@ impl Server {
     }
 
     /// Serves a connection until it ends or is evicted.
-    async fn accepted(
-        self: Arc<Self>,
-        stream: Stream,
-        peer: Option<SocketAddr>,
-        watcher: Watcher,
-        member: Member,
-    ) {
+    async fn accepted(self: Arc<Self>, stream: Stream, watcher: Watcher, sender: Sender) {
         let _counted = GaugeGuard::new(&self.open);
-        let connection = Arc::new(Connection::new(member));
-        let served = self
-            .clone()
-            .connection(stream, peer, watcher, connection.clone());
+        let connection = sender.connection.clone();
+        let served = self.clone().connection(stream, watcher, sender);
         tokio::select! {
             () = served => {}
             () = connection.member().evicted() => self.evictions.connections.inc(),
         }
     }
 
-    async fn connection(
-        self: Arc<Self>,
-        stream: Stream,
-        peer: Option<SocketAddr>,
-        watcher: Watcher,
-        connection: Arc<Connection>,
-    ) {
+    async fn connection(self: Arc<Self>, stream: Stream, watcher: Watcher, mut sender: Sender) {
         let answering = Answering::default();
         let mut stream = Guarded::new(stream, &self.limits, answering.clone());
-        let peer = match self.client(&mut stream, peer).await {
+        sender.peer = match self.client(&mut stream, &sender).await {
             Ok(peer) => peer,
             Err(error) => {
                 self.failures
-                    .record_error(ConnectionFailure::NotProxied, peer, &error);
+                    .record_error(ConnectionFailure::NotProxied, sender.peer, &error);
                 return;
             }
         };
-        let sender = Sender {
-            peer,
-            is_proven: false,
-            connection,
-        };
+        let peer = sender.peer;
         let served = self.clone().speak(stream, answering, watcher, sender);
         if let Err(error) = served.await {
             match error.failure() {
@@ -308,11 +343,17 @@ impl Server {
     async fn client(
         &self,
         stream: &mut (impl AsyncRead + Unpin),
-        peer: Option<SocketAddr>,
+        sender: &Sender,
     ) -> io::Result<Option<SocketAddr>> {
-        let Some(proxies) = &self.trusted().proxy_protocol else {
+        let peer = sender.peer;
+        let trust = self.trusted();
+        let Some(proxies) = &trust.proxy_protocol else {
             return Ok(peer);
         };
+        // These proxies are in front of the webhook.
+        if sender.audience == Audience::Readers {
+            return Ok(peer);
+        }
         if !proxies.include(peer) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,

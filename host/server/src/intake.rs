@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use batchtask_guest::journal::{Source, source_name};
 use batchtask_guest::outcomes::{Outcome, Problem, Refusal, Success};
 use batchtask_guest::receiver::{Decision, Entry as Stored, Write, is_read, kind};
 use batchtask_guest::settings::{Fault, Settings as Checked};
@@ -55,6 +56,17 @@ pub(crate) struct Caller {
     pub(crate) peer: Option<SocketAddr>,
     /// Whether the host itself has proven the sender.
     pub(crate) is_proven: bool,
+    /// Whether it is an HTTP request. If the host fails, the platform loses a push, but
+    /// not a message of another channel.
+    pub(crate) is_http: bool,
+}
+
+impl Caller {
+    /// Whether the platform sent it by itself: then its time shows whether this host's clock
+    /// is right.
+    fn was_sent(&self) -> bool {
+        self.kind == Kind::Push && self.method != source_name(Source::Reconcile)
+    }
 }
 
 /// Returns the documented outcome of a response, or `None` if the component
@@ -99,6 +111,11 @@ impl Intake {
         Ok(())
     }
 
+    /// The length of the longest body that is accepted, in bytes.
+    pub fn max_body_bytes(&self) -> usize {
+        self.settings().max_body_bytes
+    }
+
     /// The values of the settings.
     pub(crate) fn settings(&self) -> Arc<Checked> {
         self.checked
@@ -128,6 +145,7 @@ impl Intake {
             kind: kind(&request.target),
             peer: None,
             is_proven: request.sender_proven,
+            is_http: true,
         };
         let work = async |deadline| match self.turn(deadline).await {
             Ok(_turn) => self.answer(request, deadline).await,
@@ -142,10 +160,11 @@ impl Intake {
     /// status, that it will never succeed.
     pub async fn accept(&self, message: Message) -> Response {
         let caller = Caller {
-            method: batchtask_guest::journal::source_name(message.source),
+            method: source_name(message.source),
             kind: Kind::Push,
             peer: None,
             is_proven: true,
+            is_http: false,
         };
         let work = async |deadline| {
             let _turn = match self.turn(deadline).await {
@@ -235,10 +254,12 @@ impl Intake {
     fn report(&self, caller: &Caller, response: &Response, elapsed: Duration) {
         self.metrics
             .answered(caller, response, elapsed.as_secs_f64());
-        if caller.kind == Kind::Push {
+        if caller.kind == Kind::Push && caller.is_http {
             let has_path_secret = !self.settings().path_secrets.is_empty();
             self.metrics.pushed(caller, response, has_path_secret);
             self.pressure.count(response.status == 503);
+        }
+        if caller.was_sent() {
             self.skew.pushed(response);
         }
         lines::log(caller, response, elapsed, &self.refused);

@@ -134,7 +134,7 @@ flags!(
     import::EventFlags => journal::EventFlags,
     journal::EventFlags => import::EventFlags; {
         TIME_MISMATCH, CLOCK_SKEW, UNKNOWN_STATUS, UNKNOWN_TYPE, LEGACY_FORM, NO_EVENT_TIME,
-        EXTRA_FIELDS, IRREGULAR_FIELDS,
+        EXTRA_FIELDS, IRREGULAR_FIELDS, RECONCILED,
     }
 );
 
@@ -149,9 +149,12 @@ record!(journal::Step => import::Step; { status, occurred_at_ms });
 record!(journal::Progress => import::Progress; {
     total, processing, success, fail, waiting, fail_wait_retry, stopped, removed, at_ms,
 });
+record!(journal::Policy => import::Policy; { schedule_time, retry_count, retry_interval });
+record!(journal::FailedDevice => import::FailedDevice; { device, error_code, error_msg });
 record!(journal::Task => import::Task; {
     app_id, task_id, task_type, status, status_desc, occurred_at_ms, rank, first_occurred_at_ms,
-    last_received_at_ms, events, duplicates, flags, name, progress, request_ids, trail,
+    last_received_at_ms, events, duplicates, flags, name, policy, progress, failed_devices,
+    request_ids, trail,
 });
 record!(journal::TaskPage => import::TaskPage; { tasks, next });
 record!(journal::StoredEvent => import::StoredEvent; { event, seq, duplicates, request_ids, late });

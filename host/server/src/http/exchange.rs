@@ -17,7 +17,7 @@ use super::body::{Body, Rest, Unreadable};
 use super::crowd::{Hold, Member, Peer};
 use super::room::RoomPermit;
 use super::streams::Stream;
-use super::{Server, forwarded};
+use super::{Audience, Server, forwarded};
 use crate::component::{Kind, Request, Response};
 use crate::intake::{Caller, method_label, refusal};
 use crate::reads::Read;
@@ -34,6 +34,8 @@ pub(super) struct Sender {
     pub(super) is_proven: bool,
     /// The connection's place in the crowd.
     pub(super) connection: Arc<Connection>,
+    /// The requests that the listener serves.
+    pub(super) audience: Audience,
 }
 
 impl Sender {
@@ -121,10 +123,15 @@ impl Server {
             kind: kind(target.map_or("/", |target| target.as_str())),
             peer: sender.peer,
             is_proven: sender.is_proven,
+            is_http: true,
         };
+        let is_served = sender.audience.includes(&request, caller.kind);
         let (response, (read, body)) = self
             .intake
             .observe(&caller, async |deadline| {
+                if !is_served {
+                    return (refusal(Refusal::NotFound, None), (None, Rest::Unread));
+                }
                 self.exchange(request, sender, deadline).await
             })
             .await;

@@ -183,6 +183,7 @@ mod tests {
             kind: Kind::Push,
             peer: None,
             is_proven,
+            is_http: true,
         }
     }
 

@@ -17,7 +17,8 @@ const TICKS: f64 = 100.0;
 struct Process {
     cpu_seconds: f64,
     threads: f64,
-    start_seconds: f64,
+    /// `None` if the rest of `/proc` is hidden, as by systemd's `ProcSubset=pid`.
+    start_seconds: Option<f64>,
     virtual_bytes: f64,
     resident_bytes: f64,
     open_fds: f64,
@@ -34,6 +35,14 @@ pub(super) fn metrics() -> Result<Registry, prometheus::Error> {
     let name = "process_cpu_seconds_total";
     let cpu = Counter::new(name, "Processor time, in seconds.")?;
     registry.register(cpu)?.inc_by(process.cpu_seconds);
+    let gauge = |name, help, value| -> Result<(), prometheus::Error> {
+        registry.register(Gauge::new(name, help)?)?.set(value);
+        Ok(())
+    };
+    if let Some(seconds) = process.start_seconds {
+        let help = "When the process started, in seconds since 1970.";
+        gauge("process_start_time_seconds", help, seconds)?;
+    }
     for (name, help, value) in [
         (
             "process_resident_memory_bytes",
@@ -56,13 +65,8 @@ pub(super) fn metrics() -> Result<Registry, prometheus::Error> {
             process.max_fds,
         ),
         ("process_threads", "Threads.", process.threads),
-        (
-            "process_start_time_seconds",
-            "When the process started, in seconds since 1970.",
-            process.start_seconds,
-        ),
     ] {
-        registry.register(Gauge::new(name, help)?)?.set(value);
+        gauge(name, help, value)?;
     }
     Ok(registry)
 }
@@ -72,7 +76,7 @@ impl Process {
         let text = |path| fs::read_to_string(path).ok();
         let stat = text("/proc/self/stat")?;
         let status = text("/proc/self/status")?;
-        let boot_seconds = value(&text("/proc/stat")?, "btime ")?;
+        let boot_seconds = text("/proc/stat").and_then(|text| value(&text, "btime "));
         // The program's name stands in parentheses, and may contain anything.
         let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         // Field numbers as in proc_pid_stat(5), where this list starts with field 3.
@@ -80,7 +84,9 @@ impl Process {
         Some(Self {
             cpu_seconds: (field(14)? + field(15)?) / TICKS,
             threads: field(20)?,
-            start_seconds: boot_seconds + field(22)? / TICKS,
+            start_seconds: boot_seconds
+                .zip(field(22))
+                .map(|(boot, ticks)| boot + ticks / TICKS),
             virtual_bytes: value(&status, "VmSize:")? * 1024.0,
             resident_bytes: value(&status, "VmRSS:")? * 1024.0,
             open_fds: fs::read_dir("/proc/self/fd").ok()?.count() as f64,
@@ -111,7 +117,7 @@ mod tests {
         assert!(process.open_fds >= 3.0 && process.max_fds >= process.open_fds);
         assert!(process.threads >= 2.0, "{process:?}");
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let age = now.unwrap().as_secs_f64() - process.start_seconds;
+        let age = now.unwrap().as_secs_f64() - process.start_seconds.unwrap();
         assert!((-2.0..3600.0).contains(&age), "{age}");
     }
 }
