@@ -37,6 +37,11 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// A server at this URL, without TLS.
+    pub(super) fn at(url: BaseUrl) -> Self {
+        Self { url, ca: None }
+    }
+
     pub(super) fn new(values: &mut Values) -> Self {
         // The secrets in the file are for the receiver of the file. The default URL
         // may be that of another one.
@@ -112,6 +117,11 @@ impl Client {
             .build(connector);
         let base = server.url;
         Ok(Self { http, base })
+    }
+
+    /// The URL of the receiver, without a path.
+    pub(super) fn url(&self) -> &str {
+        self.base.text()
     }
 
     /// Returns the URL of a path that begins with `/`.

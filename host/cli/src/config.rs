@@ -4,11 +4,12 @@
 //!   `file`: the configuration file.
 //! - `values`: what is set in these and in variables; `fault`: what is wrong
 //!   with it.
-//! - `parse`: the parsers of values.
-//! - `host`: the checked configuration of a host; `platform`: that of a client of the
-//!   platform.
+//! - `parse`: the parsers of values; `sinks`: the tables `[[sink]]`.
+//! - `host`: the checked configuration of a host; `amqp`: that of its AMQP channel;
+//!   `platform`: that of a client of the platform.
 //! - `manual`: the options as text.
 
+mod amqp;
 mod args;
 mod fault;
 mod file;
@@ -17,17 +18,21 @@ mod manual;
 mod options;
 mod parse;
 mod platform;
+mod sinks;
 mod values;
 
+pub(crate) use self::amqp::{Amqp, amqp};
 pub(crate) use self::args::{
-    ClientGroup, Flags, HostGroup, JournalGroup, PlatformGroup, SetupGroup,
+    AdminGroup, ClientGroup, Flags, HostGroup, JournalGroup, PlatformGroup, SearchGroup, SendGroup,
+    SetupGroup,
 };
 pub(crate) use self::fault::Faults;
 pub(crate) use self::host::{HostConfig, receiver};
 pub(crate) use self::manual::secrets;
 pub(crate) use self::options::{
-    CA, JOURNAL, PLATFORM_APP_ID, PLATFORM_QUEUE, PLATFORM_RULE_NAME, PLATFORM_SERVER_NAME,
-    TLS_CERT, URL, how_to_set,
+    ADMIN, AMQP_CA, AMQP_URL, CA, JOURNAL, OPERATE_TOKEN, PLATFORM_APP_ID, PLATFORM_QUEUE,
+    PLATFORM_RULE_NAME, PLATFORM_SERVER_NAME, TLS_CERT, URL, file_key, how_to_set,
 };
-pub(crate) use self::platform::{platform, usable};
+pub(crate) use self::platform::{platform, search, usable};
+pub(crate) use self::sinks::keys as sink_keys;
 pub(crate) use self::values::{Values, unknown_variables};

@@ -57,7 +57,10 @@ fn code(error: &anyhow::Error) -> u8 {
     let is_unanswered = if let Some(error) = error.downcast_ref() {
         ClientError::is_unanswered(error)
     } else if let Some(error) = error.downcast_ref() {
-        matches!(error, SendError::Unanswered { .. })
+        matches!(
+            error,
+            SendError::Unanswered { .. } | SendError::NoBroker { .. }
+        )
     } else {
         error.downcast_ref().is_some_and(is_unreachable)
     };

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use csv::{Terminator, WriterBuilder};
 
 use super::filter::{Filter, Order};
-use super::reader::{Event, Item, Reader, Remote, Task};
+use super::reader::{Event, Item, Progress, Reader, Remote, Task};
 
 const HELP: &str = "\
 Rows are read and written page by page. Tasks are ordered by their last change,
@@ -165,10 +165,20 @@ impl Row for Task {
         "duplicates",
         "flags",
         "request_ids",
+        "name",
+        "devices",
+        "devices_processing",
+        "devices_success",
+        "devices_fail",
+        "devices_waiting",
+        "devices_fail_wait_retry",
+        "devices_stopped",
+        "devices_removed",
+        "devices_at",
     ];
 
     fn cells(&self) -> Vec<String> {
-        vec![
+        let mut cells = vec![
             self.app_id.clone(),
             self.task_id.clone(),
             self.task_type.clone(),
@@ -182,8 +192,28 @@ impl Row for Task {
             self.duplicates.to_string(),
             self.flags.join(" "),
             self.request_ids.join(" "),
-        ]
+            self.name.clone().unwrap_or_default(),
+        ];
+        cells.extend(match &self.progress {
+            Some(progress) => devices(progress),
+            None => Default::default(),
+        });
+        cells
     }
+}
+
+fn devices(progress: &Progress) -> [String; 9] {
+    [
+        progress.total.to_string(),
+        progress.processing.to_string(),
+        progress.success.to_string(),
+        progress.fail.to_string(),
+        progress.waiting.to_string(),
+        progress.fail_wait_retry.to_string(),
+        progress.stopped.to_string(),
+        progress.removed.to_string(),
+        progress.at.clone(),
+    ]
 }
 
 impl Row for Event {
@@ -199,6 +229,7 @@ impl Row for Event {
         "occurred_at",
         "received_at",
         "digest",
+        "source",
         "signature",
         "duplicates",
         "flags",
@@ -219,6 +250,7 @@ impl Row for Event {
             self.occurred_at.clone(),
             self.received_at.clone(),
             self.digest.clone(),
+            self.source.clone(),
             self.signature.clone().unwrap_or_default(),
             self.duplicates.to_string(),
             self.flags.join(" "),

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batchtask_journal::Journal;
-use batchtask_postgres::{Config, PostgresJournal};
-use batchtask_sqlite::SqliteJournal;
+use batchtask_journal::copy::Content;
+use batchtask_postgres::{Config, PostgresContent, PostgresJournal};
+use batchtask_sqlite::{SqliteContent, SqliteJournal};
 
 /// What the URL of a journal names.
 #[derive(Clone, Debug)]
@@ -94,6 +95,31 @@ impl Location {
                 Arc::new(PostgresJournal::open(&config, options.postgres).await?)
             }
         })
+    }
+
+    /// Opens the content of the journal, which must exist, for a copy.
+    pub(super) async fn content(&self) -> anyhow::Result<Box<dyn Content>> {
+        Ok(match self {
+            Self::Sqlite(path) => Box::new(SqliteContent::open(path)?),
+            Self::Postgres(config) => Box::new(PostgresContent::open(config).await?),
+        })
+    }
+
+    /// Opens the content of the journal for a copy, and creates the journal if it is
+    /// missing.
+    pub(super) async fn content_or_new(&self) -> anyhow::Result<Box<dyn Content>> {
+        Ok(match self {
+            Self::Sqlite(path) => Box::new(SqliteContent::open_or_create(path)?),
+            Self::Postgres(config) => Box::new(PostgresContent::open_or_create(config).await?),
+        })
+    }
+
+    /// Whether the URL has a password.
+    pub(super) fn has_password(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(config) => config.has_password_in_url(),
+        }
     }
 
     /// Checks whether the journal can be opened. Creates and migrates nothing. Returns

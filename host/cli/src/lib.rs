@@ -4,12 +4,15 @@
 //!   `check`: checks it without starting; `warnings`: of what is probably not
 //!   meant; `logging`: log lines.
 //! - `serve`: runs a receiver; `tls`: makes certificates.
-//! - `backup`, with `restore`, and `prune`: look after a `journal`.
+//! - `backup`, with `restore`, `prune` and `copy`: look after a `journal`.
 //! - `send`: plays the platform.
-//! - `tasks`, `task`, `tail`, `export`: read a receiver, through `reader` and
+//! - `sinks`: shows and operates where events are passed on to.
+//! - `tasks`, `task`, `tail`, `export`, `status`: read a receiver, through `reader` and
 //!   its `filter`s; `table`: columns for people.
-//! - `platform`: sets up the platform for a receiver, and works on its tasks.
+//! - `platform`: sets up the platform for a receiver, and works on its tasks;
+//!   `reconcile`: finds changes that no push reported.
 //! - `client`: HTTP, for `send` and readers; `answer`: answers and errors of a request.
+//! - `progress`: the progress bar.
 //! - `manual`: completions and man pages.
 //! - `exit`: exit codes.
 
@@ -18,6 +21,7 @@ mod backup;
 mod check;
 mod client;
 mod config;
+mod copy;
 mod exit;
 mod export;
 mod filter;
@@ -25,10 +29,14 @@ mod journal;
 mod logging;
 mod manual;
 mod platform;
+mod progress;
 mod prune;
 mod reader;
+mod reconcile;
 mod send;
 mod serve;
+mod sinks;
+mod status;
 mod table;
 mod tail;
 mod task;
@@ -72,12 +80,18 @@ enum Command {
     Tail(tail::Tail),
     /// Write the tasks or events of a running receiver as CSV or JSON Lines.
     Export(export::Export),
+    /// Show whether a running receiver is well.
+    Status(status::Status),
     /// Copy a journal, which may be in use, to a file.
     Backup(backup::Backup),
     /// Put a backup in the place of a journal.
     Restore(backup::Restore),
     /// Remove old tasks from a journal.
     Prune(prune::Prune),
+    /// Copy a journal to another place or another database.
+    Journal(copy::Journal),
+    /// Show and operate the sinks of a running receiver.
+    Sinks(sinks::Sinks),
     /// Set up the platform, and work on its batch tasks.
     Platform(platform::Platform),
     /// Make certificates for trials.
@@ -106,9 +120,12 @@ impl Cli {
             Some(Command::Task(task)) => task.run().await,
             Some(Command::Tail(tail)) => tail.run().await,
             Some(Command::Export(export)) => export.run().await,
+            Some(Command::Status(status)) => status.run().await,
             Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Restore(restore)) => restore.run(),
             Some(Command::Prune(prune)) => prune.run().await,
+            Some(Command::Journal(journal)) => journal.run().await,
+            Some(Command::Sinks(sinks)) => sinks.run().await,
             Some(Command::Platform(platform)) => platform.run().await,
             Some(Command::Tls(tls)) => tls.run(),
             Some(Command::Completions(completions)) => completions.run(Self::command()),

@@ -2,7 +2,7 @@
 //!
 //! - `setup`, `status`, `remove`: the rule that forwards notifications.
 //! - `trial`: waits for a genuine push.
-//! - `task`: the platform's batch tasks.
+//! - `task`: the platform's batch tasks; `reconcile`: searches for lost changes.
 //! - `connection`: the client of the platform; `wanted`: the wanted setup, both from
 //!   the configuration.
 //! - `changes`: the changes of a setup; `backlog`: the backlog policy; `confirm`:
@@ -12,6 +12,7 @@ mod backlog;
 mod changes;
 mod confirm;
 mod connection;
+mod reconcile;
 mod remove;
 mod setup;
 mod status;
@@ -37,7 +38,9 @@ enum Command {
     Remove(Box<remove::Remove>),
     /// Wait for a genuine push, and report what its signature proved.
     Trial(trial::Trial),
-    /// List, show, stop and retry batch tasks.
+    /// Search for changes that no push reported, and store them.
+    Reconcile(Box<reconcile::Reconcile>),
+    /// List, show, confirm, stop and retry batch tasks.
     Task(task::Task),
 }
 
@@ -48,6 +51,7 @@ impl Platform {
             Command::Status(status) => status.run().await,
             Command::Remove(remove) => remove.run().await,
             Command::Trial(trial) => trial.run().await,
+            Command::Reconcile(reconcile) => reconcile.run().await,
             Command::Task(task) => task.run().await,
         }
     }

@@ -28,6 +28,13 @@ pub(super) struct Remote {
     read_token: Option<String>,
 }
 
+impl Remote {
+    /// Returns the value of an option, if it is set.
+    pub(super) fn configured(&self, name: &str) -> Option<String> {
+        self.flags.values().text(name).map(str::to_owned)
+    }
+}
+
 /// Returns the header field that contains the read token.
 fn authorization(values: &Values, token: Option<&str>) -> Result<HeaderValue, &'static str> {
     let token = token.or(values.text("read_token")).unwrap_or("");
@@ -81,6 +88,53 @@ pub(super) struct Task {
     pub(super) duplicates: u64,
     pub(super) flags: Vec<String>,
     pub(super) request_ids: Vec<String>,
+    pub(super) name: Option<String>,
+    pub(super) policy: Option<Policy>,
+    pub(super) progress: Option<Progress>,
+    /// Empty in a list of tasks.
+    #[serde(default)]
+    pub(super) failed_devices: Vec<FailedDevice>,
+}
+
+/// When a task begins, and how often it is repeated.
+#[derive(Deserialize)]
+pub(super) struct Policy {
+    /// `None`: at once.
+    pub(super) schedule_time: Option<String>,
+    pub(super) retry_count: Option<u64>,
+    /// In minutes.
+    pub(super) retry_interval: Option<u64>,
+}
+
+/// How many devices of a task are in which state.
+#[derive(Deserialize)]
+pub(super) struct Progress {
+    pub(super) total: u64,
+    pub(super) processing: u64,
+    pub(super) success: u64,
+    pub(super) fail: u64,
+    pub(super) waiting: u64,
+    pub(super) fail_wait_retry: u64,
+    pub(super) stopped: u64,
+    pub(super) removed: u64,
+    /// When the platform reported it.
+    pub(super) at: String,
+}
+
+impl Progress {
+    /// How many devices are done, of how many.
+    pub(super) fn done(&self) -> String {
+        let done = self.success + self.fail + self.stopped + self.removed;
+        format!("{done}/{}", self.total)
+    }
+}
+
+/// A device for which a task failed.
+#[derive(Deserialize)]
+pub(super) struct FailedDevice {
+    pub(super) device: String,
+    pub(super) error_code: Option<String>,
+    pub(super) error_msg: Option<String>,
 }
 
 /// An event: a change of a task.
@@ -97,6 +151,8 @@ pub(super) struct Event {
     pub(super) occurred_at: String,
     pub(super) received_at: String,
     pub(super) digest: String,
+    /// The channel by which it arrived.
+    pub(super) source: String,
     pub(super) signature: Option<String>,
     pub(super) duplicates: u64,
     pub(super) flags: Vec<String>,
@@ -188,6 +244,22 @@ impl Reader {
         self.get(&format!("/events{query}")).await
     }
 
+    /// `GET /summary`
+    pub(super) async fn summary<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        self.get("/summary").await
+    }
+
+    /// The first page of `GET /quarantine`.
+    pub(super) async fn quarantine<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        let query = Query::default().with("limit", Some(PAGE_ITEMS_MAX));
+        self.get(&format!("/quarantine{query}")).await
+    }
+
+    /// The URL of the receiver.
+    pub(super) fn url(&self) -> &str {
+        self.client.url()
+    }
+
     /// Returns the `seq` of the last event, or 0 if there is none. The API does not
     /// report it, so this searches the feed: about forty requests for a million
     /// events.
@@ -271,7 +343,7 @@ mod tests {
         let text = "{\"next\":null,\"last_seq\":1,\"events\":[{\"seq\":1,\"app_id\":\"a\",\
             \"task_id\":\"t\",\"task_type\":\"y\",\"status\":\"s\",\"status_desc\":\"\\n\",\n\
             \"event_time\":null,\"event_time_ms\":null,\"occurred_at\":\"\",\"received_at\":\"\",\
-            \"digest\":\"\",\"signature\":null,\"duplicates\":0,\"flags\":[],\"request_ids\":[],\
+            \"digest\":\"\",\"source\":\"push\",\"signature\":null,\"duplicates\":0,\"flags\":[],\"request_ids\":[],\
             \"new\":{\"x\":1.50}}]}";
         let feed: Feed = serde_json::from_str(text).unwrap();
         let [event] = feed.events.as_slice() else {

@@ -1,4 +1,4 @@
-//! `batchtask send`: posts notifications as the platform would.
+//! `batchtask send`: posts notifications as the platform would, or publishes them over AMQP.
 //!
 //! - `body`: one notification, as JSON.
 //! - `play`: which task life cycles; `scenario`: how they end; `life`: their
@@ -21,22 +21,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use batchtask_amqp::{PublishError, Publisher};
 use bytes::Bytes;
 use clap::Args;
 
 use self::body::{Fields, SAMPLE};
 use self::life::Lives;
 use self::play::Play;
-use self::post::{Pace, Post};
+use self::post::{Pace, Post, Target};
 use self::sign::Signer;
 use super::client::{Client, Server};
-use super::config::{ClientGroup, Flags, receiver};
+use super::config::{AMQP_URL, Flags, SendGroup, Values, amqp, receiver};
 
 #[derive(Args)]
 #[command(after_help = "\
 By default, posts the example from the platform's manual. If `BATCHTASK_TOKEN`
 is set, signs the requests as the platform does. If `BATCHTASK_PATH_SECRET` is
 set, posts to `/notifications/<secret>`. If a secret has two values, uses the first.
+
+With `--amqp`, publishes to the first of `--amqp-queues` at a broker instead, with
+the access key and an access code of the configuration.
 
 Examples:
   batchtask send
@@ -45,6 +49,7 @@ Examples:
   batchtask send --scenario life --tasks 500 --duplicates 20 --disorder
   batchtask send --scenario life --tasks 100 --rate 5
   batchtask send --url https://receiver.example.com --ca certs/ca.pem
+  batchtask send --amqp amqps://localhost --amqp-ca certs/ca.pem --count 1000
 
 Exit codes: 0 all were answered 200, 1 some were refused, 2 usage or configuration,
 3 some were not answered.")]
@@ -59,7 +64,7 @@ pub(super) struct Send {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    flags: Flags<ClientGroup>,
+    flags: Flags<SendGroup>,
     #[command(flatten)]
     fields: Fields,
     #[command(flatten)]
@@ -81,6 +86,9 @@ pub(super) enum SendError {
         sent: u64,
         reason: String,
     },
+    /// The broker cannot be used.
+    #[error("cannot send over AMQP: {error}")]
+    NoBroker { error: PublishError },
     /// Ctrl-C was pressed.
     #[error("interrupted after {sent} notifications")]
     Interrupted { sent: u64 },
@@ -96,21 +104,14 @@ enum Plan {
 
 impl Send {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let mut values = self.flags.values();
-        let server = Server::new(&mut values);
-        let (_, settings) = receiver(&mut values)?;
-        let path = match settings.path_secrets.first() {
-            Some(secret) => format!("/notifications/{secret}"),
-            None => "/notifications".into(),
-        };
+        let values = self.flags.values();
         let plan = self.plan()?;
-        let client = Client::new(server)?;
-        let post = Arc::new(Post {
-            target: client.uri(&path)?,
-            client,
-            signer: Signer::of(&settings.scheme.tokens),
-            plan,
-        });
+        let target = if self.flags.sets(AMQP_URL.name) {
+            broker(values).await?
+        } else {
+            webhook(values)?
+        };
+        let post = Arc::new(Post { target, plan });
         let tally = post.run(self.pace).await;
         let mut out = io::stdout().lock();
         if self.json {
@@ -133,6 +134,33 @@ impl Send {
         let count = self.count.into();
         Ok(Plan::Same { body, count })
     }
+}
+
+/// The webhook of the configured receiver.
+fn webhook(mut values: Values) -> anyhow::Result<Target> {
+    let server = Server::new(&mut values);
+    let (_, settings) = receiver(&mut values)?;
+    let path = match settings.path_secrets.first() {
+        Some(secret) => format!("/notifications/{secret}"),
+        None => "/notifications".into(),
+    };
+    let client = Client::new(server)?;
+    Ok(Target::Webhook {
+        uri: client.uri(&path)?,
+        client,
+        signer: Signer::of(&settings.scheme.tokens),
+    })
+}
+
+/// A queue of the configured broker.
+async fn broker(mut values: Values) -> anyhow::Result<Target> {
+    let amqp = amqp(&mut values);
+    values.check()?;
+    let amqp = amqp.context("there is no broker")?;
+    let url = format!("amqps://{}", amqp.options.broker);
+    let publisher = Publisher::open(&amqp.options, amqp.credentials).await;
+    let publisher = publisher.map_err(|error| SendError::NoBroker { error })?;
+    Ok(Target::Broker { url, publisher })
 }
 
 fn read(path: &Path) -> anyhow::Result<Bytes> {

@@ -3,14 +3,18 @@
 //! - `listen`: listening sockets; `sockets`: which of them a receiver uses.
 //! - `running`: a receiver until it ends; `signals`: what signals ask for;
 //!   `reload`: the configuration is read again.
+//! - `amqp`: the AMQP channel.
 //! - `handover`: how a successor takes its place; `replacement`: starts one.
 //! - `manager`: reports to a service manager.
+//! - `operations`: what operators ask of sinks.
 //! - `examine`: checks a configuration without starting.
 
+mod amqp;
 mod examine;
 mod handover;
 mod listen;
 mod manager;
+mod operations;
 mod reload;
 mod replacement;
 mod running;
@@ -26,7 +30,7 @@ use anyhow::Context;
 use batchtask_host::Intake;
 use batchtask_host::admin::Admin;
 use batchtask_host::component::{self, EMBEDDED};
-use batchtask_host::http::{Server, Trust};
+use batchtask_host::http::{Audience, Server, Trust};
 use batchtask_host::listener::Listener;
 use batchtask_host::services::Services;
 use batchtask_host::settings::Settings;
@@ -34,17 +38,21 @@ use batchtask_host::telemetry::{CommitMetrics, Registry};
 use batchtask_host::tls::Tls;
 use batchtask_journal::{Bounds, GroupCommit, MemoryJournal, group_commit};
 use batchtask_notification::hex;
+use batchtask_platform::{Client as PlatformClient, ClientOptions, Retry};
+use batchtask_relay::{Relay, RelayMetrics};
 use clap::Args;
 
 use super::config::{Flags, HostConfig, HostGroup};
 use super::journal::Options;
 use super::logging::Log;
 use super::prune::time_of_days;
+use super::reconcile;
 use super::warnings::warnings;
 
 pub(super) use self::examine::examine;
 use self::handover::{Door, Predecessor};
 use self::listen::Socket;
+use self::operations::Operations;
 use self::running::{End, Running};
 use self::signals::Signals;
 use self::sockets::Sockets;
@@ -66,7 +74,14 @@ struct Common {
 impl Common {
     /// The URL of the receiver.
     fn url(&self) -> String {
-        self.sockets.http.url(self.tls.is_some())
+        let main = self.sockets.main();
+        main.map_or_else(String::new, |socket| socket.url(self.tls.is_some()))
+    }
+
+    /// The URL of the page.
+    fn page_url(&self) -> String {
+        let page = self.sockets.page();
+        page.map_or_else(String::new, |socket| socket.url(self.tls.is_some()))
     }
 }
 
@@ -97,11 +112,11 @@ impl Serve {
         let mut signals = Signals::catch()?;
         let _ = rlimit::increase_nofile_limit(u64::MAX);
         let mut predecessor = predecessor(&config).await?;
-        let admin = config.admin.as_deref();
-        let sockets = Sockets::obtain(&config.listen, admin, predecessor.as_mut()).await?;
-        let made_token = made_read_token(&config, &sockets.http)?;
+        let sockets = Sockets::obtain(&config, predecessor.as_mut()).await?;
+        let made_token = made_read_token(&config, sockets.page())?;
         let has_token = made_token.is_some();
-        for text in warnings(&config, sockets.http.address(), has_token) {
+        let address = sockets.http.as_ref().and_then(|socket| socket.address());
+        for text in warnings(&config, address, has_token) {
             tracing::warn!("{text}");
         }
         let mut configured = Configured {
@@ -123,7 +138,7 @@ impl Serve {
             predecessor.dismiss().await;
         }
         if let Some(token) = &configured.made_token {
-            common.log.show(&token_text(token, &common.url()));
+            common.log.show(&token_text(token, &common.page_url()));
         }
         loop {
             match running
@@ -152,7 +167,7 @@ impl Serve {
 
 async fn predecessor(config: &HostConfig) -> anyhow::Result<Option<Predecessor>> {
     if config.takeover {
-        match config.journal.handover_path(&config.listen) {
+        match config.journal.handover_path(config.address()) {
             Some(path) => Predecessor::at(&path).await,
             None => Ok(None),
         }
@@ -179,42 +194,92 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
     let journal = Arc::new(open_journal(config, &registry).await?);
     let options = options(config, configured.settings(config), &registry)?;
     let intake = Arc::new(Intake::build(journal.clone(), &options).await?);
+    let relay = Arc::new(Relay::new(
+        journal.clone(),
+        &host_name(),
+        config.sinks.clone(),
+    ));
+    registry.register(RelayMetrics::new(relay.clone()))?;
+    let operations = Operations::new(relay.clone(), config.operate_tokens.clone());
+    let operations = Arc::new(operations);
+    let amqp = config.amqp.clone();
+    let amqp = amqp
+        .map(|amqp| amqp::client(amqp, &intake, config.limits.max_in_flight, &registry))
+        .transpose()?;
+    let tls = common.tls.clone();
+    let server = Server::new(intake.clone(), options.limits, tls, &registry)?;
+    server.trust(trust(config));
+    let server = Arc::new(server);
     let mut services = Services::new(&registry)?;
     if let Some(tls) = common.tls.clone() {
         start_certificates(&mut services, tls);
     }
     if let Some(socket) = &common.sockets.admin {
         tracing::info!("admin listening on {}", socket.url(false));
+        // With a webhook, a load balancer must send pushes here although AMQP fails.
+        let only = amqp.as_ref().filter(|_| config.listen.is_none());
         let admin = Admin {
             intake: intake.clone(),
             registry: registry.clone(),
+            operations: Some(operations.clone()),
+            channel: only.map(|client| amqp::ready_check(client)),
         };
         start_admin(&mut services, admin, socket);
     }
-    let server = Server::new(
-        intake.clone(),
-        options.limits,
-        common.tls.clone(),
-        &registry,
-    )?;
-    server.trust(trust(config));
-    let server = Arc::new(server);
-    start_http(&mut services, server.clone(), &common.sockets.http);
+    for (name, socket, audience) in common.sockets.public() {
+        start_http(&mut services, name, server.clone(), socket, audience);
+    }
+    start_reconcile(&mut services, config, &intake, &registry)?;
+    // After HTTP, so that they stop before it: what AMQP does not accept is not lost.
+    if let Some(client) = &amqp {
+        amqp::start(&mut services, client, &options.notices);
+    }
+    start_relay(&mut services, relay.clone());
     let door = open_door(config);
     tracing::info!("listening on {}", common.url());
+    if common.page_url() != common.url() {
+        tracing::info!("page and API: listening on {}", common.page_url());
+    }
     manager::ready(&common.url());
     Ok(Running {
         services,
         intake,
         server,
+        amqp,
         journal,
+        relay,
+        operations,
         door,
     })
 }
 
+/// Starts the search for lost changes, if the platform is configured.
+fn start_reconcile(
+    services: &mut Services,
+    config: &HostConfig,
+    intake: &Arc<Intake>,
+    registry: &Registry,
+) -> anyhow::Result<()> {
+    let Some((platform, options)) = config.platform.clone().zip(config.reconcile.clone()) else {
+        return Ok(());
+    };
+    let client = PlatformClient::new(ClientOptions {
+        // The search repeats calls itself.
+        retry: Retry {
+            attempts: 1,
+            ..platform.retry
+        },
+        ..platform
+    })?;
+    let service = reconcile::Service::new(client, intake.clone(), options, registry)?;
+    let service = Arc::new(service);
+    services.start("reconcile", move |stop| service.clone().run(stop));
+    Ok(())
+}
+
 /// The door for a successor. The receiver works without it, too.
 fn open_door(config: &HostConfig) -> Option<Door> {
-    let path = config.journal.handover_path(&config.listen).or_else(|| {
+    let path = config.journal.handover_path(config.address()).or_else(|| {
         tracing::info!(
             "no successor can take over: set XDG_RUNTIME_DIR, the folder for its socket"
         );
@@ -300,6 +365,20 @@ fn start_certificates(services: &mut Services, tls: Arc<Tls>) {
     });
 }
 
+/// Starts to pass events on.
+fn start_relay(services: &mut Services, relay: Arc<Relay>) {
+    services.start("relay", move |stop| {
+        let relay = relay.clone();
+        async move { relay.run(stop).await }
+    });
+}
+
+/// The name of this machine, for operators.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.map_or_else(|_| "host".into(), |name| name.trim().to_owned())
+}
+
 fn start_admin(services: &mut Services, admin: Admin, socket: &Arc<Socket>) {
     // Weak: once the sockets are closed, no service holds one.
     let (admin, socket) = (Arc::new(admin), Arc::downgrade(socket));
@@ -314,13 +393,20 @@ fn start_admin(services: &mut Services, admin: Admin, socket: &Arc<Socket>) {
     });
 }
 
-fn start_http(services: &mut Services, server: Arc<Server>, socket: &Arc<Socket>) {
+fn start_http(
+    services: &mut Services,
+    name: &'static str,
+    server: Arc<Server>,
+    socket: &Arc<Socket>,
+    audience: Audience,
+) {
     let socket = Arc::downgrade(socket);
-    services.start("http", move |stop| {
+    services.start(name, move |stop| {
         let (server, listener) = (server.clone(), listener(&socket));
         async move {
             if let Some(listener) = listener {
-                server.serve(listener, stop.cancelled()).await
+                let stopped = stop.cancelled();
+                server.serve_to(audience, listener, stopped).await
             }
         }
     });
@@ -346,9 +432,13 @@ const READ_TOKEN: &str = "BATCHTASK_READ_TOKEN";
 
 /// Makes a read token for a trial: if there is no token yet, the receiver listens on a
 /// loopback address, and a terminal shows the token.
-fn made_read_token(config: &HostConfig, socket: &Socket) -> anyhow::Result<Option<String>> {
+fn made_read_token(
+    config: &HostConfig,
+    page: Option<&Arc<Socket>>,
+) -> anyhow::Result<Option<String>> {
     let has_token = !config.receiver.read_tokens.is_empty();
-    if has_token || !socket.is_loopback() || !io::stderr().is_terminal() {
+    let is_loopback = page.is_some_and(|socket| socket.is_loopback());
+    if has_token || !is_loopback || !io::stderr().is_terminal() {
         return Ok(None);
     }
     let mut bytes = [0; 16];
@@ -358,7 +448,7 @@ fn made_read_token(config: &HostConfig, socket: &Socket) -> anyhow::Result<Optio
 
 /// The default folder for compiled code: `$XDG_CACHE_HOME/batchtask`, or the
 /// same in `~/.cache`; `None` if neither is known.
-fn default_cache_dir() -> Option<PathBuf> {
+pub(super) fn default_cache_dir() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let base = variable("XDG_CACHE_HOME").map(PathBuf::from);
     let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")))?;

@@ -79,6 +79,7 @@ fn write(out: &mut impl Write, event: &Item<Event>, json: bool) -> io::Result<()
     let event = &event.value;
     let texts = [
         &event.received_at,
+        &event.source,
         &event.status,
         &event.app_id,
         &event.task_id,
@@ -87,7 +88,7 @@ fn write(out: &mut impl Write, event: &Item<Event>, json: bool) -> io::Result<()
     let mut cells = vec![event.seq.to_string()];
     cells.extend(texts.map(|text| escape_unprintable(text)));
     // Fixed widths, because a row is shown before the next one is known.
-    write_row(out, &cells, &[6, 24, 14, 36, 24, 0])
+    write_row(out, &cells, &[6, 24, 9, 14, 36, 24, 0])
 }
 
 /// Waits for the next events. Retries after temporary errors.

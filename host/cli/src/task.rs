@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::reader::{Event, Item, Reader, Remote, Task as State};
+use super::reader::{Event, FailedDevice, Item, Policy, Progress, Reader, Remote, Task as State};
 use super::table::{Table, escape_unprintable, write_row};
 
 #[derive(Args)]
@@ -48,6 +48,10 @@ impl Task {
             write_json(&mut out, &task, &events)?;
         } else {
             write_state(&mut out, &task.value)?;
+            if !task.value.failed_devices.is_empty() {
+                writeln!(out)?;
+                failures(&task.value.failed_devices).write(&mut out)?;
+            }
             writeln!(out)?;
             timeline(&events).write(&mut out)?;
         }
@@ -78,14 +82,67 @@ fn write_state(out: &mut impl Write, task: &State) -> io::Result<()> {
     ] {
         write_row(out, &[name.into(), escape_unprintable(value)], &[12, 0])?;
     }
+    write_details(out, task)
+}
+
+/// Writes what the platform reported, if it was asked.
+fn write_details(out: &mut impl Write, task: &State) -> io::Result<()> {
+    let begin = |policy: &Policy| {
+        let begin = policy.schedule_time.as_deref().unwrap_or("at once");
+        let retries = policy.retry_count.map_or_else(String::new, |count| {
+            let minutes = policy.retry_interval.unwrap_or_default();
+            format!(", {count} retries after {minutes} min")
+        });
+        format!("{begin}{retries}")
+    };
+    for (name, value) in [
+        ("name", task.name.clone()),
+        ("begin", task.policy.as_ref().map(begin)),
+        ("devices", task.progress.as_ref().map(devices)),
+    ] {
+        if let Some(value) = value {
+            write_row(out, &[name.into(), escape_unprintable(&value)], &[12, 0])?;
+        }
+    }
     Ok(())
 }
 
+fn devices(progress: &Progress) -> String {
+    let counts = [
+        (progress.success, "success"),
+        (progress.fail, "fail"),
+        (progress.processing, "processing"),
+        (progress.waiting, "waiting"),
+        (progress.fail_wait_retry, "waiting for a retry"),
+        (progress.stopped, "stopped"),
+        (progress.removed, "removed"),
+    ];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, state)| format!(", {count} {state}"));
+    let (done, at) = (progress.done(), &progress.at);
+    format!("{done} done{} (at {at})", counts.collect::<String>())
+}
+
+/// Returns a table of devices for which the task failed.
+fn failures(failed: &[FailedDevice]) -> Table<3> {
+    let mut table = Table::new(["FAILED DEVICE", "ERROR", "MESSAGE"]);
+    for failed in failed {
+        let [code, message] = [&failed.error_code, &failed.error_msg].map(|it| it.as_deref());
+        table.push([
+            &failed.device,
+            code.unwrap_or_default(),
+            message.unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
 /// Returns a table of the events, in order of occurrence.
-fn timeline(events: &[Item<Event>]) -> Table<6> {
+fn timeline(events: &[Item<Event>]) -> Table<7> {
     let headings = [
         "OCCURRED",
         "ARRIVED",
+        "SOURCE",
         "STATUS",
         "DUPLICATES",
         "TEXT",
@@ -96,6 +153,7 @@ fn timeline(events: &[Item<Event>]) -> Table<6> {
         table.push([
             &event.occurred_at,
             &event.received_at,
+            &event.source,
             &event.status,
             &event.duplicates.to_string(),
             &event.status_desc,

@@ -6,7 +6,7 @@ use batchtask_guest::journal::PAGE_ITEMS_MAX;
 use clap::Args;
 
 use super::filter::{Filter, Order};
-use super::reader::{Item, Reader, Remote, Task};
+use super::reader::{Item, Progress, Reader, Remote, Task};
 use super::table::Table;
 
 #[derive(Args)]
@@ -72,7 +72,7 @@ enum Output {
     /// Prints each task at once.
     Json(BufWriter<io::Stdout>),
     /// Prints all tasks at the end, because every row affects the column widths.
-    Table(Table<7>),
+    Table(Table<9>),
 }
 
 impl Output {
@@ -84,7 +84,9 @@ impl Output {
             "STATUS",
             "APP",
             "TASK",
+            "NAME",
             "TYPE",
+            "DONE",
             "LAST CHANGE",
             "EVENTS",
             "FLAGS",
@@ -100,7 +102,12 @@ impl Output {
                     &task.status,
                     &task.app_id,
                     &task.task_id,
+                    task.name.as_deref().unwrap_or_default(),
                     &task.task_type,
+                    &task
+                        .progress
+                        .as_ref()
+                        .map_or_else(String::new, Progress::done),
                     &task.occurred_at,
                     &task.events.to_string(),
                     &task.flags.join(" "),

@@ -29,6 +29,7 @@ pub(super) fn warnings(
         little_memory(settings, config.limits.instance_memory_mib),
         slow_answer(config.limits.body_seconds, config.limits.request_seconds),
         no_readers(settings).filter(|_| !has_made_token),
+        no_channel(config),
     ];
     let warnings = warnings.into_iter().flatten();
     unknown_variables().chain(warnings).collect()
@@ -79,6 +80,13 @@ fn little_memory(settings: &Settings, memory_mib: u32) -> Option<String> {
 fn no_readers(settings: &Settings) -> Option<String> {
     settings.read_tokens.is_empty().then(|| {
         "no read token is set, so nothing can be read: set BATCHTASK_READ_TOKEN".to_owned()
+    })
+}
+
+/// Warns of a host that no notification can reach.
+fn no_channel(config: &HostConfig) -> Option<String> {
+    (config.listen.is_none() && config.amqp.is_none()).then(|| {
+        "`listen` is off and `amqp.url` is not set, so this host receives nothing".to_owned()
     })
 }
 

@@ -32,10 +32,16 @@ pub(crate) trait Group {
 pub(crate) struct HostGroup;
 /// The commands that work on a journal.
 pub(crate) struct JournalGroup;
+/// The commands that ask the admin listener of a receiver.
+pub(crate) struct AdminGroup;
 /// The commands that send requests to a receiver.
 pub(crate) struct ClientGroup;
+/// `send`, which plays the platform for a receiver or a broker.
+pub(crate) struct SendGroup;
 /// The commands that send requests to the platform.
 pub(crate) struct PlatformGroup;
+/// The commands that send requests to the platform, about a journal.
+pub(crate) struct SearchGroup;
 /// The commands that send requests to the platform, about a receiver.
 pub(crate) struct SetupGroup;
 
@@ -51,15 +57,33 @@ impl Group for JournalGroup {
     }
 }
 
+impl Group for AdminGroup {
+    fn has(user: User) -> bool {
+        user == User::Admin
+    }
+}
+
 impl Group for ClientGroup {
     fn has(user: User) -> bool {
         user == User::Client
     }
 }
 
+impl Group for SendGroup {
+    fn has(user: User) -> bool {
+        matches!(user, User::Client | User::Amqp)
+    }
+}
+
 impl Group for PlatformGroup {
     fn has(user: User) -> bool {
         user == User::Platform
+    }
+}
+
+impl Group for SearchGroup {
+    fn has(user: User) -> bool {
+        matches!(user, User::Platform | User::Journal)
     }
 }
 
@@ -73,6 +97,11 @@ impl<G: Group> Flags<G> {
     /// The values of all options, with these flags.
     pub(crate) fn values(&self) -> Values {
         Values::gather(&self.set, self.file.as_ref())
+    }
+
+    /// Whether the command line sets an option.
+    pub(crate) fn sets(&self, name: &str) -> bool {
+        self.set.contains_key(name)
     }
 
     fn specs() -> impl Iterator<Item = &'static Spec> {
@@ -111,7 +140,7 @@ fn arg(spec: &'static Spec) -> Arg {
         format!(". Must be {}", spec.form)
     };
     let arg = Arg::new(&*spec.name)
-        .long(spec.name.replace('_', "-"))
+        .long(options::long_flag(&spec.name))
         .help(format!("{}{form} [env: {variable}]", spec.help))
         .help_heading(spec.heading);
     if spec.kind == Kind::Switch {

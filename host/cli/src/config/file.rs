@@ -2,34 +2,113 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::fault::{Fault, Place};
-use super::options::{Spec, TABLES, file_key, find, in_table, nearest};
+use super::options::{LISTS, Spec, TABLES, file_key, find, in_table, nearest};
 
 /// The values of a file by the name of their option, and where they are.
 pub(super) type Values = BTreeMap<String, (String, Place)>;
 
+/// The content of a file.
+#[derive(Default)]
+pub(super) struct Content {
+    pub(super) values: Values,
+    /// The tables of each list of tables, such as `[[sink]]`, by the name of the list.
+    pub(super) lists: BTreeMap<String, Vec<Entry>>,
+}
+
+/// A table of a list of tables.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) place: Place,
+    values: BTreeMap<String, (Raw, Place)>,
+}
+
+/// A value that is not checked yet.
+#[derive(Clone, PartialEq)]
+pub(super) enum Raw {
+    Text(String),
+    /// A whole number, in decimal digits.
+    Number(String),
+    Switch(bool),
+    List(Vec<Self>),
+    Table(Vec<(String, Self)>),
+    /// A value that no key has.
+    Other,
+}
+
+impl fmt::Debug for Raw {
+    /// Shows no value, because it may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Raw")
+    }
+}
+
+impl Entry {
+    pub(super) fn get(&self, key: &str) -> Option<&(Raw, Place)> {
+        self.values.get(key)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    /// Where a key is, or where the table is if the key is missing.
+    pub(super) fn place_of(&self, key: &str) -> Place {
+        self.get(key)
+            .map_or(&self.place, |(_, place)| place)
+            .clone()
+    }
+
+    /// Whether a place is in the table.
+    pub(super) fn has(&self, place: &Place) -> bool {
+        self.place == *place || self.values.values().any(|(_, found)| found == place)
+    }
+}
+
+impl Raw {
+    fn of(value: &DeValue<'_>) -> Self {
+        match value {
+            DeValue::String(text) => Self::Text(text.to_string()),
+            DeValue::Integer(number) => Self::Number(integer(number)),
+            DeValue::Boolean(switch) => Self::Switch(*switch),
+            DeValue::Array(items) => {
+                let items = items.iter();
+                Self::List(items.map(|item| Self::of(item.get_ref())).collect())
+            }
+            DeValue::Table(table) => {
+                let fields = table.iter();
+                let fields = fields
+                    .map(|(key, value)| (key.get_ref().to_string(), Self::of(value.get_ref())));
+                Self::Table(fields.collect())
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Reads a file. Returns the values that could be read, and adds a fault for
 /// each of the others.
 /// `place` is where the file is named.
-pub(super) fn read(path: &Path, place: &Place, faults: &mut Vec<Fault>) -> Values {
+pub(super) fn read(path: &Path, place: &Place, faults: &mut Vec<Fault>) -> Content {
     let problem = match fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => return parse(path, &text, faults),
         Ok(Err(_)) => format!("is invalid: `{}` is not UTF-8", path.display()),
         Err(error) => format!("cannot be read: `{}`: {error}", path.display()),
     };
     faults.push(Fault::new(place.clone(), "config", problem));
-    Values::new()
+    Content::default()
 }
 
-fn parse(path: &Path, text: &str, faults: &mut Vec<Fault>) -> Values {
+fn parse(path: &Path, text: &str, faults: &mut Vec<Fault>) -> Content {
     let file = File {
         path: path.into(),
         text,
@@ -56,8 +135,13 @@ fn parse(path: &Path, text: &str, faults: &mut Vec<Fault>) -> Values {
             Err(fault) => faults.push(fault),
         }
     };
+    let mut lists = BTreeMap::new();
     for (key, value) in table.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
+            (name, DeValue::Array(items)) if LISTS.contains(&name) && file.are_tables(items) => {
+                let entries = items.iter().filter_map(|item| file.entry(item));
+                lists.insert(name.to_owned(), entries.collect());
+            }
             (name, DeValue::Table(entries)) if TABLES.contains(&name) => {
                 let prefix = format!("{name}_");
                 let entries = entries.iter();
@@ -66,7 +150,7 @@ fn parse(path: &Path, text: &str, faults: &mut Vec<Fault>) -> Values {
             _ => add("", key, value),
         }
     }
-    values
+    Content { values, lists }
 }
 
 struct File<'a> {
@@ -79,6 +163,26 @@ impl File<'_> {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         Place::Line(self.path.clone(), line)
+    }
+
+    fn are_tables(&self, items: &[Spanned<DeValue<'_>>]) -> bool {
+        let mut items = items.iter();
+        items.all(|item| matches!(item.get_ref(), DeValue::Table(_)))
+    }
+
+    /// A table of a list.
+    fn entry(&self, item: &Spanned<DeValue<'_>>) -> Option<Entry> {
+        let DeValue::Table(table) = item.get_ref() else {
+            return None;
+        };
+        let values = table.iter().map(|(key, value)| {
+            let place = self.place(key.span());
+            (key.get_ref().to_string(), (Raw::of(value.get_ref()), place))
+        });
+        Some(Entry {
+            place: self.place(item.span()),
+            values: values.collect(),
+        })
     }
 
     /// Whether there is an error of syntax in the same line.
@@ -152,16 +256,18 @@ impl File<'_> {
         let ("file", DeValue::String(path)) = (key.get_ref().as_ref(), value.get_ref()) else {
             return Err(Unfit::Type(NOT_A_FILE.into()));
         };
-        let path = PathBuf::from(path.as_ref());
-        let text = fs::read_to_string(&path).map_err(|error| {
-            Unfit::Other(format!("names the file `{}`: {error}", path.display()))
-        })?;
-        let text = text.trim();
-        if text.is_empty() {
-            let problem = format!("names the file `{}`, which is empty", path.display());
-            return Err(Unfit::Other(problem));
-        }
-        Ok(text.to_owned())
+        read_secret(path).map_err(Unfit::Other)
+    }
+}
+
+/// Reads a secret from a file of its own. An error is a phrase that follows the name of
+/// the option.
+pub(super) fn read_secret(path: &str) -> Result<String, String> {
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|error| format!("names the file `{path}`: {error}"))?;
+    match text.trim() {
+        "" => Err(format!("names the file `{path}`, which is empty")),
+        text => Ok(text.to_owned()),
     }
 }
 
@@ -172,7 +278,9 @@ fn unknown(prefix: &str, key: &str, value: &DeValue<'_>, place: &Place) -> Fault
         let problem = format!("`{name}` must be in the table `[{table}]`, as `{key}`");
         return Fault::new(place.clone(), "", problem);
     }
-    let problem = if TABLES.contains(&&*name) {
+    let problem = if LISTS.contains(&&*name) {
+        format!("must be a list of tables: write `[[{name}]]`, and its keys below")
+    } else if TABLES.contains(&&*name) {
         format!("must be a table: write `[{name}]`, and its keys below")
     } else if matches!(value, DeValue::Table(_)) {
         let tables = TABLES.join("`, `");
@@ -224,8 +332,8 @@ mod tests {
 
     fn parsed(text: &str) -> (Values, Vec<Fault>) {
         let mut faults = Vec::new();
-        let values = parse(Path::new("b.toml"), text, &mut faults);
-        (values, faults)
+        let content = parse(Path::new("b.toml"), text, &mut faults);
+        (content.values, faults)
     }
 
     #[test]

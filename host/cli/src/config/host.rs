@@ -1,6 +1,7 @@
 //! The checked configuration of a host.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use batchtask_guest::settings::{SETTINGS, Settings as Checked};
 use batchtask_host::limits::{Limit, Limits};
@@ -8,21 +9,31 @@ use batchtask_host::proxies::Proxies;
 use batchtask_host::settings::Settings;
 use batchtask_host::tls::TlsFiles;
 use batchtask_platform::ClientOptions;
+use batchtask_relay::Sink;
 
+use super::amqp::{Amqp, amqp};
 use super::fault::Faults;
 use super::options::{
     self, ADMIN, CACHE_DIR, COMPONENT, INSTANCE_REUSE, JOURNAL, KEEP_DAYS, LISTEN, LOG, LOG_FORMAT,
-    PROXY_PROTOCOL, QUARANTINE_MIB, TAKEOVER, TLS_CERT, TLS_CLIENT_CA, TLS_KEY, TRUSTED_PROXIES,
-    User,
+    OPERATE_TOKEN, PLATFORM_RECONCILE, PROXY_PROTOCOL, QUARANTINE_MIB, READ_LISTEN, TAKEOVER,
+    TLS_CERT, TLS_CLIENT_CA, TLS_KEY, TRUSTED_PROXIES, User,
 };
-use super::platform::{check_rule, platform};
+use super::platform::{check_rule, platform, search};
+use super::sinks::sinks;
 use super::values::Values;
 use crate::journal::Location;
 use crate::logging::Logging;
+use crate::reconcile;
+
+/// The address of page and API if there is no webhook.
+const READ_LISTEN_ALONE: &str = "127.0.0.1:8080";
 
 /// The checked configuration of a host.
 pub(crate) struct HostConfig {
-    pub(crate) listen: String,
+    /// `None`: there is no webhook.
+    pub(crate) listen: Option<String>,
+    /// The address of page and API. `None`: that of the webhook, if it has one.
+    pub(crate) read_listen: Option<String>,
     /// `None`: there is no admin listener.
     pub(crate) admin: Option<String>,
     /// The proxies that speak the PROXY protocol.
@@ -40,8 +51,16 @@ pub(crate) struct HostConfig {
     pub(crate) instance_reuse: u32,
     pub(crate) limits: Limits,
     pub(crate) logging: Logging,
+    /// The AMQP channel, if its URL is set.
+    pub(crate) amqp: Option<Amqp>,
     /// The client of the platform, if one of its options is set.
     pub(crate) platform: Option<ClientOptions>,
+    /// The search for lost changes. `None`: it is off.
+    pub(crate) reconcile: Option<reconcile::Options>,
+    /// The tokens of operators.
+    pub(crate) operate_tokens: Vec<String>,
+    /// Where events are passed on to.
+    pub(crate) sinks: Vec<Arc<Sink>>,
     /// The settings of the receiver that are set.
     pub(crate) settings: Settings,
     /// Their values.
@@ -51,12 +70,19 @@ pub(crate) struct HostConfig {
 }
 
 impl HostConfig {
+    /// The address that names this host: that of the webhook, or else that of the page.
+    pub(crate) fn address(&self) -> &str {
+        let address = self.listen.as_ref().or(self.read_listen.as_ref());
+        address.map_or("", String::as_str)
+    }
+
     /// Checks all values.
     ///
     /// # Errors
     /// All faults.
     pub(crate) fn new(mut values: Values) -> Result<Self, Faults> {
         let listen = values.value(&LISTEN);
+        let read_listen = read_listen(&mut values, listen.as_ref());
         let admin = values.value(&ADMIN);
         let proxy_protocol = values.value(&PROXY_PROTOCOL);
         let trusted_proxies = values.value(&TRUSTED_PROXIES);
@@ -77,9 +103,16 @@ impl HostConfig {
             .has_any(User::Platform)
             .then(|| checked_platform(&mut values))
             .flatten();
+        let is_on = values.value(&PLATFORM_RECONCILE) && platform.is_some();
+        let reconcile = is_on.then(|| search(&mut values));
+        let operate_tokens = values.value(&OPERATE_TOKEN);
+        let sinks = sinks(&mut values);
+        let amqp = amqp(&mut values);
         let (settings, receiver) = receiver(&mut values)?;
         Ok(Self {
             listen,
+            read_listen,
+            amqp,
             admin,
             proxy_protocol,
             trusted_proxies,
@@ -94,6 +127,9 @@ impl HostConfig {
             limits,
             logging,
             platform,
+            reconcile,
+            operate_tokens,
+            sinks,
             settings,
             receiver,
             values,
@@ -131,10 +167,18 @@ pub(crate) fn receiver(values: &mut Values) -> Result<(Settings, Checked), Fault
     }
 }
 
-/// Checks all options of the platform. `serve` uses none of them.
+/// Checks the options of the platform, also those that `serve` does not use.
 fn checked_platform(values: &mut Values) -> Option<ClientOptions> {
     check_rule(values);
     platform(values)
+}
+
+/// The address of page and API. Without a webhook they have an address of their own.
+fn read_listen(values: &mut Values, listen: Option<&String>) -> Option<String> {
+    if values.text(READ_LISTEN.name).is_some() {
+        return values.value(&READ_LISTEN);
+    }
+    listen.is_none().then(|| READ_LISTEN_ALONE.to_owned())
 }
 
 fn limits(values: &mut Values) -> Limits {

@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use batchtask_amqp::Broker;
 use batchtask_guest::settings::{SETTINGS, Setting};
 use batchtask_host::limits::{Limit, Limits};
 use batchtask_host::proxies::Proxies;
@@ -15,8 +16,9 @@ use batchtask_platform::setup::Target;
 use batchtask_platform::{Edition, Proxy, Secret};
 
 use super::parse::{
-    address, admin_address, edition, log_filter, log_format, path, positive, proxies, proxy,
-    proxy_protocol, queue, rule_name, secret, switch, text, whole,
+    access_codes, access_key, address_or_off, broker, edition, log_filter, log_format, memory_mib,
+    messages, on_or_off, path, positive, proxies, proxy, proxy_protocol, queue, queues, rule_name,
+    secret, switch, text, tokens, whole,
 };
 use crate::client::BaseUrl;
 use crate::journal::{self, Location};
@@ -28,7 +30,17 @@ pub(crate) const PREFIX: &str = "BATCHTASK_";
 
 /// The tables of the file. The key `region` in the table `[platform]` is the option
 /// `platform_region`.
-pub(crate) const TABLES: &[&str] = &["platform"];
+pub(crate) const TABLES: &[&str] = &["amqp", "platform"];
+
+/// The flags that are shorter than the names of their options.
+const SHORT_FLAGS: &[(&str, &str)] = &[("amqp_url", "amqp")];
+
+/// The lists of tables of the file, such as `[[sink]]`. Their keys are not options: they
+/// have neither a flag nor a variable.
+pub(crate) const LISTS: &[&str] = &[SINKS];
+
+/// The list of tables of the sinks.
+pub(crate) const SINKS: &str = "sink";
 
 /// What an option looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +76,25 @@ pub(crate) enum User {
     Host,
     /// Also the commands that work on a journal.
     Journal,
+    /// Also the commands that ask the admin listener.
+    Admin,
     /// The commands that send requests to a receiver.
     Client,
+    /// `serve`, `check`, and `send` if it sends over AMQP.
+    Amqp,
     /// The commands that send requests to the platform.
     Platform,
 }
 
 impl User {
-    /// Whether `serve` uses the option.
+    /// Whether `serve` has a flag for the option.
     pub(crate) fn is_host(self) -> bool {
-        matches!(self, Self::Host | Self::Journal)
+        matches!(self, Self::Host | Self::Journal | Self::Admin | Self::Amqp)
+    }
+
+    /// Whether `serve` uses the option.
+    pub(crate) fn is_served(self) -> bool {
+        self.is_host() || self == Self::Platform
     }
 }
 
@@ -184,12 +205,18 @@ macro_rules! options {
 }
 
 options! {
-    /// The address of the webhook. A socket that a service manager passes (`LISTEN_FDS`) is used instead
-    LISTEN: String = "listen" "ADDRESS",
-        Host Value Restart "Listening", "`ADDRESS:PORT`, `:PORT` for all interfaces, or `unix:PATH`", "127.0.0.1:8080", address;
+    /// The address of the webhook. A socket that a service manager passes (`LISTEN_FDS`) is used instead. With `off` no notification is pushed to this host: set `amqp.url`
+    LISTEN: Option<String> = "listen" "ADDRESS",
+        Host Value Restart "Listening", "`ADDRESS:PORT`, `:PORT` for all interfaces, `unix:PATH` or `off`", "127.0.0.1:8080", address_or_off;
+    /// The address of the page and the API, without the webhook. If it is set, `listen` serves only the webhook. Without it, `listen` serves all, and if that is `off`, this is `127.0.0.1:8080`. A socket with the name `read` that a service manager passes is used instead
+    READ_LISTEN: Option<String> = "read_listen" "ADDRESS",
+        Host Value Restart "Listening", "`ADDRESS:PORT`, `:PORT` for all interfaces, `unix:PATH` or `off`", "", address_or_off;
     /// The address for operators: `/healthz`, `/readyz`, `/metrics`. A socket with the name `admin` that a service manager passes is used instead
     ADMIN: Option<String> = "admin" "ADDRESS",
-        Host Value Restart "Listening", "`ADDRESS:PORT`, `:PORT` for all interfaces, `unix:PATH` or `off`", "127.0.0.1:9090", admin_address;
+        Admin Value Restart "Listening", "`ADDRESS:PORT`, `:PORT` for all interfaces, `unix:PATH` or `off`", "127.0.0.1:9090", address_or_off;
+    /// The token that operators send to the admin listener as `Authorization: Bearer …`, for `batchtask sinks`. Without it nothing can be operated
+    OPERATE_TOKEN: Vec<String> = "operate_token" "TOKEN",
+        Host Secret Reload "Listening", "16 to 256 visible ASCII characters without a comma, or two such tokens with a comma between them", "", tokens;
     /// The proxies in front of the webhook that speak the PROXY protocol (version 1 or 2). A connection from another address is closed
     PROXY_PROTOCOL: Option<Proxies> = "proxy_protocol" "PROXIES",
         Host List Reload "Listening", "`off`, `on` for any address, or addresses and networks with commas between them", "off", proxy_protocol;
@@ -217,6 +244,30 @@ options! {
     /// MiB of the quarantine. When it is full, its oldest entries are removed. Bodies over 16 KiB use half of it at most
     QUARANTINE_MIB: u32 = "quarantine_mib" "N",
         Host Value Restart "Journal", "a whole number from 0 to 4294967295", "16", whole;
+    /// The AMQP broker of the platform, whose queues are received from
+    AMQP_URL: Option<Broker> = "amqp_url" "URL",
+        Amqp Value Restart "AMQP", "`amqps://HOST` or `amqps://HOST:PORT`", "", broker;
+    /// The access key for AMQP
+    AMQP_ACCESS_KEY: Option<String> = "amqp_access_key" "KEY",
+        Amqp Value Reload "AMQP", "an access key", "", access_key;
+    /// The access code that belongs to the access key
+    AMQP_ACCESS_CODE: Vec<String> = "amqp_access_code" "",
+        Amqp Secret Reload "AMQP", "an access code without a comma, or two access codes with a comma between them", "", access_codes;
+    /// The id of the IoTDA instance, if the account has several
+    AMQP_INSTANCE_ID: Option<String> = "amqp_instance_id" "ID",
+        Amqp Value Restart "AMQP", "the id of an instance", "", access_key;
+    /// The queues. `send` uses the first
+    AMQP_QUEUES: Vec<String> = "amqp_queues" "QUEUES",
+        Amqp List Restart "AMQP", "1 to 10 names with commas between them", "DefaultQueue", queues;
+    /// The authorities that the broker's certificate may come from, PEM. Without it, those of the system
+    AMQP_CA: Option<PathBuf> = "amqp_ca" "FILE",
+        Amqp Value Restart "AMQP", "a file", "", |text| path(text).map(Some);
+    /// AMQP messages that may be in progress, over all queues. The broker sends another one when one is stored
+    AMQP_MESSAGES: u32 = "amqp_messages" "N",
+        Amqp Value Restart "AMQP", "a whole number from 1 to 100000", "256", messages;
+    /// MiB that AMQP messages may take that are not stored yet. If messages are long, fewer are in progress
+    AMQP_MEMORY_MIB: u32 = "amqp_memory_mib" "N",
+        Amqp Value Restart "AMQP", "a whole number from 1 to 4096", "32", memory_mib;
     /// The component to run instead of the one that is built in
     COMPONENT: Option<PathBuf> = "component" "FILE",
         Host Value Restart "Component", "a file", "", |text| path(text).map(Some);
@@ -286,6 +337,21 @@ options! {
     /// Calls in a second, at most
     PLATFORM_CALLS_PER_SECOND: u32 = "platform_calls_per_second" "N",
         Platform Value Restart "Platform", "a whole number from 1 to 4294967295", "10", positive;
+    /// Whether `serve` asks the platform for changes that no push reported
+    PLATFORM_RECONCILE: bool = "platform_reconcile" "on|off",
+        Platform Value Restart "Platform", "`on` or `off`", "on", on_or_off;
+    /// Tasks that are not known here, and that were created or began in this time, are adopted although they have ended
+    PLATFORM_ADOPT_SINCE_S: u32 = "platform_adopt_since_s" "SECONDS",
+        Platform Value Restart "Platform", "a whole number of seconds", "86400", whole;
+    /// An open task without an event for this time is asked for before others
+    PLATFORM_SILENT_AFTER_S: u32 = "platform_silent_after_s" "SECONDS",
+        Platform Value Restart "Platform", "a whole number of seconds", "900", whole;
+    /// How often each open task is asked for
+    PLATFORM_RECHECK_S: u32 = "platform_recheck_s" "SECONDS",
+        Platform Value Restart "Platform", "a whole number of seconds from 1 on", "600", positive;
+    /// How often the tasks on the platform are listed
+    PLATFORM_SCAN_S: u32 = "platform_scan_s" "SECONDS",
+        Platform Value Restart "Platform", "a whole number of seconds from 1 on", "3600", positive;
     /// The name of the rule that forwards notifications
     PLATFORM_RULE_NAME: String = "platform_rule_name" "NAME",
         Platform Value Restart "Platform", "1 to 256 characters", "batchtask", rule_name;
@@ -340,7 +406,13 @@ pub(crate) fn nearest(name: &str) -> Option<&'static str> {
 
 /// The flag of an option.
 pub(crate) fn flag(name: &str) -> String {
-    format!("--{}", name.replace('_', "-"))
+    format!("--{}", long_flag(name))
+}
+
+/// The flag of an option, without its hyphens.
+pub(crate) fn long_flag(name: &str) -> String {
+    let short = SHORT_FLAGS.iter().find(|(option, _)| *option == name);
+    short.map_or_else(|| name.replace('_', "-"), |(_, flag)| (*flag).to_owned())
 }
 
 /// Says that an option is missing, and how to set it, as a phrase that follows its

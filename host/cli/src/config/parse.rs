@@ -1,8 +1,10 @@
 //! Parsers of the values of options. An error says more than the form of the value
 //! does, or is empty.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use batchtask_amqp::{Broker, QUEUES_MAX};
 use batchtask_host::proxies::Proxies;
 use batchtask_platform::api::queues::DEFAULT_QUEUE;
 use batchtask_platform::setup::{Target, Wanted};
@@ -10,7 +12,11 @@ use batchtask_platform::{Edition, OptionError, Proxy, Secret};
 
 use crate::logging::{Format, parse_filter};
 
-pub(super) fn address(text: &str) -> Result<String, String> {
+/// The longest name of a queue. The platform's names are shorter, but other brokers have
+/// paths.
+const QUEUE_NAME_MAX: usize = 255;
+
+fn address(text: &str) -> Result<String, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         return if path.is_empty() {
             Err("the path is empty".to_owned())
@@ -34,7 +40,7 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn admin_address(text: &str) -> Result<Option<String>, String> {
+pub(super) fn address_or_off(text: &str) -> Result<Option<String>, String> {
     match text {
         "off" => Ok(None),
         text => address(text).map(Some),
@@ -72,6 +78,14 @@ pub(super) fn positive(text: &str) -> Result<u32, String> {
     }
 }
 
+pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(String::new()),
+    }
+}
+
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     match parse_filter(text) {
         Ok(_) => Ok(text.to_owned()),
@@ -93,6 +107,79 @@ pub(super) fn text(text: &str) -> Result<Option<String>, String> {
 
 pub(super) fn secret(text: &str) -> Result<Option<Secret>, String> {
     Ok(Some(Secret::new(text)))
+}
+
+pub(super) fn tokens(text: &str) -> Result<Vec<String>, String> {
+    let tokens: Vec<String> = text
+        .split(',')
+        .map(|token| token.trim().to_owned())
+        .collect();
+    let is_token = |token: &String| {
+        (16..=256).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if tokens.len() > 2 || !tokens.iter().all(is_token) {
+        return Err(String::new());
+    }
+    Ok(tokens)
+}
+
+pub(super) fn broker(text: &str) -> Result<Option<Broker>, String> {
+    let broker = text.parse().map(Some);
+    broker.map_err(|reason: &str| reason.to_owned())
+}
+
+/// A text that is part of an AMQP user name, whose parts are separated by `|`.
+pub(super) fn access_key(text: &str) -> Result<Option<String>, String> {
+    if text.contains('|') || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("it must be visible ASCII characters without `|`".to_owned());
+    }
+    Ok(Some(text.to_owned()))
+}
+
+pub(super) fn access_codes(text: &str) -> Result<Vec<String>, String> {
+    let codes: Vec<String> = text.split(',').map(|code| code.trim().to_owned()).collect();
+    if codes.len() > 2 || codes.iter().any(String::is_empty) {
+        return Err("write one access code, or two".to_owned());
+    }
+    Ok(codes)
+}
+
+pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
+    let queues: Vec<String> = text
+        .split(',')
+        .map(|queue| queue.trim().to_owned())
+        .collect();
+    if queues.len() > QUEUES_MAX {
+        return Err(format!("there are {}", queues.len()));
+    }
+    for (index, queue) in queues.iter().enumerate() {
+        let is_name = queue.bytes().all(|byte| byte.is_ascii_graphic());
+        if queue.is_empty() || queue.len() > QUEUE_NAME_MAX || !is_name {
+            return Err(format!(
+                "a name must be 1 to {QUEUE_NAME_MAX} visible ASCII characters"
+            ));
+        }
+        if queues[..index].contains(queue) {
+            return Err(format!("`{queue}` is there twice"));
+        }
+    }
+    Ok(queues)
+}
+
+pub(super) fn messages(text: &str) -> Result<u32, String> {
+    within(text, 1..=100_000)
+}
+
+pub(super) fn memory_mib(text: &str) -> Result<u32, String> {
+    within(text, 1..=4096)
+}
+
+fn within(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let number = whole(text)?;
+    range
+        .contains(&number)
+        .then_some(number)
+        .ok_or_else(String::new)
 }
 
 pub(super) fn edition(text: &str) -> Result<Option<Edition>, String> {
@@ -119,6 +206,24 @@ pub(super) fn rule_name(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn queues_are_different_names() {
+        assert_eq!(queues("a, /amq/queue/b").unwrap(), ["a", "/amq/queue/b"]);
+        for text in ["", "a,", "a,b,a", "a b", "é", "0,1,2,3,4,5,6,7,8,9,10"] {
+            assert!(queues(text).is_err(), "{text}");
+        }
+        assert!(queues(&"q".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn there_are_one_or_two_access_codes() {
+        assert_eq!(access_codes("a b").unwrap(), ["a b"]);
+        assert_eq!(access_codes("new, old").unwrap(), ["new", "old"]);
+        for text in ["", "a,", "a,b,c"] {
+            assert!(access_codes(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn addresses() {

@@ -2,18 +2,41 @@
 
 use std::fs;
 
+use batchtask_platform::reconcile::ScheduleOptions;
 use batchtask_platform::{
     AccessKey, ClientOptions, Credentials, Edition, Endpoint, OptionError, Password,
     TransportOptions,
 };
 
 use super::options::{
-    self, Opt, PLATFORM_ACCESS_KEY, PLATFORM_CA, PLATFORM_CALLS_PER_SECOND, PLATFORM_DOMAIN,
-    PLATFORM_EDITION, PLATFORM_IAM_URL, PLATFORM_INSTANCE_ID, PLATFORM_PASSWORD,
-    PLATFORM_PROJECT_ID, PLATFORM_PROJECT_NAME, PLATFORM_PROXY, PLATFORM_QUEUE, PLATFORM_REGION,
-    PLATFORM_RULE_NAME, PLATFORM_SECRET_KEY, PLATFORM_SECURITY_TOKEN, PLATFORM_URL, PLATFORM_USER,
+    self, Opt, PLATFORM_ACCESS_KEY, PLATFORM_ADOPT_SINCE_S, PLATFORM_APP_ID, PLATFORM_CA,
+    PLATFORM_CALLS_PER_SECOND, PLATFORM_DOMAIN, PLATFORM_EDITION, PLATFORM_IAM_URL,
+    PLATFORM_INSTANCE_ID, PLATFORM_PASSWORD, PLATFORM_PROJECT_ID, PLATFORM_PROJECT_NAME,
+    PLATFORM_PROXY, PLATFORM_QUEUE, PLATFORM_RECHECK_S, PLATFORM_REGION, PLATFORM_RULE_NAME,
+    PLATFORM_SCAN_S, PLATFORM_SECRET_KEY, PLATFORM_SECURITY_TOKEN, PLATFORM_SILENT_AFTER_S,
+    PLATFORM_URL, PLATFORM_USER,
 };
 use super::values::Values;
+use crate::reconcile;
+
+/// Checks the options of the search for lost changes.
+pub(crate) fn search(values: &mut Values) -> reconcile::Options {
+    let mut ms = |option: &Opt<u32>| u64::from(values.value(option)) * 1000;
+    let adopt_since_ms = ms(&PLATFORM_ADOPT_SINCE_S);
+    let silent_after_ms = ms(&PLATFORM_SILENT_AFTER_S);
+    let recheck_ms = ms(&PLATFORM_RECHECK_S);
+    let scan_ms = ms(&PLATFORM_SCAN_S);
+    reconcile::Options {
+        app_id: values.value(&PLATFORM_APP_ID),
+        schedule: ScheduleOptions {
+            calls_per_second: values.value(&PLATFORM_CALLS_PER_SECOND),
+            silent_after_ms,
+            recheck_ms,
+            scan_ms,
+            adopt_since_ms,
+        },
+    }
+}
 
 /// Checks the options of the platform. Returns `None` if there is a fault.
 pub(crate) fn platform(values: &mut Values) -> Option<ClientOptions> {

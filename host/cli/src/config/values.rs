@@ -7,12 +7,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::fault::{Fault, Faults, Place};
-use super::file;
-use super::options::{self, Change, Opt, PREFIX, Spec, User};
+use super::file::{self, Content, Entry};
+use super::options::{self, Change, Opt, PREFIX, SINKS, Spec, User};
 
 /// The values that are set, and the faults that were found so far.
 pub(crate) struct Values {
     set: BTreeMap<String, (String, Place)>,
+    /// The tables `[[sink]]` of the file.
+    sinks: Vec<Entry>,
     faults: Vec<Fault>,
 }
 
@@ -23,10 +25,12 @@ impl Values {
         file: Option<&(PathBuf, Place)>,
     ) -> Self {
         let mut faults = Vec::new();
-        let mut set = BTreeMap::new();
+        let mut content = Content::default();
         if let Some((path, place)) = file {
-            set.extend(file::read(path, place, &mut faults));
+            content = file::read(path, place, &mut faults);
         }
+        let sinks = content.lists.remove(SINKS).unwrap_or_default();
+        let mut set = content.values;
         for spec in options::specs() {
             match std::env::var_os(options::variable(&spec.name)).map(OsString::into_string) {
                 Some(Ok(text)) => insert(&mut set, &spec.name, &text, Place::Variable),
@@ -45,14 +49,14 @@ impl Values {
             }
         }
         set.retain(|_, (text, _)| !text.is_empty());
-        Self { set, faults }
+        Self { set, sinks, faults }
     }
 
     /// The values of `self`, but those of `old` for options that need a restart.
     /// Also returns the names of these options whose values differ.
     pub(crate) fn reload_over(mut self, old: &Self) -> (Self, Vec<&'static str>) {
         let mut kept = Vec::new();
-        let fixed = |spec: &&Spec| spec.change == Change::Restart && spec.user.is_host();
+        let fixed = |spec: &&Spec| spec.change == Change::Restart && spec.user.is_served();
         for spec in options::specs().filter(fixed) {
             if self.text(&spec.name) == old.text(&spec.name) {
                 continue;
@@ -69,10 +73,21 @@ impl Values {
     /// The names of the options whose values differ.
     pub(crate) fn difference(&self, other: &Self) -> Vec<&'static str> {
         options::specs()
-            .filter(|spec| spec.user.is_host())
+            .filter(|spec| spec.user.is_served())
             .map(|spec| &*spec.name)
             .filter(|name| self.text(name) != other.text(name))
+            .chain((self.sinks != other.sinks).then_some(SINKS))
             .collect()
+    }
+
+    /// The tables `[[sink]]` of the file.
+    pub(super) fn sinks(&self) -> &[Entry] {
+        &self.sinks
+    }
+
+    /// Adds faults that were found in a list of tables.
+    pub(super) fn add_faults(&mut self, faults: Vec<Fault>) {
+        self.faults.extend(faults);
     }
 
     /// The text of an option that is set.
@@ -142,10 +157,14 @@ impl Values {
         Faults::new(std::mem::take(&mut self.faults))
     }
 
-    /// A line for each option that is set: its name, its value and its place.
-    /// Secrets are not shown.
+    /// A line for each option that is set: its name, its value and its place. Also a line
+    /// for each sink. Secrets are not shown.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        options::specs().filter_map(|spec| {
+        let sinks = self.sinks.iter().map(|entry| {
+            let keys: Vec<&str> = entry.keys().collect();
+            format!("[[{SINKS}]]: {} ({})", keys.join(", "), entry.place)
+        });
+        let options = options::specs().filter_map(|spec| {
             let (text, place) = self.set.get(&spec.name)?;
             let text = if spec.kind.is_secret() {
                 "not shown".to_owned()
@@ -154,7 +173,8 @@ impl Values {
             };
             let name = options::file_key(&spec.name);
             Some(format!("{name}: {text} ({place})"))
-        })
+        });
+        options.chain(sinks)
     }
 
     fn place(&self, name: &str) -> Place {

@@ -1,7 +1,7 @@
 //! `batchtask platform task`: the platform's batch tasks.
 //!
 //! - `list`; `show`, with `devices`: read them.
-//! - `act`: stops and retries them.
+//! - `act`: confirms, stops and retries them.
 
 mod act;
 mod list;
@@ -25,6 +25,8 @@ enum Command {
     Show(Box<show::Show>),
     /// List the devices of a batch task.
     Devices(Box<show::Devices>),
+    /// Let the waiting devices of an upgrade begin that was created to be confirmed.
+    Confirm(Box<act::Act>),
     /// Stop a batch task, or some of its devices.
     Stop(Box<act::Act>),
     /// Retry the failed devices of a batch task, or some of them.
@@ -37,6 +39,7 @@ impl Task {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
             Command::Devices(devices) => devices.run().await,
+            Command::Confirm(act) => act.run(Verb::Confirm).await,
             Command::Stop(act) => act.run(Verb::Stop).await,
             Command::Retry(act) => act.run(Verb::Retry).await,
         }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use batchtask_guest::journal::{PAGE_ITEMS_MAX, Source, source_name};
 use batchtask_guest::signature::Finding;
 use clap::Args;
 
@@ -113,14 +114,19 @@ impl Pushes {
     /// Returns the first event that arrives within this time.
     async fn first(&self, limit: Duration) -> Result<Option<Event>, ClientError> {
         let end = Instant::now() + limit;
+        let mut after = self.after;
         loop {
             let asked = Instant::now();
             let left = end.saturating_duration_since(asked).as_secs();
             let poll = u32::try_from(left.min(POLL_SECONDS)).unwrap_or_default();
-            match self.reader.feed(self.after, 1, poll).await {
+            match self.reader.feed(after, PAGE_ITEMS_MAX, poll).await {
                 Ok(feed) => {
-                    if let Some(event) = feed.events.into_iter().next() {
-                        return Ok(Some(event.value));
+                    after = feed.last_seq;
+                    // A change that the receiver found itself is not a push.
+                    let mut events = feed.events.into_iter().map(|event| event.value);
+                    let pushed = events.find(|event| event.source == source_name(Source::Push));
+                    if pushed.is_some() {
+                        return Ok(pushed);
                     }
                 }
                 // It may be restarted meanwhile.

@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use batchtask_amqp::Publisher;
+use bytes::Bytes;
 use clap::Args;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -18,6 +20,7 @@ use super::sign::Signer;
 use super::tally::Tally;
 use crate::answer::{Answer, ClientError};
 use crate::client::Client;
+use crate::progress::progress;
 use batchtask_host::clock::now_ms;
 
 /// The limits on posting requests.
@@ -41,11 +44,25 @@ fn rate(text: &str) -> Result<f64, &'static str> {
     }
 }
 
+/// Where notifications are sent.
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
+pub(super) enum Target {
+    /// They are posted to a receiver.
+    Webhook {
+        client: Client,
+        uri: Uri,
+        signer: Option<Signer>,
+    },
+    /// They are published to a queue.
+    Broker { url: String, publisher: Publisher },
+}
+
+/// The outcome of a message that the broker has accepted.
+const QUEUED: &str = r#"{"outcome":"queued"}"#;
+
 /// The bodies to post, and the target.
 pub(super) struct Post {
-    pub(super) client: Client,
-    pub(super) target: Uri,
-    pub(super) signer: Option<Signer>,
+    pub(super) target: Target,
     pub(super) plan: Plan,
 }
 
@@ -82,15 +99,37 @@ impl Post {
     }
 
     async fn request(&self, index: u64) -> Result<Answer, ClientError> {
-        let mut request = Request::new(Full::new(self.plan.body(index)));
+        let body = self.plan.body(index);
+        let (client, uri, signer) = match &self.target {
+            Target::Webhook {
+                client,
+                uri,
+                signer,
+            } => (client, uri, signer),
+            Target::Broker { url, publisher } => return publish(url, publisher, body).await,
+        };
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.target.clone();
+        *request.uri_mut() = uri.clone();
         let headers = request.headers_mut();
-        if let Some(signer) = &self.signer {
+        if let Some(signer) = signer {
             headers.extend(signer.sign(now_ms(), &uuid(&mut fastrand::Rng::new())));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.client.exchange(request).await
+        client.exchange(request).await
+    }
+}
+
+async fn publish(url: &str, publisher: &Publisher, body: Bytes) -> Result<Answer, ClientError> {
+    match publisher.publish(body).await {
+        Ok(()) => Ok(Answer {
+            status: StatusCode::OK,
+            body: QUEUED.into(),
+        }),
+        Err(failure) => Err(ClientError::Unreachable {
+            url: url.to_owned(),
+            source: failure.into(),
+        }),
     }
 }
 
@@ -116,16 +155,6 @@ impl Run {
     /// Locks the tally. Nothing panics while the lock is held, so a poisoned lock is safe to use.
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Returns a progress bar, which is shown only on a terminal.
-fn progress(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len}, {eta} left");
-    let bar = ProgressBar::new(length);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }
 

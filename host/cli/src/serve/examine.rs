@@ -7,7 +7,7 @@ use batchtask_platform::Client as PlatformClient;
 
 use super::listen::probe;
 use super::rehearse;
-use crate::config::{Faults, HostConfig, usable};
+use crate::config::{AMQP_CA, Faults, HostConfig, usable};
 
 /// The option that names the file of an error.
 fn option_of(error: &TlsError, files: &TlsFiles) -> &'static str {
@@ -34,21 +34,39 @@ pub(crate) struct Examined {
 /// All faults.
 pub(crate) async fn examine(mut config: HostConfig) -> Result<Examined, Faults> {
     let mut faults: Vec<(&str, anyhow::Error)> = Vec::new();
-    let address = probe(&config.listen).await;
-    let address = address.unwrap_or_else(|error| {
-        faults.push(("listen", error));
-        None
-    });
-    if let Some(admin) = &config.admin
-        && let Err(error) = probe(admin).await
-    {
-        faults.push(("admin", error));
+    let listeners = [
+        ("listen", &config.listen),
+        ("read_listen", &config.read_listen),
+        ("admin", &config.admin),
+    ];
+    let mut addresses = Vec::new();
+    for (name, at) in listeners {
+        let Some(at) = at else { continue };
+        match probe(at).await {
+            Ok(address) => addresses.push((name, at, address)),
+            Err(error) => faults.push((name, error)),
+        }
     }
-    if config.admin.as_ref() == Some(&config.listen) && !config.listen.ends_with(":0") {
-        faults.push((
-            "admin",
-            anyhow::anyhow!("it is the same address as `listen`"),
-        ));
+    faults.extend(
+        addresses
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (name, at, _))| {
+                let mut others = addresses[..index].iter();
+                let (other, ..) =
+                    others.find(|(_, other, _)| other == at && !at.ends_with(":0"))?;
+                Some((
+                    *name,
+                    anyhow::anyhow!("it is the same address as `{other}`"),
+                ))
+            }),
+    );
+    let webhook = addresses.iter().find(|(name, ..)| *name == "listen");
+    let address = webhook.and_then(|(.., address)| *address);
+    if let Some(amqp) = &config.amqp
+        && let Err(error) = amqp.options.check()
+    {
+        faults.push((AMQP_CA.name, error.into()));
     }
     if let Some(files) = &config.tls
         && let Err(error) = Tls::load(files.clone())

@@ -46,8 +46,8 @@ const MODE: u32 = 0o600;
 /// The time limit of the steps that do not wait for requests or the journal.
 const STEP_TIME: Duration = Duration::from_secs(10);
 
-/// The maximum number of passed sockets: the public one and the admin one.
-const SOCKETS_MAX: usize = 2;
+/// The maximum number of passed sockets: the public one, that of the page, and the admin one.
+const SOCKETS_MAX: usize = 3;
 
 /// The longest message that passes sockets, in bytes.
 const MESSAGE_BYTES_MAX: usize = 4096;

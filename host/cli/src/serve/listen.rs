@@ -25,6 +25,9 @@ const PATH_MODE: u32 = 0o660;
 /// The name of the public socket.
 pub(super) const HTTP: &str = "http";
 
+/// The name of the socket of page and API.
+pub(super) const READ: &str = "read";
+
 /// The name of the admin socket.
 pub(super) const ADMIN: &str = "admin";
 
@@ -39,7 +42,7 @@ pub(super) struct Socket {
 /// Where a socket comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The program bound it to this value of `--listen` or `--admin`.
+    /// The program bound it to this value of `--listen`, `--read-listen` or `--admin`.
     Option(String),
     /// A service manager passed it, and keeps it open.
     Manager,
@@ -259,12 +262,13 @@ fn is_stale(path: &Path) -> bool {
 #[derive(Default)]
 pub(super) struct PassedSockets {
     pub(super) http: Option<Socket>,
+    pub(super) read: Option<Socket>,
     pub(super) admin: Option<Socket>,
 }
 
 impl PassedSockets {
-    /// Takes the passed sockets. A socket that is not named `admin` is the public
-    /// one.
+    /// Takes the passed sockets. A socket that is not named `admin` or `read` is the
+    /// public one.
     ///
     /// # Errors
     /// There are two of a kind, or a socket cannot be used.
@@ -274,16 +278,16 @@ impl PassedSockets {
         let mut sockets = ListenFd::from_env();
         let mut passed = Self::default();
         for index in 0..sockets.len() {
-            let is_admin = names.next() == Some(ADMIN);
-            let (name, place) = if is_admin {
-                (ADMIN, &mut passed.admin)
-            } else {
-                (HTTP, &mut passed.http)
+            let (name, place) = match names.next() {
+                Some(ADMIN) => (ADMIN, &mut passed.admin),
+                Some(READ) => (READ, &mut passed.read),
+                _ => (HTTP, &mut passed.http),
             };
             if place.is_some() {
                 bail!(
                     "the service manager passed two `{name}` sockets: pass only one, and name the \
-                     admin socket `{ADMIN}` (`FileDescriptorName=`)"
+                     admin socket `{ADMIN}`, and that of the page `{READ}` \
+                     (`FileDescriptorName=`)"
                 );
             }
             *place =

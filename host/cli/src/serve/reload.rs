@@ -4,7 +4,7 @@ use batchtask_host::tls::Tls;
 
 use super::running::Running;
 use super::{Common, Configured, manager, trust};
-use crate::config::HostConfig;
+use crate::config::{HostConfig, file_key};
 
 /// Reads the configuration and the certificates again. If one of them is
 /// invalid, the log says why, and everything stays in force.
@@ -34,6 +34,11 @@ async fn apply(
         tracing::info!("the TLS certificate was reloaded");
     }
     running.server.trust(trust(&config));
+    running.relay.configure(config.sinks.clone());
+    running.operations.use_tokens(config.operate_tokens.clone());
+    if let Some((client, amqp)) = running.amqp.as_ref().zip(config.amqp.clone()) {
+        client.use_credentials(amqp.credentials);
+    }
     if changed.contains(&"log") {
         common.log.set_filter(&config.logging.filter)?;
     }
@@ -60,6 +65,7 @@ fn report(changed: &[&str], kept: &[&str]) {
 
 /// The names as a text.
 fn list(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let quoted = names.iter().map(|name| format!("`{}`", file_key(name)));
+    let quoted: Vec<String> = quoted.collect();
     quoted.join(", ")
 }

@@ -10,8 +10,11 @@ use batchtask_host::Intake;
 use batchtask_host::http::Server;
 use batchtask_host::services::Services;
 use batchtask_journal::GroupCommit;
+use batchtask_relay::Relay;
 
+use super::amqp::ReceiverClient;
 use super::handover::{Door, Successor};
+use super::operations::Operations;
 use super::signals::{Request, Signals};
 use super::{Common, Configured, manager, reload, replacement};
 
@@ -27,7 +30,11 @@ pub(super) struct Running {
     pub(super) services: Services,
     pub(super) intake: Arc<Intake>,
     pub(super) server: Arc<Server>,
+    /// The AMQP channel, if there is one.
+    pub(super) amqp: Option<Arc<ReceiverClient>>,
     pub(super) journal: Arc<GroupCommit>,
+    pub(super) relay: Arc<Relay>,
+    pub(super) operations: Arc<Operations>,
     /// The hand-over socket, or `None` if it could not be opened.
     pub(super) door: Option<Door>,
 }

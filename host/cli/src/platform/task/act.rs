@@ -1,4 +1,4 @@
-//! `batchtask platform task stop` and `batchtask platform task retry`
+//! `batchtask platform task confirm`, `stop` and `retry`
 
 use std::io::{self, Write};
 
@@ -16,6 +16,7 @@ use crate::table::escape_unprintable;
 /// The change of a task.
 #[derive(Clone, Copy)]
 pub(super) enum Verb {
+    Confirm,
     Stop,
     Retry,
 }
@@ -70,6 +71,7 @@ impl Act {
         }
         self.confirm.ask()?;
         let results = match verb {
+            Verb::Confirm => client.confirm_task(&self.task, &self.device).await?,
             Verb::Stop => client.stop_task(&self.task, &self.device).await?,
             Verb::Retry => client.retry_task(&self.task, &self.device).await?,
         };
@@ -85,6 +87,7 @@ impl Act {
     fn text(&self, verb: Verb) -> String {
         let task = escape_unprintable(&self.task);
         let devices = match (verb, self.device.as_slice()) {
+            (Verb::Confirm, []) => "all devices that wait".to_owned(),
             (Verb::Stop, []) => "all devices that are not done".to_owned(),
             (Verb::Retry, []) => "all devices that failed".to_owned(),
             (_, devices) => format!("`{}`", escape_unprintable(&devices.join("`, `"))),
@@ -112,6 +115,7 @@ impl Act {
 impl Verb {
     fn name(self) -> &'static str {
         match self {
+            Self::Confirm => "confirm",
             Self::Stop => "stop",
             Self::Retry => "retry",
         }
