@@ -13,7 +13,7 @@
 //! | `embedding` | the programs of `examples/`: embedding, and an adapter in JavaScript |
 //! | `forward` | the forwarded message, and `wasmtime serve` and jco as hosts |
 
-mod artifacts;
+pub(crate) mod artifacts;
 mod bundled;
 mod embedding;
 mod forward;

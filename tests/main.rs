@@ -15,9 +15,15 @@
 //! | `stops` | a graceful stop loses nothing and breaks no answer |
 //! | `journals` | mistakes of operators are detected before the next 200; backup, restore, prune |
 //! | `shared` | several hosts on one PostgreSQL: kills, crashes, hangs; all read the same |
+//! | `outages` | several hosts on one PostgreSQL: a cut network, a promoted standby, a full disk; a follower of four hosts |
+//! | `balancers` | three hosts behind HAProxy: restarts, kills, and a host without its database |
+//! | `copies` | `batchtask journal copy` between files and databases |
+//! | `status` | `batchtask status`, its lines and exit codes |
 //! | `disks` | a journal that cannot be opened, is full, or is locked never results in a 200 |
+//! | `amqp` | messages of AMQP queues survive kills of everything, and one broken message stops nothing |
 //! | `admin` | liveness, readiness and metrics, never on the public port |
 //! | `alerts` | the alerts for Prometheus fire when they should, on metrics that exist from the start |
+//! | `deploy` | the files in `deploy/`: validators, systemd and nginx accept and run them |
 //! | `failures` | failures are counted by reason, and logged with the peer |
 //! | `unread` | a log that is not read delays nothing |
 //! | `faults` | failing system calls cause an error for one request, and no loss |
@@ -38,6 +44,7 @@
 //! | `pushes` | the platform's own rules for pushing |
 //! | `slow` | slow clients affect only their own connection |
 //! | `soak` | memory and latency do not grow under a long mixed load |
+//! | `sinks` | events are passed on at least once and in order, whatever happens to the host |
 //! | `smuggling` | a request that two readers could understand differently is refused |
 //! | `tls` | both versions, both protocols, any server name, client certificates, new certificates |
 //! | `hosts` | the same suite for every entry point of a receiver, on this host and on others |
@@ -49,10 +56,14 @@
 mod address_space;
 mod admin;
 mod alerts;
+mod amqp;
+mod balancers;
 mod bodies;
 mod browser;
 mod command_line;
 mod configuration;
+mod copies;
+mod deploy;
 mod disks;
 mod example;
 mod failures;
@@ -68,6 +79,7 @@ mod listening;
 mod logs;
 mod openapi;
 mod order;
+mod outages;
 mod outcomes;
 mod pages;
 mod platform;
@@ -78,9 +90,11 @@ mod senders;
 mod settings;
 mod shared;
 mod signals;
+mod sinks;
 mod slow;
 mod smuggling;
 mod soak;
+mod status;
 mod stops;
 mod support;
 mod tls;

@@ -7,7 +7,7 @@
 //! | `schemathesis` | generates requests from the description |
 
 mod answers;
-mod description;
+pub(crate) mod description;
 mod schemathesis;
 
 use std::collections::BTreeSet;

@@ -7,6 +7,7 @@ mod fake;
 mod differences;
 mod failures;
 mod queue;
+mod reconcile;
 mod setup;
 mod tasks;
 
@@ -27,17 +28,24 @@ const PATH_SECRET: &str = "pAtHsEcReT000000";
 struct World {
     fake: Fake,
     folder: TempDir,
+    /// `https`, or `http` for a receiver without a certificate.
+    scheme: &'static str,
 }
 
 impl World {
     async fn new() -> Self {
+        Self::with_scheme("https").await
+    }
+
+    async fn with_scheme(scheme: &'static str) -> Self {
         let world = Self {
             fake: Fake::start().await,
             folder: tempfile::tempdir().unwrap(),
+            scheme,
         };
         fs::write(world.path("secret_key"), SECRET_KEY).unwrap();
         tls::self_signed(world.folder.path());
-        world.write("https://receiver.example.com");
+        world.write(&format!("{scheme}://receiver.example.com"));
         world
     }
 
@@ -48,13 +56,19 @@ impl World {
     /// Writes the configuration for a receiver at this URL.
     fn write(&self, url: &str) {
         let folder = self.folder.path().display();
+        let certificate = match self.scheme {
+            "https" => format!(
+                "ca = '{folder}/ca.pem'\n\
+                 tls_cert = '{folder}/cert.pem'\ntls_key = '{folder}/key.pem'\n"
+            ),
+            _ => String::new(),
+        };
         let text = format!(
-            "url = '{url}'\nca = '{folder}/ca.pem'\nread_token = '{READ_TOKEN}'\n\
+            "url = '{url}'\nread_token = '{READ_TOKEN}'\n{certificate}\
              path_secret = '{PATH_SECRET}'\ntoken = '{TOKEN}'\nsignature = 'enforce'\n\
-             tls_cert = '{folder}/cert.pem'\ntls_key = '{folder}/key.pem'\n\
              [platform]\nregion = '{REGION}'\nurl = '{}'\nproject_id = '{PROJECT}'\n\
              access_key = '{}'\nsecret_key = {{ file = '{folder}/secret_key' }}\n\
-             calls_per_second = 1000\n",
+             calls_per_second = 1000\nreconcile = 'off'\n",
             self.fake.url(),
             fake::KEY_ID,
         );
@@ -68,13 +82,21 @@ impl World {
 
     /// The same with another check of signatures.
     fn receiver_with(&self, signature: &str) -> Host {
-        let host = Setup::in_folder(self.folder.path())
+        self.start(self.setup().variable(("BATCHTASK_SIGNATURE", signature)))
+    }
+
+    /// A receiver with this configuration.
+    fn setup(&self) -> Setup {
+        Setup::in_folder(self.folder.path())
             .without_read_token()
             .argument("--config")
             .argument(self.path("batchtask.toml"))
-            .variable(("BATCHTASK_SIGNATURE", signature))
-            .start();
-        self.write(&format!("https://{}", host.address()));
+    }
+
+    /// Starts a receiver, and writes its URL to the configuration.
+    fn start(&self, setup: Setup) -> Host {
+        let host = setup.start();
+        self.write(&format!("{}://{}", self.scheme, host.address()));
         host
     }
 

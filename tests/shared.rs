@@ -2,8 +2,11 @@
 //! and are skipped if PostgreSQL is not installed.
 
 #[allow(dead_code, reason = "the crate's own tests use the rest")]
+#[path = "../host/postgres/tests/postgres/support/proxy.rs"]
+pub(crate) mod proxy;
+#[allow(dead_code, reason = "the crate's own tests use the rest")]
 #[path = "../host/postgres/tests/postgres/support/server.rs"]
-mod server;
+pub(crate) mod server;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -26,33 +29,38 @@ use crate::support::{EXAMPLE, EXAMPLE_TASK, PATIENCE, scale};
 const KILLS: usize = 3;
 
 /// How many events are acknowledged between two kills.
-const BETWEEN: usize = 150;
+pub(crate) const BETWEEN: usize = 150;
 
-/// A host on the journal of this server.
-fn setup(server: &Server, folder: &Path) -> Setup {
+/// A host on the journal at this URL.
+pub(crate) fn setup(url: &str, folder: &Path) -> Setup {
     Setup::in_folder(folder)
         .variable(QUIET)
-        .variable(("BATCHTASK_JOURNAL", &url(server)))
+        .variable(("BATCHTASK_JOURNAL", url))
         .without_journal()
 }
 
-fn url(server: &Server) -> String {
+/// The URL of a journal on servers at these ports, with the password.
+pub(crate) fn url_of(ports: &[u16]) -> String {
+    let hosts: Vec<String> = ports
+        .iter()
+        .map(|port| format!("127.0.0.1:{port}"))
+        .collect();
     format!(
-        "postgres://batchtask:{PASSWORD}@127.0.0.1:{}/postgres",
-        server.port()
+        "postgres://batchtask:{PASSWORD}@{}/postgres",
+        hosts.join(",")
     )
 }
 
 /// Starts `count` hosts on one server.
 fn hosts(server: &Server, folder: &Path, count: usize) -> Vec<Host> {
-    let setup = setup(server, folder);
+    let setup = setup(&server.url(), folder);
     (0..count).map(|_| setup.start()).collect()
 }
 
-/// Hosts on one server, with connections that post to each of them.
-struct Loaded {
-    server: Server,
-    hosts: Vec<Host>,
+/// Hosts on one journal, with connections that post to each of them.
+pub(crate) struct Loaded {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) hosts: Vec<Host>,
     loads: Vec<Load>,
     ledger: Arc<Ledger>,
     _folder: TempDir,
@@ -62,8 +70,15 @@ impl Loaded {
     /// Starts `count` hosts. Returns `None` if PostgreSQL is not installed.
     fn start(count: usize) -> Option<Self> {
         let server = Server::start(&[])?;
+        let url = server.url();
+        Some(Self::on(vec![server], &url, count))
+    }
+
+    /// Starts `count` hosts on the journal at this URL.
+    pub(crate) fn on(servers: Vec<Server>, url: &str, count: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let hosts = hosts(&server, folder.path(), count);
+        let setup = setup(url, folder.path());
+        let hosts: Vec<Host> = (0..count).map(|_| setup.start()).collect();
         let ledger = Arc::new(Ledger::new());
         let load = |(at, host): (usize, &Host)| {
             let load = Load::numbered_from(at as u64 * 1_000_000, Client::new, 8, &ledger);
@@ -71,23 +86,23 @@ impl Loaded {
             load
         };
         let loads = hosts.iter().enumerate().map(load).collect();
-        Some(Self {
-            server,
+        Self {
+            servers,
             hosts,
             loads,
             ledger,
             _folder: folder,
-        })
+        }
     }
 
     /// Waits until this many more events are acknowledged.
-    async fn acknowledges(&self, more: usize) {
+    pub(crate) async fn acknowledges(&self, more: usize) {
         self.ledger.reaches(self.ledger.len() + more).await;
     }
 
     /// Ends the connections, and checks that one of the hosts has every acknowledged
     /// event. Returns how many events it has that were not acknowledged.
-    async fn end(&mut self, checked: usize) -> usize {
+    pub(crate) async fn end(&mut self, checked: usize) -> usize {
         for load in self.loads.drain(..) {
             let seen = load.end().await;
             assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
@@ -185,7 +200,7 @@ async fn crashes_of_the_server_lose_nothing_and_need_no_restart() {
     };
     for _ in 0..scale("BATCHTASK_TEST_SHARED_KILLS", KILLS) {
         loaded.acknowledges(BETWEEN).await;
-        loaded.server.stop("QUIT");
+        loaded.servers[0].stop("QUIT");
         let started = std::time::Instant::now();
         let answer = client_of(&loaded.hosts[0])
             .post(Notification::numbered(u64::MAX).body())
@@ -196,7 +211,7 @@ async fn crashes_of_the_server_lose_nothing_and_need_no_restart() {
             "{:?}",
             started.elapsed()
         );
-        loaded.server.run();
+        loaded.servers[0].run();
     }
     loaded.acknowledges(BETWEEN).await;
     loaded.end(2).await;
@@ -231,12 +246,12 @@ async fn a_database_that_is_not_durable_or_not_there_stops_the_start() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let (code, said) = setup(&server, folder.path()).fail();
+    let (code, said) = setup(&server.url(), folder.path()).fail();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("fsync"), "{said}");
     assert!(!said.contains(PASSWORD), "{said}");
     let checked = Program::new(["check", "--admin", "off"])
-        .variable(("BATCHTASK_JOURNAL", &url(&server)))
+        .variable(("BATCHTASK_JOURNAL", &server.url()))
         .variable(("BATCHTASK_LISTEN", "127.0.0.1:0"));
     let said = checked.run().expect(2).stderr;
     assert!(
@@ -274,10 +289,10 @@ async fn old_tasks_are_removed_while_hosts_run() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let host = setup(&server, folder.path()).start();
+    let host = setup(&server.url(), folder.path()).start();
     host.client().post(EXAMPLE).await.expect(200, "recorded");
     let prune = Program::new(["prune", "--older-than", "2"]);
-    let pruned = prune.variable(("BATCHTASK_JOURNAL", &url(&server))).run();
+    let pruned = prune.variable(("BATCHTASK_JOURNAL", &server.url())).run();
     assert!(pruned.expect(0).stdout.contains("0 events removed"));
     host.client().read(EXAMPLE_TASK).await;
 }

@@ -42,6 +42,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// - `BATCHTASK_TEST_KILLS`: how often the host is killed under load.
 /// - `BATCHTASK_TEST_RESTARTS`: how often the host is restarted under pushes.
+/// - `BATCHTASK_TEST_AMQP_KILLS`, `_CUTS`, `_BROKER_KILLS`, `_OUTAGE_SECONDS`, `_BACKLOG`,
+///   `_RUNS`: see CONTRIBUTING.md.
 /// - `BATCHTASK_TEST_EVENTS`: how many events are shuffled.
 /// - `BATCHTASK_TEST_REQUESTS`: how many requests are generated for each operation.
 /// - `BATCHTASK_TEST_SLOW`, `_SLOW_SECONDS`, `_SLOW_RATE`: the number of slow

@@ -130,7 +130,7 @@ const BROKEN: &[Broken] = &[
         )],
     ),
     ("listen = '::1:8080'", &[(1, &["`listen`", "brackets"])]),
-    ("listen = 'off'", &[(1, &["`listen`", "found `off`"])]),
+    ("listen = 'of'", &[(1, &["`listen`", "found `of`"])]),
     ("listen = '127.0.0.1:70000'", &[(1, &["`listen`", "65535"])]),
     (
         "listen = '192.0.2.1:8080'",

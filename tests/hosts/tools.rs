@@ -33,5 +33,9 @@ pub(crate) const AXE: &str = "node_modules/axe-core/axe.min.js";
 pub(crate) const HTML_VALIDATE: &str = "node_modules/html-validate/bin/html-validate.mjs";
 /// A program that generates requests from a description.
 pub(crate) const SCHEMATHESIS: &str = "venv/bin/schemathesis";
+/// A program that checks files against schemas, such as that of Compose.
+pub(crate) const CHECK_JSONSCHEMA: &str = "venv/bin/check-jsonschema";
+/// A program that validates the resources of Kubernetes.
+pub(crate) const KUBERNETES_VALIDATE: &str = "venv/bin/kubernetes-validate";
 /// A program that validates OpenAPI.
 pub(crate) const OPENAPI_VALIDATOR: &str = "venv/bin/openapi-spec-validator";

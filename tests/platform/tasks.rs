@@ -134,3 +134,28 @@ async fn a_task_is_stopped_and_retried_after_a_confirmation() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_that_waits_is_confirmed() {
+    let world = World::new().await;
+    let id = add(&world, &devices(3));
+    let preview = world.run(&format!("task confirm {id}")).expect(2);
+    contains(
+        &preview.stdout,
+        &[&format!(
+            "confirm the task `{id}` for all devices that wait"
+        )],
+    );
+    world
+        .run(&format!("task confirm {id} --device device_001 --yes"))
+        .expect(0);
+    let shown = world.run(&format!("task show {id}")).expect(0).stdout;
+    contains(&shown, &["3: 1 in progress, 2 waiting"]);
+    world.run(&format!("task confirm {id} --yes")).expect(0);
+    world.run(&format!("task stop {id} --yes")).expect(0);
+    let ended = world.run(&format!("task confirm {id} --yes")).expect(1);
+    contains(
+        &ended.stderr,
+        &["cannot confirm the batch task", "IOTDA.014113"],
+    );
+}

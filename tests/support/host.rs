@@ -144,6 +144,11 @@ impl Setup {
         Self { admin, ..self }
     }
 
+    /// With an admin listener on this address.
+    pub(crate) fn with_admin_on(self, admin: &'static str) -> Self {
+        Self { admin, ..self }
+    }
+
     /// The reader of its log stops for this long now and then.
     pub(crate) fn with_stalling_log(self, log_stall: Duration) -> Self {
         Self { log_stall, ..self }
@@ -372,6 +377,10 @@ impl Host {
 
     pub(crate) fn client(&self) -> Client {
         Client::new(self.address)
+    }
+
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("an admin listener")
     }
 
     /// A connection to the admin listener.

@@ -30,6 +30,14 @@ pub(crate) fn read_only(folder: &Path) -> Option<Vec<String>> {
     mounted(script, folder)
 }
 
+/// Returns a command line under which a host sees only processes in `/proc`.
+pub(crate) fn hidden_processes() -> Option<Vec<String>> {
+    mounted(
+        "mount -t proc -o subset=pid proc \"$0\"",
+        Path::new("/proc"),
+    )
+}
+
 /// Returns a command line that runs the script `mount` with the path `$0`, and then
 /// executes its remaining arguments.
 fn mounted(mount: &str, path: &Path) -> Option<Vec<String>> {

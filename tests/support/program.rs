@@ -51,6 +51,11 @@ impl Program {
         self
     }
 
+    pub(crate) fn argument_each(mut self, arguments: &[&str]) -> Self {
+        self.0.args(arguments);
+        self
+    }
+
     /// Gives it this standard input.
     pub(crate) fn with_stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.0.stdin(stdin);

@@ -1,0 +1,46 @@
+//! Events are passed on to sinks: at least once and in order, whatever happens to the
+//! host.
+//!
+//! - `kills`: the host is killed under load; with PostgreSQL, its owner changes.
+//! - `operations`: configuration, reload, and `batchtask sinks`.
+
+#[allow(dead_code, reason = "the crate's own tests use the rest")]
+#[path = "../host/relay/tests/receiver.rs"]
+mod receiver;
+
+mod kills;
+mod operations;
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::host::{QUIET, Setup};
+
+/// The token of operators.
+const OPERATE_TOKEN: &str = "operateTokenOfTheTests0123456789";
+
+/// The secrets of a sink.
+const SECRETS: [&str; 2] = [
+    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "whsec_c2Vjb25kLXNlY3JldC1vZi10aGUtdGVzdHM=",
+];
+
+/// Writes a configuration file with these sinks.
+fn write(folder: &Path, sinks: &str) {
+    let text = format!("operate_token = '{OPERATE_TOKEN}'\n{sinks}");
+    fs::write(folder.join("batchtask.toml"), text).unwrap();
+}
+
+/// A sink that posts to `url` from the first event on.
+fn sink(name: &str, url: &str) -> String {
+    format!("[[sink]]\nname = '{name}'\nurl = '{url}'\nstart = 'beginning'\nretries = ['0s']\n")
+}
+
+/// A host with the configuration file of a folder.
+fn setup(folder: &Path) -> Setup {
+    Setup::in_folder(folder)
+        .variable(QUIET)
+        .with_admin()
+        .argument("--config")
+        .argument(folder.join("batchtask.toml"))
+}
