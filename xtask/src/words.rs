@@ -39,11 +39,14 @@ const TEXTS: &[&str] = &[
     "host",
     "notification",
     "runtime",
+    "webhook",
     "wit",
 ];
 
 /// The extensions of these files.
-const EXTENSIONS: &[&str] = &["json", "md", "rs", "wit", "yml"];
+const EXTENSIONS: &[&str] = &[
+    "conf", "json", "md", "rs", "service", "socket", "toml", "wit", "yaml", "yml",
+];
 
 /// Reports each line that contains one of the words.
 ///
