@@ -119,8 +119,8 @@ impl Writer {
         }
     }
 
-    /// Waits for a moment if the last commit waited for other hosts. Then opens a
-    /// connection if there is none and the next attempt is due.
+    /// Waits for a moment if the last commit waited for other hosts. Opens a connection,
+    /// unless one is open or the next attempt must wait.
     pub(crate) async fn maintain(&mut self) {
         tokio::time::sleep(std::mem::take(&mut self.pause)).await;
         if self.link.as_ref().is_none_or(Link::is_closed) {
