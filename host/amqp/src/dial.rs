@@ -4,9 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -83,38 +81,13 @@ impl Options {
 }
 
 fn config(authorities: Option<&[u8]>) -> Result<ClientConfig, OptionError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| OptionError::new("authorities", error.to_string()))?;
-    let roots = match authorities {
-        Some(pem) => roots(pem).map_err(|reason| OptionError::new("authorities", reason))?,
-        None => system_roots()?,
-    };
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let roots = batchtask_trust::roots(authorities).map_err(unusable)?;
+    let builder = batchtask_trust::client(roots).map_err(unusable)?;
+    Ok(builder.with_no_client_auth())
 }
 
-fn system_roots() -> Result<RootCertStore, OptionError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        let reason = "it is not set, and this system has no certificate authorities";
-        return Err(OptionError::new("authorities", reason));
-    }
-    Ok(roots)
-}
-
-fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
-        let added = roots.add(certificate);
-        added.map_err(|error| format!("a certificate cannot be used: {error}"))?;
-    }
-    if roots.is_empty() {
-        return Err("it contains no certificate".into());
-    }
-    Ok(roots)
+fn unusable(reason: impl ToString) -> OptionError {
+    OptionError::new("authorities", reason.to_string())
 }
 
 #[cfg(test)]
@@ -123,17 +96,8 @@ mod tests {
 
     #[test]
     fn authorities_are_certificates() {
-        for (pem, expected) in [
-            (&b""[..], "no certificate"),
-            (b"hello", "no certificate"),
-            (
-                b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-                "cannot be used",
-            ),
-        ] {
-            let error = config(Some(pem)).unwrap_err();
-            assert_eq!(error.field, "authorities");
-            assert!(error.reason.contains(expected), "{}", error.reason);
-        }
+        let error = config(Some(b"hello")).unwrap_err();
+        assert_eq!(error.field, "authorities");
+        assert!(error.reason.contains("no certificate"), "{}", error.reason);
     }
 }

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -175,12 +174,7 @@ impl Client {
 }
 
 fn tls(server: &Server) -> anyhow::Result<ClientConfig> {
-    use hyper_rustls::ConfigBuilderExt;
-
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = match &server.ca {
+    let roots = match &server.ca {
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for authority in certificates(path)? {
@@ -188,15 +182,13 @@ fn tls(server: &Server) -> anyhow::Result<ClientConfig> {
                     .add(authority)
                     .with_context(|| format!("cannot use a certificate in `{}`", path.display()))?;
             }
-            builder.with_root_certificates(roots)
+            roots
         }
         // The system's authorities are read only when they are needed.
-        None if server.url.is_https => builder
-            .with_native_roots()
-            .context("this system has no certificate authorities: set `--ca`")?,
-        None => builder.with_root_certificates(RootCertStore::empty()),
+        None if server.url.is_https => batchtask_trust::roots(None).context("`--ca`")?,
+        None => RootCertStore::empty(),
     };
-    Ok(builder.with_no_client_auth())
+    Ok(batchtask_trust::client(roots)?.with_no_client_auth())
 }
 
 #[cfg(test)]

@@ -1,21 +1,18 @@
 //! How connections are made: names, proxy, TLS.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::Full;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower_service::Service;
@@ -89,35 +86,17 @@ fn through(proxy: Option<&Proxy>, tcp: Tcp) -> Result<Route, OptionError> {
 }
 
 fn tls(authorities: Option<&[u8]>, is_https: bool) -> Result<ClientConfig, OptionError> {
-    let fail = |reason: String| OptionError::new("authorities", reason);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| fail(error.to_string()))?;
-    let builder = match authorities {
-        Some(pem) => builder.with_root_certificates(roots(pem).map_err(fail)?),
-        // The system's authorities are read only when they are needed.
-        None if is_https => builder.with_native_roots().map_err(|error| {
-            fail(format!(
-                "this system has no certificate authorities: {error}"
-            ))
-        })?,
-        None => builder.with_root_certificates(RootCertStore::empty()),
+    let roots = if is_https || authorities.is_some() {
+        batchtask_trust::roots(authorities).map_err(unusable)?
+    } else {
+        RootCertStore::empty()
     };
+    let builder = batchtask_trust::client(roots).map_err(unusable)?;
     Ok(builder.with_no_client_auth())
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
-        let added = roots.add(certificate);
-        added.map_err(|error| format!("a certificate cannot be used: {error}"))?;
-    }
-    if roots.is_empty() {
-        return Err("it contains no certificate".into());
-    }
-    Ok(roots)
+fn unusable(reason: impl ToString) -> OptionError {
+    OptionError::new("authorities", reason.to_string())
 }
 
 /// A connection without TLS, directly or through a proxy's tunnel.

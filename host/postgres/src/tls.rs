@@ -1,11 +1,10 @@
 //! TLS to the server: its certificate and its name are always verified.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::TlsFiles;
@@ -13,11 +12,8 @@ use crate::error::OpenError;
 
 /// Returns how to begin TLS. Without `files`, connections do not use it.
 pub(crate) fn connector(files: Option<&TlsFiles>) -> Result<MakeRustlsConnect, OpenError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| OpenError::Tls(error.to_string()))?
-        .with_root_certificates(roots(files)?);
+    let builder = batchtask_trust::client(roots(files)?);
+    let builder = builder.map_err(|error| OpenError::Tls(error.to_string()))?;
     let config = match files.and_then(|files| files.client.as_ref()) {
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
@@ -31,16 +27,15 @@ pub(crate) fn connector(files: Option<&TlsFiles>) -> Result<MakeRustlsConnect, O
 
 /// Returns the authorities in the file, or those that the system trusts.
 fn roots(files: Option<&TlsFiles>) -> Result<RootCertStore, OpenError> {
-    let mut roots = RootCertStore::empty();
     let Some(files) = files else {
-        return Ok(roots);
+        return Ok(RootCertStore::empty());
     };
     let Some(path) = &files.root_cert else {
         // Certificates that cannot be read are missing in the result; the
         // handshake then fails with a clear error.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
+        return Ok(batchtask_trust::system_roots());
     };
+    let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots
             .add(certificate)

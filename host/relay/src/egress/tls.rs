@@ -1,10 +1,7 @@
 //! Authorities and client certificates.
 
-use std::sync::Arc;
-
-use hyper_rustls::ConfigBuilderExt;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::OptionError;
@@ -31,50 +28,26 @@ pub struct Identity {
 impl TlsOptions {
     /// Returns the configuration. The system's authorities are read only if `is_https`.
     pub(crate) fn config(&self, is_https: bool) -> Result<ClientConfig, OptionError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.map_err(|error| OptionError::new("url", error.to_string()))?;
-        let builder = match &self.authorities {
-            Some(pem) => builder.with_root_certificates(roots(pem)?),
-            None if is_https => builder.with_native_roots().map_err(no_authorities)?,
-            None => builder.with_root_certificates(RootCertStore::empty()),
+        let roots = if is_https || self.authorities.is_some() {
+            let roots = batchtask_trust::roots(self.authorities.as_deref());
+            roots.map_err(unusable("ca"))?
+        } else {
+            RootCertStore::empty()
         };
+        let builder = batchtask_trust::client(roots).map_err(unusable("url"))?;
         let Some(identity) = &self.identity else {
             return Ok(builder.with_no_client_auth());
         };
         let key = PrivateKeyDer::from_pem_slice(&identity.key);
         let no_key = |_| OptionError::new("client_key", "it is not a private key, PEM");
-        let chain = certificates("client_cert", &identity.chain)?;
+        let chain = batchtask_trust::certificates(&identity.chain);
+        let chain = chain.map_err(unusable("client_cert"))?;
         let config = builder.with_client_auth_cert(chain, key.map_err(no_key)?);
-        config.map_err(|error| OptionError::new("client_cert", error.to_string()))
+        config.map_err(unusable("client_cert"))
     }
 }
 
-fn no_authorities(error: std::io::Error) -> OptionError {
-    let reason = format!("this system has no certificate authorities: {error}");
-    OptionError::new("ca", reason)
-}
-
-fn roots(pem: &[u8]) -> Result<RootCertStore, OptionError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("ca", pem)? {
-        let added = roots.add(certificate);
-        added.map_err(|error| {
-            OptionError::new("ca", format!("a certificate cannot be used: {error}"))
-        })?;
-    }
-    Ok(roots)
-}
-
-fn certificates(
-    option: &'static str,
-    pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, OptionError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(OptionError::new(option, "it contains no certificate")),
-        Err(error) => Err(OptionError::new(option, format!("it is not PEM: {error}"))),
-    }
+/// Returns how an error becomes one of this option.
+fn unusable<E: ToString>(option: &'static str) -> impl Fn(E) -> OptionError {
+    move |error| OptionError::new(option, error.to_string())
 }
