@@ -6,11 +6,12 @@ use batchtask_journal::Error;
 use tokio_postgres::types::Type;
 
 use crate::readers::Readers;
+use crate::sinks::milliseconds;
 
 /// Gives a duty to a holder, if it is free, or if the holder has it already. A row
 /// is needed, because a lock of a session would be lost behind a connection pooler.
 const CLAIM: &str = "INSERT INTO batchtask.claims AS c (duty, holder, until) \
-     VALUES ($1, $2, clock_timestamp() + $3::text::interval) \
+     VALUES ($1, $2, clock_timestamp() + $3::bigint * interval '1 ms') \
      ON CONFLICT (duty) DO UPDATE SET holder = excluded.holder, until = excluded.until \
      WHERE c.holder = excluded.holder OR c.until <= clock_timestamp() \
      RETURNING true";
@@ -22,14 +23,14 @@ pub(crate) async fn claim(
     holder: &str,
     time: Duration,
 ) -> Result<bool, Error> {
-    let time = format!("{} ms", time.as_millis());
+    let time_ms = milliseconds(time);
     let rows = readers
         .read(
             CLAIM,
             &[
                 (&duty, Type::TEXT),
                 (&holder, Type::TEXT),
-                (&time, Type::TEXT),
+                (&time_ms, Type::INT8),
             ],
         )
         .await?;

@@ -11,8 +11,7 @@ use crate::readers::Readers;
 use crate::values::to_stored;
 
 /// Stores details, unless they are older than the stored ones. Those of unknown tasks
-/// are ignored. It neither locks the totals nor waits for a standby: nothing that was
-/// acknowledged depends on details.
+/// are ignored. It does not lock the totals, so it delays no commit.
 const UPSERT: &str = "INSERT INTO batchtask.details AS d (task, at_ms, facts, failed_devices) \
      SELECT t.id, new.at_ms, new.facts, new.failed_devices \
      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[]) \

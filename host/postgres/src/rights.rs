@@ -11,6 +11,9 @@ const ALL: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 /// The rights on rows that are never changed.
 const NO_UPDATE: &[&str] = &["SELECT", "INSERT", "DELETE"];
 
+/// The rights on rows that are removed with others, or never.
+const NO_DELETE: &[&str] = &["SELECT", "INSERT", "UPDATE"];
+
 /// What a host needs on each table, if the tables exist.
 const TABLES: &[(&str, &[&str])] = &[
     ("journal", &["SELECT"]),
@@ -22,6 +25,11 @@ const TABLES: &[(&str, &[&str])] = &[
     ("quarantine", NO_UPDATE),
     ("pruned", NO_UPDATE),
     ("copying", &["SELECT"]),
+    ("details", NO_DELETE),
+    ("claims", NO_DELETE),
+    ("sinks", NO_DELETE),
+    ("sink_parked", ALL),
+    ("sink_dead", ALL),
 ];
 
 /// Selects the rights that are missing, in the words of `GRANT`. The names are looked up

@@ -231,6 +231,7 @@ fn hold(is_kept: bool) -> Hold {
     if is_kept { Hold::Kept } else { Hold::Lost }
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+/// Returns a duration as a number of the database.
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

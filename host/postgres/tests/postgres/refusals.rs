@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use batchtask_journal::{Appended, Bounds, Entry, Journal, SignatureUse};
+use batchtask_journal::outbox::{Acquired, DeadLetter, Hold, ParkedEvent, SinkChange};
+use batchtask_journal::{Appended, Bounds, Details, Entry, Journal, SignatureUse};
 use batchtask_postgres::{Config, OpenError, Options, PostgresJournal};
 
 use crate::support::entries::{entry, reject};
@@ -247,7 +248,7 @@ async fn each_missing_right_is_named_with_its_table() {
             server.sql(&format!("GRANT {right} ON batchtask.{table} TO receiver"));
         }
     }
-    assert_eq!(named, 25);
+    assert_eq!(named, 42);
     server.sql(
         "REVOKE INSERT, DELETE ON batchtask.events FROM receiver; \
          REVOKE UPDATE ON batchtask.totals FROM receiver; \
@@ -291,6 +292,7 @@ async fn work(journal: &PostgresJournal, number: u64) {
     }
     let rejects = vec![reject(1000), reject(1000), reject(1000)];
     journal.commit(rejects).await.expect("committed");
+    work_beside_events(journal).await;
     while journal.prune(11).await.expect("pruned").more {}
     assert!(!journal.events_after(0, 9).await.unwrap().is_empty());
     assert!(
@@ -302,6 +304,61 @@ async fn work(journal: &PostgresJournal, number: u64) {
             .is_empty()
     );
     journal.close().await;
+}
+
+/// Describes a task, claims a duty, and changes a sink.
+async fn work_beside_events(journal: &PostgresJournal) {
+    let mut events = journal.events_after(0, 1).await.expect("readable");
+    let event = events.remove(0).event;
+    let found = journal.find_task(&event.app_id, &event.task_id).await;
+    assert!(found.expect("readable").is_some());
+    let details = Details {
+        app_id: event.app_id,
+        task_id: event.task_id,
+        ..Details::default()
+    };
+    for _ in 0..2 {
+        let described = journal.describe(vec![details.clone()]).await;
+        described.expect("described");
+    }
+    let second = Duration::from_secs(1);
+    let claimed = journal.claim("a duty", "a host", second).await;
+    assert!(claimed.expect("claimed"));
+    let outbox = journal.outbox().expect("an outbox");
+    let Acquired::Owned(fence) = outbox.acquire("sink", "owner", second, 0).await.unwrap() else {
+        panic!("another owner has the sink");
+    };
+    let undelivered = SinkChange {
+        parked: vec![ParkedEvent {
+            seq: 1,
+            app_id: "app".into(),
+            task_id: "task".into(),
+            attempts: 1,
+            not_before_ms: 1,
+            error: "refused".into(),
+        }],
+        dead: vec![DeadLetter {
+            seq: 2,
+            app_id: "app".into(),
+            task_id: "task".into(),
+            attempts: 1,
+            died_at_ms: 1,
+            error: "refused".into(),
+        }],
+        ..SinkChange::default()
+    };
+    let delivered = SinkChange {
+        unparked: vec![1],
+        resolved: vec![2],
+        ..SinkChange::default()
+    };
+    for change in [&undelivered, &undelivered, &delivered] {
+        let saved = outbox.save("sink", fence, change).await;
+        assert_eq!(saved.expect("saved"), Hold::Kept);
+    }
+    assert!(outbox.load("sink").await.expect("readable").is_some());
+    let released = outbox.release("sink", fence).await;
+    assert_eq!(released.expect("released"), Hold::Kept);
 }
 
 /// Returns the statements in the documentation of the crate.
