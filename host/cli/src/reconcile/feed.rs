@@ -19,6 +19,12 @@ pub(super) struct Feed {
     read_at: Option<Instant>,
 }
 
+/// Tasks that changed.
+pub(super) struct Changes {
+    pub(super) tasks: BTreeSet<TaskKey>,
+    read_to: u64,
+}
+
 impl Feed {
     pub(super) fn new(journal: &GroupCommit) -> Self {
         let last_seq = journal.journal().last_seq();
@@ -35,19 +41,20 @@ impl Feed {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub(super) async fn changed(&mut self, journal: &GroupCommit) -> Result<Vec<TaskKey>, Error> {
+    pub(super) async fn changed(&mut self, journal: &GroupCommit) -> Result<Changes, Error> {
         let is_early = self.read_at.is_some_and(|at| at.elapsed() < READ_EVERY);
-        if is_early || *self.last_seq.borrow() <= self.after {
-            return Ok(Vec::new());
+        let last_seq = *self.last_seq.borrow();
+        if is_early || last_seq <= self.after {
+            return Ok(Changes {
+                tasks: BTreeSet::new(),
+                read_to: self.after,
+            });
         }
         self.read_at = Some(Instant::now());
         let journal = journal.journal();
         let events = journal.events_after(self.after, PAGE_ITEMS_MAX).await?;
-        self.after = match events.last() {
-            Some(last) => last.seq,
-            // They were pruned.
-            None => *self.last_seq.borrow(),
-        };
+        // Without events: they were pruned.
+        let read_to = events.last().map_or(last_seq, |last| last.seq);
         let others = events
             .into_iter()
             .map(|stored| stored.event)
@@ -56,6 +63,15 @@ impl Feed {
             app_id: event.app_id,
             task_id: event.task_id,
         });
-        Ok(keys.collect::<BTreeSet<_>>().into_iter().collect())
+        Ok(Changes {
+            tasks: keys.collect(),
+            read_to,
+        })
+    }
+
+    /// Notes that everything is known of the tasks that changed. Before that, they are
+    /// returned again.
+    pub(super) fn learned(&mut self, changes: Changes) {
+        self.after = changes.read_to;
     }
 }

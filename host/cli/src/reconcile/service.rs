@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use batchtask_host::Intake;
 use batchtask_host::services::Stop;
 use batchtask_host::telemetry::Registry;
-use batchtask_journal::GroupCommit;
+use batchtask_journal::{Error, GroupCommit};
 use batchtask_notification::hex;
 use batchtask_platform::Client;
 use batchtask_platform::reconcile::{Next, Query};
@@ -84,27 +84,45 @@ impl Service {
     pub(crate) async fn run(self: Arc<Self>, stop: Stop) {
         let searching = async {
             loop {
-                if self.claims(DUTY_TIME).await {
-                    self.lead().await;
+                match self.claim(DUTY_TIME).await {
+                    Ok(true) => self.lead().await,
+                    Ok(false) => {}
+                    Err(error) => self.failed(error.into()).await,
                 }
                 self.metrics.set_lag_ms(0);
                 tokio::time::sleep(CLAIM_EVERY).await;
             }
         };
         stop.run_until_cancelled(searching).await;
-        let _ = tokio::time::timeout(RELEASE_TIME, self.claims(Duration::ZERO)).await;
+        let _ = tokio::time::timeout(RELEASE_TIME, self.claim(Duration::ZERO)).await;
     }
 
     fn journal(&self) -> &Arc<GroupCommit> {
         self.intake.journal()
     }
 
-    /// Whether this host has the duty, for this time. A journal that cannot be
-    /// reached grants nothing.
-    async fn claims(&self, time: Duration) -> bool {
+    /// Claims the duty for this time. Returns whether this host has it.
+    async fn claim(&self, time: Duration) -> Result<bool, Error> {
         let journal = self.journal().journal();
-        let claimed = journal.claim(DUTY, &self.holder, time).await;
-        claimed.unwrap_or(false)
+        journal.claim(DUTY, &self.holder, time).await
+    }
+
+    /// Renews the duty if it is time. Returns whether this host still has it: if the
+    /// journal cannot be reached, until the claim has almost ended.
+    async fn keeps(&self, run: &mut Run) -> bool {
+        if run.claimed_at.elapsed() < CLAIM_EVERY {
+            return true;
+        }
+        match self.claim(DUTY_TIME).await {
+            Ok(is_kept) => {
+                run.claimed_at = Instant::now();
+                is_kept
+            }
+            Err(error) => {
+                self.failed(error.into()).await;
+                run.claimed_at.elapsed() < DUTY_TIME - CLAIM_EVERY
+            }
+        }
     }
 
     /// Searches until another host has the duty.
@@ -112,13 +130,7 @@ impl Service {
         let Some(mut run) = self.begin().await else {
             return;
         };
-        loop {
-            if run.claimed_at.elapsed() >= CLAIM_EVERY {
-                if !self.claims(DUTY_TIME).await {
-                    return;
-                }
-                run.claimed_at = Instant::now();
-            }
+        while self.keeps(&mut run).await {
             self.read_spaces(&mut run).await;
             self.learn(&mut run).await;
             let now_ms = run.search.now_ms();
@@ -184,9 +196,11 @@ impl Service {
 
     async fn learn(&self, run: &mut Run) {
         let learned = async {
-            for key in run.feed.changed(self.journal()).await? {
-                run.search.learn(&key).await?;
+            let changes = run.feed.changed(self.journal()).await?;
+            for key in &changes.tasks {
+                run.search.learn(key).await?;
             }
+            run.feed.learned(changes);
             Ok(())
         };
         if let Err(failure) = learned.await {
