@@ -30,7 +30,7 @@ pub(crate) use self::fault::Faults;
 pub(crate) use self::host::{HostConfig, receiver};
 pub(crate) use self::manual::secrets;
 pub(crate) use self::options::{
-    ADMIN, AMQP_CA, AMQP_URL, CA, JOURNAL, OPERATE_TOKEN, PLATFORM_APP_ID, PLATFORM_QUEUE,
+    ADMIN, AMQP_URL, CA, JOURNAL, OPERATE_TOKEN, PLATFORM_APP_ID, PLATFORM_QUEUE,
     PLATFORM_RULE_NAME, PLATFORM_SERVER_NAME, TLS_CERT, URL, file_key, how_to_set,
 };
 pub(crate) use self::platform::{platform, search, usable};

@@ -38,6 +38,9 @@ pub(crate) fn amqp(values: &mut Values) -> Option<Amqp> {
     options.queues = queues;
     options.messages = messages;
     options.memory_bytes = (memory_mib as usize) << 20;
+    if let Err(error) = options.check() {
+        values.refuse(AMQP_CA.name, format!("cannot be used: {}", error.reason));
+    }
     let access_key = access_key?;
     Some(Amqp {
         options,

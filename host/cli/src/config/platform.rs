@@ -4,7 +4,7 @@ use std::fs;
 
 use batchtask_platform::reconcile::ScheduleOptions;
 use batchtask_platform::{
-    AccessKey, ClientOptions, Credentials, Edition, Endpoint, OptionError, Password,
+    AccessKey, Client, ClientOptions, Credentials, Edition, Endpoint, OptionError, Password,
     TransportOptions,
 };
 
@@ -52,8 +52,9 @@ pub(crate) fn platform(values: &mut Values) -> Option<ClientOptions> {
     if !values.is_refused(PLATFORM_CALLS_PER_SECOND.name) {
         options.calls_per_second = calls_per_second;
     }
-    let checked = options.check();
-    usable(values, checked).map(|()| options)
+    // A client checks the authorities, too.
+    let checked = Client::new(options.clone());
+    usable(values, checked).map(|_| options)
 }
 
 /// Checks the options of the rule, which only some commands use.

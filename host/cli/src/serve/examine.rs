@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 
 use batchtask_host::tls::{Tls, TlsError, TlsFiles};
-use batchtask_platform::Client as PlatformClient;
 
 use super::listen::probe;
 use super::rehearse;
-use crate::config::{AMQP_CA, Faults, HostConfig, usable};
+use crate::config::{Faults, HostConfig};
 
 /// The option that names the file of an error.
 fn option_of(error: &TlsError, files: &TlsFiles) -> &'static str {
@@ -63,11 +62,6 @@ pub(crate) async fn examine(mut config: HostConfig) -> Result<Examined, Faults> 
     );
     let webhook = addresses.iter().find(|(name, ..)| *name == "listen");
     let address = webhook.and_then(|(.., address)| *address);
-    if let Some(amqp) = &config.amqp
-        && let Err(error) = amqp.options.check()
-    {
-        faults.push((AMQP_CA.name, error.into()));
-    }
     if let Some(files) = &config.tls
         && let Err(error) = Tls::load(files.clone())
     {
@@ -84,9 +78,6 @@ pub(crate) async fn examine(mut config: HostConfig) -> Result<Examined, Faults> 
         config
             .values
             .refuse(name, format!("cannot be used: {error:#}"));
-    }
-    if let Some(platform) = config.platform.clone() {
-        usable(&mut config.values, PlatformClient::new(platform));
     }
     config.values.check()?;
     Ok(Examined {
