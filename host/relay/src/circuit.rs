@@ -11,7 +11,7 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause of an open circuit.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// The longest pause that a receiver may ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// How many attempts in a row must fail. A receiver that fails every fifth request at
 /// random hardly ever fails so often in a row.
 const FAILURES_IN_A_ROW: u32 = 10;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use batchtask_journal::StoredEvent;
 
 use super::work::Worker;
+use crate::circuit::RETRY_AFTER_MAX;
 use crate::command::Replay;
 use crate::scheduler::Outcome;
 use crate::status::Board;
@@ -52,7 +53,7 @@ async fn send(worker: &Worker, board: &Board, event: &StoredEvent) {
         board.count_replayed(&outcome);
         match outcome {
             Outcome::SinkFailed { retry_after, .. } => {
-                tokio::time::sleep(retry_after.unwrap_or(WAIT).max(WAIT)).await;
+                tokio::time::sleep(retry_after.unwrap_or(WAIT).clamp(WAIT, RETRY_AFTER_MAX)).await;
             }
             _ => return,
         }

@@ -88,14 +88,21 @@ impl Target {
         self.uri.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// Whether a text contains the value of a field of the header.
+    /// Whether a text contains something that may be secret: the path or the query of the
+    /// URL, the value of a field of the header, or its part after the scheme.
     pub(super) fn shows_secret(&self, text: &str) -> bool {
-        let mut values = self
-            .headers
-            .iter()
-            .filter_map(|(_, value)| value.to_str().ok());
-        values.any(|value| text.contains(value))
+        let values = self.headers.iter();
+        let values = values.filter_map(|(_, value)| value.to_str().ok());
+        let parts = values.flat_map(|value| [Some(value), after_scheme(value)]);
+        let path = Some(self.uri.path()).filter(|path| *path != "/");
+        let mut secrets = parts.chain([path, self.uri.query()]).flatten();
+        secrets.any(|secret| !secret.is_empty() && text.contains(secret))
     }
+}
+
+/// Returns `TOKEN` of `Bearer TOKEN`.
+fn after_scheme(value: &str) -> Option<&str> {
+    value.split_once(' ').map(|(_, token)| token.trim())
 }
 
 /// Parses a URL. The error does not show it.
@@ -149,6 +156,27 @@ mod tests {
         };
         let target = Target::new(&options, Addresses::default());
         target.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_may_be_secret_is_recognised() {
+        let options = WebhookOptions {
+            url: "https://example.com/hooks/hush-1?key=hush-2".into(),
+            headers: vec![
+                ("Authorization".into(), "Bearer hush-3".into()),
+                ("X-Empty".into(), String::new()),
+            ],
+            ..WebhookOptions::default()
+        };
+        let target = Target::new(&options, Addresses::default()).unwrap();
+        for text in [
+            "Cannot POST /hooks/hush-1",
+            "unknown key=hush-2",
+            "no user has hush-3",
+        ] {
+            assert!(target.shows_secret(text), "{text}");
+        }
+        assert!(!target.shows_secret("no such / hook"));
     }
 
     #[test]
