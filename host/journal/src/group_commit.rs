@@ -173,15 +173,7 @@ impl GroupCommit {
     /// [`Journal::describe`].
     pub async fn describe(&self, details: Vec<Details>) -> Result<(), Error> {
         details.iter().try_for_each(Details::check)?;
-        let journal = self.journal.clone();
-        let runtime = Handle::current();
-        let describing = move || runtime.block_on(journal.describe(details));
-        let described = tokio::task::spawn_blocking(describing).await;
-        described.unwrap_or_else(|_| {
-            Err(Error::Unavailable(
-                "the thread that stores details has ended".into(),
-            ))
-        })
+        self.journal.describe(details).await
     }
 
     /// Commits an entry without content, in the same way as an event, to learn

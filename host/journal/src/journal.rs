@@ -104,7 +104,7 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Stores details with their tasks. Details of a task that the journal does not
     /// have, and details that are older than the stored ones, are ignored. The caller
-    /// has validated them with [`Details::check`]. May block the thread. A journal
+    /// has validated them with [`Details::check`]. Must not block. A journal
     /// that stores no details returns [`Error::Unsupported`].
     async fn describe(&self, details: Vec<Details>) -> Result<(), Error> {
         let _ = details;

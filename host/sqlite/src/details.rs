@@ -2,7 +2,7 @@
 
 use batchtask_journal::stored::saturated;
 use batchtask_journal::{Details, StoredDetails, Task};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, Row, params};
 
 /// Stores details, unless they are older than the stored ones. Those of unknown tasks
 /// are ignored.
@@ -30,25 +30,13 @@ pub(crate) fn store(connection: &Connection, all: &[Details]) -> rusqlite::Resul
     Ok(())
 }
 
-/// Adds the details of the task in the row `id`, if there are any. The devices are
-/// added only `with_devices`.
-pub(crate) fn describe(
-    connection: &Connection,
-    id: i64,
-    with_devices: bool,
-    task: &mut Task,
-) -> rusqlite::Result<()> {
-    let sql = "SELECT facts, CASE WHEN ?2 THEN failed_devices END FROM details WHERE task = ?1";
-    let stored = connection
-        .prepare_cached(sql)?
-        .query_row(params![id, with_devices], |row| {
-            Ok(StoredDetails {
-                facts: row.get(0)?,
-                failed_devices: row.get(1)?,
-            })
-        })
-        .optional()?;
-    if let Some(stored) = stored {
+/// Adds details to a task, if there are any. `facts` is the first of two columns.
+pub(crate) fn describe(row: &Row<'_>, facts: usize, task: &mut Task) -> rusqlite::Result<()> {
+    if let Some(text) = row.get(facts)? {
+        let stored = StoredDetails {
+            facts: text,
+            failed_devices: row.get(facts + 1)?,
+        };
         stored.describe(task);
     }
     Ok(())

@@ -110,8 +110,7 @@ use self::writer::Writer;
 /// A journal in a SQLite file. Dropping it closes it.
 ///
 /// [`commit`](Journal::commit), [`maintain`](Journal::maintain),
-/// [`prune`](Journal::prune), [`describe`](Journal::describe) and [`close`](Journal::close)
-/// block the thread that polls them.
+/// [`prune`](Journal::prune) and [`close`](Journal::close) block the thread that polls them.
 /// [`GroupCommit`](batchtask_journal::GroupCommit) calls them on a dedicated thread.
 pub struct SqliteJournal {
     path: PathBuf,
@@ -198,8 +197,9 @@ impl SqliteJournal {
         with(&self.writer, work)
     }
 
-    /// Changes a sink. Unlike a commit, it does not block the thread that polls it.
-    async fn change_sink<T: Send + 'static>(
+    /// Runs `work` in a transaction beside the batches. Unlike a commit, it does not block
+    /// the thread that polls it.
+    async fn transact<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
@@ -250,9 +250,8 @@ impl Journal for SqliteJournal {
     }
 
     async fn describe(&self, details: Vec<Details>) -> Result<(), Error> {
-        self.with_writer(|writer| {
-            writer.transact(|connection| details::store(connection, &details))
-        })
+        self.transact(move |connection| details::store(connection, &details))
+            .await
     }
 
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
@@ -333,7 +332,7 @@ impl Outbox for SqliteJournal {
         position: u64,
     ) -> Result<Acquired, Error> {
         let (sink, owner) = (sink.to_owned(), owner.to_owned());
-        self.change_sink(move |connection| sinks::acquire(connection, &sink, &owner, position))
+        self.transact(move |connection| sinks::acquire(connection, &sink, &owner, position))
             .await
     }
 
@@ -346,7 +345,7 @@ impl Outbox for SqliteJournal {
 
     async fn release(&self, sink: &str, fence: u64) -> Result<Hold, Error> {
         let sink = sink.to_owned();
-        self.change_sink(move |connection| sinks::release(connection, &sink, fence))
+        self.transact(move |connection| sinks::release(connection, &sink, fence))
             .await
     }
 
@@ -359,7 +358,7 @@ impl Outbox for SqliteJournal {
 
     async fn save(&self, sink: &str, fence: u64, change: &SinkChange) -> Result<Hold, Error> {
         let (sink, change) = (sink.to_owned(), change.clone());
-        self.change_sink(move |connection| sinks::save(connection, &sink, fence, &change))
+        self.transact(move |connection| sinks::save(connection, &sink, fence, &change))
             .await
     }
 }

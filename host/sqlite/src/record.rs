@@ -156,7 +156,7 @@ fn upsert_task(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
         event.digest,
         saturated(event.received_at_ms),
         flags_to_bits(event.flags),
-        request_ids::single(event.request_id.as_deref()),
+        request_ids::value(event.request_id.as_deref()),
         event.request_id,
     ])?;
     Ok(())

@@ -63,11 +63,6 @@ pub(crate) fn list(value: &[u8]) -> Vec<String> {
     FirstIds::parse(value).0
 }
 
-/// Returns the value of a row with this id only.
-pub(crate) fn single(id: Option<&str>) -> Vec<u8> {
-    value(id)
-}
-
 /// Returns the value of a row with the first of these ids.
 pub(crate) fn value(all: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<u8> {
     let mut ids = FirstIds::default();

@@ -18,9 +18,11 @@ use crate::limit::Limit;
 use crate::request_ids;
 use crate::values::rows;
 
+/// Selects a task with its details, and with the devices among them if `?2` is true.
 const SELECT_TASK: &str = "SELECT app_id, task_id, task_type, status, status_desc, \
      occurred_at_ms, rank, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags, \
-     request_ids FROM tasks WHERE id = ?1";
+     request_ids, facts, CASE WHEN ?2 THEN failed_devices END \
+     FROM tasks LEFT JOIN details ON details.task = tasks.id WHERE id = ?1";
 
 /// Returns the task with these ids.
 pub(crate) fn find(
@@ -33,16 +35,15 @@ pub(crate) fn find(
         .query_row([app_id, task_id], |row| row.get(0))
         .optional()?;
     let Some(id) = found else { return Ok(None) };
-    let mut task = task_of_id(connection, id)?;
-    details::describe(connection, id, true, &mut task)?;
-    Ok(Some(task))
+    task_of_id(connection, id, true).map(Some)
 }
 
-/// Returns the task in the row `id`.
-fn task_of_id(connection: &Connection, id: i64) -> rusqlite::Result<Task> {
+/// Returns the task in the row `id`. The devices for which it failed are left out of
+/// lists.
+fn task_of_id(connection: &Connection, id: i64, with_devices: bool) -> rusqlite::Result<Task> {
     let task = connection
         .prepare_cached(SELECT_TASK)?
-        .query_row([id], from_row)?;
+        .query_row(params![id, with_devices], from_row)?;
     Ok(Task {
         trail: trail(connection, id)?,
         ..task
@@ -165,8 +166,7 @@ impl Listing {
                 break;
             }
             last = row.get(0)?;
-            let mut task = task_of_id(connection, last)?;
-            details::describe(connection, last, false, &mut task)?;
+            let task = task_of_id(connection, last, false)?;
             let bytes = task_bytes(&task);
             page.push(task, bytes);
         }
@@ -234,7 +234,7 @@ pub(crate) fn add_search(connection: &Connection, limit: Limit) -> rusqlite::Res
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Task> {
-    Ok(Task {
+    let mut task = Task {
         app_id: row.get(0)?,
         task_id: row.get(1)?,
         task_type: row.get(2)?,
@@ -253,7 +253,9 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Task> {
         failed_devices: Vec::new(),
         request_ids: request_ids::list(row.get_ref(12)?.as_blob()?),
         trail: Vec::new(),
-    })
+    };
+    details::describe(row, 13, &mut task)?;
+    Ok(task)
 }
 
 /// Returns the last steps of a task, in order.
