@@ -102,7 +102,7 @@ impl Admin {
     async fn answer(&self, head: &Parts) -> Answer {
         let (method, path) = (&head.method, head.uri.path());
         if let Some(operations) = &self.operations
-            && path.starts_with("/sinks")
+            && (path == "/sinks" || path.starts_with("/sinks/"))
         {
             return operations.answer(head).await;
         }

@@ -56,16 +56,21 @@ pub(crate) struct Caller {
     pub(crate) peer: Option<SocketAddr>,
     /// Whether the host itself has proven the sender.
     pub(crate) is_proven: bool,
-    /// Whether it is an HTTP request. If the host fails, the platform loses a push, but
-    /// not a message of another channel.
-    pub(crate) is_http: bool,
+    /// The channel.
+    pub(crate) source: Source,
 }
 
 impl Caller {
     /// Whether the platform sent it by itself: then its time shows whether this host's clock
     /// is right.
     fn was_sent(&self) -> bool {
-        self.kind == Kind::Push && self.method != source_name(Source::Reconcile)
+        self.kind == Kind::Push && self.source != Source::Reconcile
+    }
+
+    /// Whether it is a notification over HTTP. If the host fails, the platform loses it,
+    /// but not a message of another channel.
+    fn was_pushed(&self) -> bool {
+        self.kind == Kind::Push && self.source == Source::Push
     }
 }
 
@@ -145,7 +150,7 @@ impl Intake {
             kind: kind(&request.target),
             peer: None,
             is_proven: request.sender_proven,
-            is_http: true,
+            source: Source::Push,
         };
         let work = async |deadline| match self.turn(deadline).await {
             Ok(_turn) => self.answer(request, deadline).await,
@@ -164,7 +169,7 @@ impl Intake {
             kind: Kind::Push,
             peer: None,
             is_proven: true,
-            is_http: false,
+            source: message.source,
         };
         let work = async |deadline| {
             let _turn = match self.turn(deadline).await {
@@ -254,7 +259,7 @@ impl Intake {
     fn report(&self, caller: &Caller, response: &Response, elapsed: Duration) {
         self.metrics
             .answered(caller, response, elapsed.as_secs_f64());
-        if caller.kind == Kind::Push && caller.is_http {
+        if caller.was_pushed() {
             let has_path_secret = !self.settings().path_secrets.is_empty();
             self.metrics.pushed(caller, response, has_path_secret);
             self.pressure.count(response.status == 503);

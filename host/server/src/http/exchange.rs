@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use batchtask_guest::journal::Source;
 use batchtask_guest::outcomes::Refusal;
 use batchtask_guest::receiver::kind;
 use http::{HeaderMap, Version, header};
@@ -123,7 +124,7 @@ impl Server {
             kind: kind(target.map_or("/", |target| target.as_str())),
             peer: sender.peer,
             is_proven: sender.is_proven,
-            is_http: true,
+            source: Source::Push,
         };
         let is_served = sender.audience.includes(&request, caller.kind);
         let (response, (read, body)) = self

@@ -170,6 +170,8 @@ fn finding_label(text: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use batchtask_guest::journal::Source;
+
     use super::*;
     use crate::intake::refusal;
 
@@ -183,7 +185,7 @@ mod tests {
             kind: Kind::Push,
             peer: None,
             is_proven,
-            is_http: true,
+            source: Source::Push,
         }
     }
 
