@@ -65,8 +65,9 @@ impl<I: Inbox> Client<I> {
     /// Uses other credentials from the next login on. If the client is not connected, it
     /// logs in now.
     pub fn use_credentials(&self, credentials: Credentials) {
-        self.login.use_credentials(credentials);
-        self.changed.notify_one();
+        if self.login.use_credentials(credentials) {
+            self.changed.notify_one();
+        }
     }
 
     /// Returns what the client is doing, now and later.

@@ -88,12 +88,13 @@ impl Login {
         })
     }
 
-    /// Uses other credentials from the next login on.
-    pub(crate) fn use_credentials(&self, credentials: Credentials) {
-        *self
-            .credentials
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = credentials;
+    /// Uses these credentials from the next login on. Returns whether they are others.
+    pub(crate) fn use_credentials(&self, credentials: Credentials) -> bool {
+        let lock = self.credentials.write();
+        let mut current = lock.unwrap_or_else(PoisonError::into_inner);
+        let are_others = *current != credentials;
+        *current = credentials;
+        are_others
     }
 
     fn credentials(&self) -> Credentials {
