@@ -38,9 +38,6 @@ impl Dialer {
         let broker = &self.broker;
         let tcp = timeout(TCP_TIME, self.connect()).await;
         let tcp = tcp.map_err(|_| Failure::late(broker, "TCP"))??;
-        // Otherwise each accepted message would wait 40 ms for the next one.
-        tcp.set_nodelay(true)
-            .map_err(|error| Failure::of_tcp(broker, &error))?;
         let name = broker
             .server_name()
             .ok_or_else(|| Failure::new(Reason::UnknownHost, format!("{broker} is no address")))?;
@@ -51,7 +48,8 @@ impl Dialer {
         }
     }
 
-    /// Connects to the first address of the broker that works.
+    /// Connects to the first address of the broker that works. Without the delay of small
+    /// packets: otherwise each accepted message would wait 40 ms for the next one.
     async fn connect(&self) -> Result<TcpStream, Failure> {
         let broker = &self.broker;
         let unknown = |error: io::Error| {
@@ -59,14 +57,15 @@ impl Dialer {
             Failure::new(Reason::UnknownHost, text)
         };
         let addresses = tokio::net::lookup_host((broker.host(), broker.port())).await;
-        let mut failure = unknown(io::ErrorKind::NotFound.into());
-        for address in addresses.map_err(unknown)? {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failure = Failure::of_tcp(broker, &error),
+        let addresses: Vec<_> = addresses.map_err(unknown)?.collect();
+        let stream = batchtask_trust::connect(&addresses, TCP_TIME).await;
+        stream.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrNotAvailable if addresses.is_empty() => {
+                unknown(io::ErrorKind::NotFound.into())
             }
-        }
-        Err(failure)
+            io::ErrorKind::TimedOut => Failure::late(broker, "TCP"),
+            _ => Failure::of_tcp(broker, &error),
+        })
     }
 }
 

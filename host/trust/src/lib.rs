@@ -1,11 +1,21 @@
-//! TLS clients: the authorities that they trust.
+//! TLS clients: the authorities that they trust, and how they connect.
+//!
+//! - `dial`: TCP connections to a host with several addresses.
 
-use std::sync::Arc;
+mod dial;
+
+use std::sync::{Arc, LazyLock};
 
 use rustls::client::WantsClientCert;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+
+pub use self::dial::connect;
+
+/// The authorities of the system. Their files are read once, when they are first needed.
+static SYSTEM: LazyLock<Vec<CertificateDer<'static>>> =
+    LazyLock::new(|| rustls_native_certs::load_native_certs().certs);
 
 /// The configuration of a TLS client, without a client certificate yet.
 pub type Builder = ConfigBuilder<ClientConfig, WantsClientCert>;
@@ -39,8 +49,7 @@ pub fn client(roots: RootCertStore) -> Result<Builder, rustls::Error> {
     Ok(builder.with_root_certificates(roots))
 }
 
-/// Returns the authorities in a PEM text. `None`: those of the system, which are read
-/// from its files.
+/// Returns the authorities in a PEM text. `None`: those of the system.
 ///
 /// # Errors
 /// See [`Unusable`].
@@ -60,11 +69,29 @@ pub fn roots(authorities: Option<&[u8]>) -> Result<RootCertStore, Unusable> {
     Ok(roots)
 }
 
-/// Returns the authorities of the system that can be read. There may be none.
+/// Returns the authorities of the system that can be read. There may be none. Their files
+/// are read once in a process.
 pub fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(SYSTEM.iter().cloned());
     roots
+}
+
+/// Returns the same authorities as [`roots`], as certificates that can be read.
+///
+/// # Errors
+/// See [`Unusable`].
+pub fn authorities(authorities: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    roots(authorities)?;
+    match authorities {
+        Some(pem) => certificates(pem),
+        None => {
+            let is_readable = |certificate: &&CertificateDer<'static>| {
+                RootCertStore::empty().add((*certificate).clone()).is_ok()
+            };
+            Ok(SYSTEM.iter().filter(is_readable).cloned().collect())
+        }
+    }
 }
 
 /// Returns the certificates in a PEM text, at least one.
