@@ -28,7 +28,7 @@ pub fn base64(bytes: &[u8]) -> String {
 /// Decodes a base64 text without padding. Returns `None` if it contains other
 /// characters, has an impossible length, or has bits after the last byte that
 /// are not 0.
-pub(crate) fn from_base64(unpadded: &str) -> Option<Vec<u8>> {
+pub fn from_base64(unpadded: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     // The bits that do not yet make a byte, and their number.
     let (mut bits, mut count) = (0_u32, 0_u32);

@@ -77,6 +77,14 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// Returns the set of the flag with this name, or `None` if there is no such
+    /// flag.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let mut names = (0u32..).zip(NAMES);
+        let (bit, _) = names.find(|&(_, known)| known == name)?;
+        Some(Self(1 << bit))
+    }
+
     /// Returns these flags if `condition` is true, else the empty set.
     pub(crate) fn when(self, condition: bool) -> Self {
         if condition { self } else { Self::empty() }
@@ -116,6 +124,7 @@ mod tests {
         let all = Flags::from_bits_truncate(u16::MAX);
         assert_eq!(all.names().collect::<Vec<_>>(), NAMES);
         assert_eq!(all.bits(), 0b1_1111_1111, "others are dropped");
+        assert_eq!(Flags::of_name("late"), None);
         for (flag, name) in [
             (Flags::TIME_MISMATCH, "time_mismatch"),
             (Flags::CLOCK_SKEW, "clock_skew"),

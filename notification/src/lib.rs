@@ -56,7 +56,7 @@ mod status;
 mod step;
 pub mod time;
 
-pub use base64::base64;
+pub use base64::{base64, from_base64};
 pub use decimal::push_decimal;
 pub use digest::sha256;
 pub use error::{Found, ParseError};

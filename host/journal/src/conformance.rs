@@ -23,6 +23,7 @@
 //! | `history` | the events of one task |
 //! | `feed` | the events of all tasks, in order of arrival |
 //! | `summary` | counts over all tasks |
+//! | `activity` | what arrived, by spans of time |
 //! | `prune` | the removal of old tasks |
 //! | `copies` | copies of the whole content, for backends that have them |
 //! | `details` | what the platform tells about a task besides its events |
@@ -34,6 +35,7 @@
 //! [`Sequential`]. [`Broken`] adds one fault to a journal: the tests of this
 //! crate show that the suite finds every [`Fault`].
 
+mod activity;
 mod appending;
 mod broken;
 mod copies;
@@ -158,12 +160,16 @@ checks! { $
         a_reject_larger_than_the_quarantine_costs_the_others_nothing
         numbers_in_the_quarantine_are_not_reused
         large_rejects_do_not_push_small_ones_out
+        a_reject_is_found_by_its_number
+        a_reject_is_removed_with_its_bytes
     }
     order {
         the_order_of_arrival_changes_nothing
         rank_then_digest_decide_within_an_instant
         a_late_event_changes_no_state
         the_flags_of_a_task_are_those_of_all_its_events
+        steps_do_not_depend_on_the_order_of_arrival
+        the_steps_to_the_last_64_events_count
         events_without_a_time_have_the_order_of_their_arrival
     }
     filters {
@@ -172,9 +178,15 @@ checks! { $
         a_search_text_has_no_wildcards
         a_text_with_nul_is_found
         a_long_text_is_searched_or_refused
+        the_values_of_a_filter_are_alternatives
+        flags_and_steps_are_alternatives
+        stale_tasks_are_found
     }
     pages {
         pages_follow_one_another_in_both_orders
+        a_previous_page_is_the_page_before
+        every_sort_holds_on_all_pages
+        tasks_are_counted_up_to_a_bound
         the_limit_of_a_page_is_clamped
         a_page_has_at_most_500_items
         a_cursor_stays_where_it_is_while_tasks_move
@@ -221,8 +233,14 @@ checks! { $
     summary {
         tasks_are_counted_by_status
         a_duplicate_is_an_arrival
+        a_change_from_a_query_is_no_arrival
         open_tasks_without_news_are_stale
         many_statuses_are_counted_together
+    }
+    activity {
+        arrivals_are_counted_by_span
+        only_new_notifications_are_counted
+        a_journal_without_activity_says_so
     }
     copies {
         a_copy_is_the_same_journal

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 use crate::outbox::Outbox;
 use crate::{
-    Appended, Details, Entry, Error, HistoryPage, QuarantinePage, StoredEvent, Summary, Task,
-    TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Details, Entry, Error, HistoryPage, QuarantinePage,
+    Quarantined, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 
 /// A store of events, such as SQLite or Postgres.
@@ -146,6 +146,30 @@ pub trait Journal: Send + Sync + 'static {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<QuarantinePage, Error>;
+
+    /// Returns one reject, or `None` if there is none with this number. A journal
+    /// that cannot find it returns [`Error::Unsupported`].
+    async fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        let _ = seq;
+        Err(Error::Unsupported("this journal finds no rejects".into()))
+    }
+
+    /// Removes a reject from the quarantine, durably. Returns false if there is none
+    /// with this number. It does not count as dropped, and its number is not used
+    /// again. Must not block. A journal that cannot remove it returns
+    /// [`Error::Unsupported`].
+    async fn drop_reject(&self, seq: u64) -> Result<bool, Error> {
+        let _ = seq;
+        Err(Error::Unsupported("this journal drops no rejects".into()))
+    }
+
+    /// Returns what arrived during each span in which something arrived, in order.
+    /// The query is valid, see [`ActivityQuery`]. It must not read all events. A
+    /// journal without these counts returns [`Error::Unsupported`].
+    async fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        let _ = query;
+        Err(Error::Unsupported("this journal counts no arrivals".into()))
+    }
 
     /// Returns counts over all tasks. Open tasks whose last new event arrived
     /// before `stale_before_ms` (milliseconds since 1970) are stale.

@@ -36,6 +36,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod activity;
 mod bounds;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -45,6 +46,7 @@ mod details;
 mod entry;
 pub mod group_commit;
 mod journal;
+pub mod list;
 pub mod memory;
 pub mod outbox;
 pub mod page;
@@ -56,9 +58,10 @@ mod stats;
 pub mod stored;
 
 pub use batchtask_guest::journal::{
-    Appended, Class, Error, Event, EventFlags, FailedDevice, HistoryPage, Notice, Policy, Progress,
-    QuarantinePage, Quarantined, Reject, SignatureUse, Source, StatusCount, StatusCounts, Step,
-    StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery, error_text, is_retryable,
+    Activity, ActivityQuery, Appended, Class, Error, Event, EventFlags, FailedDevice, HistoryPage,
+    Notice, Policy, Progress, QuarantinePage, Quarantined, Reject, SignatureUse, Source,
+    StatusCount, StatusCounts, Step, StepFlags, StoredEvent, Summary, Task, TaskCount, TaskOrder,
+    TaskPage, TaskQuery, TaskSort, error_text, is_retryable,
 };
 
 pub use self::bounds::{Bounds, LISTED_REQUEST_ID_BYTES_MAX, TRAIL_BYTES_MAX};

@@ -15,8 +15,9 @@ use tokio::sync::watch;
 use self::state::State;
 use crate::outbox::{Acquired, Hold, Outbox, SinkChange, SinkState};
 use crate::{
-    Appended, Bounds, Details, Entry, Error, Event, HistoryPage, Journal, Measure, MeasureKind,
-    Pruned, QuarantinePage, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Bounds, Details, Entry, Error, Event, HistoryPage, Journal,
+    Measure, MeasureKind, Pruned, QuarantinePage, Quarantined, Reject, SignatureUse, StoredEvent,
+    Summary, Task, TaskPage, TaskQuery,
 };
 
 /// A journal in memory. It implements both the [`Journal`] of a host and the
@@ -107,6 +108,18 @@ impl Journal for MemoryJournal {
         limit: u32,
     ) -> Result<QuarantinePage, Error> {
         GuestJournal::list_quarantine(self, cursor, limit)
+    }
+
+    async fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        GuestJournal::find_reject(self, seq)
+    }
+
+    async fn drop_reject(&self, seq: u64) -> Result<bool, Error> {
+        self.with(|state| Ok(state.quarantine.remove(seq)))
+    }
+
+    async fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        GuestJournal::list_activity(self, query)
     }
 
     async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {
@@ -211,6 +224,14 @@ impl GuestJournal for MemoryJournal {
 
     fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error> {
         self.with(|state| state.list_quarantine(cursor, limit))
+    }
+
+    fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        self.with(|state| Ok(state.find_reject(seq)))
+    }
+
+    fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        self.with(|state| Ok(state.list_activity(query)))
     }
 
     fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {

@@ -11,7 +11,7 @@ use crate::Error;
 /// A sink reads the feed, and delivers each event. The journal itself is the queue: a
 /// sink stores only its position in the feed, the events at or before the position that
 /// are not delivered yet (they are *parked*), and those that were given up (its *dead
-/// letters*).
+/// letters*). A sink that sends reports instead of events also has a *memo*.
 ///
 /// # Rules
 ///
@@ -84,6 +84,8 @@ pub struct SinkState {
     pub position: u64,
     /// Whether an operator paused the sink.
     pub paused: bool,
+    /// What else the sink remembers, in a form of its own. Empty at first.
+    pub memo: String,
     /// The parked events, by their `seq`.
     pub parked: Vec<ParkedEvent>,
     /// The dead letters, by their `seq`.
@@ -131,6 +133,8 @@ pub struct SinkChange {
     pub position: u64,
     /// Whether the sink is paused.
     pub paused: bool,
+    /// The new memo. `None`: it stays as it is.
+    pub memo: Option<String>,
     /// Events that are parked now, or whose row changed.
     pub parked: Vec<ParkedEvent>,
     /// The `seq` of events that are no longer parked.

@@ -51,8 +51,14 @@ impl<T> Page<T> {
     /// Returns the items, and the cursor of the last item if another page
     /// follows.
     pub fn finish(self, cursor: impl FnOnce(&T) -> String) -> (Vec<T>, Option<String>) {
-        let next = self.items.last().filter(|_| self.has_more).map(cursor);
-        (self.items, next)
+        let (items, has_more) = self.finish_rows();
+        let next = items.last().filter(|_| has_more).map(cursor);
+        (items, next)
+    }
+
+    /// Returns the items, and whether another page follows.
+    pub fn finish_rows(self) -> (Vec<T>, bool) {
+        (self.items, self.has_more)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values of the contract as numbers of a database, the same in every journal.
 
-use crate::{EventFlags, Source};
+use crate::{EventFlags, Source, StepFlags};
 
 /// The bit of each flag. Never change one.
 const FLAG_BITS: [(EventFlags, u16); 9] = [
@@ -13,6 +13,13 @@ const FLAG_BITS: [(EventFlags, u16); 9] = [
     (EventFlags::EXTRA_FIELDS, 1 << 6),
     (EventFlags::IRREGULAR_FIELDS, 1 << 7),
     (EventFlags::RECONCILED, 1 << 8),
+];
+
+/// The bit of each flag of steps. Never change one.
+const STEP_BITS: [(StepFlags, u8); 3] = [
+    (StepFlags::GAP, 1 << 0),
+    (StepFlags::REOPENED, 1 << 1),
+    (StepFlags::UNEXPECTED_STEP, 1 << 2),
 ];
 
 /// The number of each source. Never change one.
@@ -31,6 +38,20 @@ pub fn flags_from_bits(bits: impl Into<i64>) -> EventFlags {
     let present = FLAG_BITS.iter();
     let present = present.filter(|(_, bit)| bits & i64::from(*bit) != 0);
     present.fold(EventFlags::empty(), |flags, (flag, _)| flags | *flag)
+}
+
+/// Returns the bits of flags of steps.
+pub fn steps_to_bits(flags: StepFlags) -> u8 {
+    let present = STEP_BITS.iter().filter(|(flag, _)| flags & *flag == *flag);
+    present.fold(0, |bits, (_, bit)| bits | bit)
+}
+
+/// Returns the flags of steps of bits. Unknown bits are ignored.
+pub fn steps_from_bits(bits: impl Into<i64>) -> StepFlags {
+    let bits = bits.into();
+    let present = STEP_BITS.iter();
+    let present = present.filter(|(_, bit)| bits & i64::from(*bit) != 0);
+    present.fold(StepFlags::empty(), |flags, (flag, _)| flags | *flag)
 }
 
 /// Returns the number of a source.
@@ -71,6 +92,18 @@ mod tests {
         for (flag, bit) in FLAG_BITS {
             assert_eq!(flags_to_bits(flag), bit);
             assert_eq!(flags_from_bits(bit), flag);
+        }
+    }
+
+    #[test]
+    fn every_flag_of_steps_has_its_bit() {
+        assert_eq!(
+            steps_from_bits(i64::MAX),
+            StepFlags::from_bits_retain(0b111)
+        );
+        for (flag, bit) in STEP_BITS {
+            assert_eq!(steps_to_bits(flag), bit);
+            assert_eq!(steps_from_bits(bit), flag);
         }
     }
 

@@ -41,6 +41,7 @@ impl Factory for MemoryThroughGuest {
             measures: false,
             // The guest's trait has none of these.
             outbox: false,
+            drop_rejects: false,
             prune: false,
             details: false,
             ..Capabilities::FULL

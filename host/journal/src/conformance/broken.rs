@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use super::fixture::NOW_MS;
 use crate::outbox::{Acquired, Hold, Outbox, SinkChange, SinkState};
 use crate::{
-    Appended, Details, Entry, Error, Event, EventFlags, HistoryPage, Journal, Measure, Pruned,
-    QuarantinePage, SignatureUse, Source, StoredEvent, Summary, Task, TaskOrder, TaskPage,
-    TaskQuery,
+    Activity, ActivityQuery, Appended, Details, Entry, Error, Event, EventFlags, HistoryPage,
+    Journal, Measure, Pruned, QuarantinePage, Quarantined, SignatureUse, Source, StepFlags,
+    StoredEvent, Summary, Task, TaskOrder, TaskPage, TaskQuery, TaskSort,
 };
 
 /// Declares an enum whose cases are listed in `ALL`.
@@ -79,8 +79,40 @@ faults! {
     IgnoresSince
     /// The end of the time range is ignored.
     IgnoresUntil
+    /// Only the first value of a filter is used.
+    OnlyFirstValue
+    /// The filter by flags is ignored.
+    IgnoresFlags
+    /// The filter by steps is ignored.
+    IgnoresSteps
+    /// The filter by staleness is ignored.
+    IgnoresStale
+    /// Tasks are always sorted by their last change.
+    IgnoresSort
     /// Tasks are always listed newest first.
     IgnoresOrder
+    /// No page has a cursor of a previous page.
+    HasNoPreviousPage
+    /// Every page has a cursor of a previous page.
+    HasPreviousPageAtStart
+    /// Tasks are not counted.
+    CountsNothing
+    /// Only the tasks of the page are counted.
+    CountsPage
+    /// The count of a list does not tell that there are more.
+    CountHasNoBound
+    /// Facts about steps are not returned.
+    LosesSteps
+    /// Rejects are not found by their numbers.
+    FindsNoReject
+    /// Rejects are not removed.
+    DropsNoReject
+    /// Arrivals are not counted.
+    LosesActivity
+    /// Arrivals are counted in the span after their own.
+    ShiftsActivity
+    /// A change from a query is an arrival.
+    QueryIsArrival
     /// Every page of tasks is the first page.
     IgnoresCursor
     /// A cursor of another list is accepted.
@@ -127,6 +159,10 @@ faults! {
     IgnoresFence
     /// Dead letters are not stored.
     LosesDeadLetters
+    /// The memo of a sink is not stored.
+    LosesMemo
+    /// A change without a memo removes the memo of a sink.
+    ForgetsMemo
 }
 
 /// Wraps a journal and adds a fault.
@@ -177,6 +213,9 @@ impl Broken {
             Fault::LosesRequestIds => event.request_id = None,
             Fault::LosesSignatureResult => event.signature = None,
             Fault::LosesRank => event.rank = 0,
+            Fault::QueryIsArrival => {
+                self.arrivals.fetch_max(event.received_at_ms, Relaxed);
+            }
             Fault::StateIsLastArrival => {
                 event.occurred_at_ms = self.arrivals.fetch_add(1, Relaxed);
             }
@@ -206,18 +245,40 @@ impl Broken {
 
     fn spoil_query(&self, query: &mut TaskQuery) {
         match self.fault {
-            Fault::IgnoresStatus => query.status = None,
-            Fault::IgnoresClass => query.class = None,
-            Fault::IgnoresType => query.task_type = None,
-            Fault::IgnoresApplication => query.app_id = None,
+            Fault::IgnoresStatus => query.statuses.clear(),
+            Fault::IgnoresClass => query.classes.clear(),
+            Fault::IgnoresType => query.task_types.clear(),
+            Fault::IgnoresApplication => query.app_ids.clear(),
             Fault::IgnoresText => query.text = None,
             Fault::IgnoresSince => query.since_ms = None,
             Fault::IgnoresUntil => query.until_ms = None,
-            Fault::IgnoresOrder => query.order = TaskOrder::Newest,
+            Fault::OnlyFirstValue => {
+                query.statuses.truncate(1);
+                query.classes.truncate(1);
+            }
+            Fault::IgnoresFlags => query.flags = EventFlags::empty(),
+            Fault::IgnoresSteps => query.steps = StepFlags::empty(),
+            Fault::IgnoresStale => query.stale_before_ms = None,
+            Fault::IgnoresSort => query.sort = TaskSort::Changed,
+            Fault::IgnoresOrder => query.order = TaskOrder::Descending,
             Fault::IgnoresCursor => query.cursor = None,
             _ => {}
         }
         query.limit = self.limit(query.limit);
+    }
+
+    fn spoil_page(&self, page: &mut TaskPage) {
+        let tasks = page.tasks.len() as u64;
+        match self.fault {
+            Fault::HasNoPreviousPage => page.previous = None,
+            Fault::HasPreviousPageAtStart => {
+                page.previous = page.previous.take().or(page.next.clone())
+            }
+            Fault::CountsNothing => page.count = None,
+            Fault::CountsPage => page.count.iter_mut().for_each(|count| count.tasks = tasks),
+            Fault::CountHasNoBound => page.count.iter_mut().for_each(|count| count.more = false),
+            _ => {}
+        }
     }
 
     fn limit(&self, limit: u32) -> u32 {
@@ -289,7 +350,12 @@ impl Journal for Broken {
     }
 
     async fn find_task(&self, app_id: &str, task_id: &str) -> Result<Option<Task>, Error> {
-        self.journal.find_task(app_id, task_id).await
+        let mut task = self.journal.find_task(app_id, task_id).await?;
+        if self.fault == Fault::LosesSteps {
+            let task = task.iter_mut();
+            task.for_each(|task| task.steps = StepFlags::empty());
+        }
+        Ok(task)
     }
 
     async fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
@@ -310,6 +376,7 @@ impl Journal for Broken {
                 .retain(|task| has_id(task) || task.status_desc.contains(&text));
         }
         page.next = self.next_cursor(page.next);
+        self.spoil_page(&mut page);
         Ok(page)
     }
 
@@ -359,10 +426,37 @@ impl Journal for Broken {
         Ok(page)
     }
 
+    async fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        match self.fault {
+            Fault::FindsNoReject => Ok(None),
+            _ => self.journal.find_reject(seq).await,
+        }
+    }
+
+    async fn drop_reject(&self, seq: u64) -> Result<bool, Error> {
+        match self.fault {
+            Fault::DropsNoReject => Ok(self.journal.find_reject(seq).await?.is_some()),
+            _ => self.journal.drop_reject(seq).await,
+        }
+    }
+
+    async fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        let mut spans = self.journal.list_activity(query).await?;
+        match self.fault {
+            Fault::LosesActivity => spans.clear(),
+            Fault::ShiftsActivity => spans.iter_mut().for_each(|span| span.start_ms += 60_000),
+            _ => {}
+        }
+        Ok(spans)
+    }
+
     async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {
         let mut summary = self.journal.summarize(stale_before_ms).await?;
         match self.fault {
             Fault::NothingIsStale => summary.stale = Some(0),
+            Fault::QueryIsArrival => {
+                summary.last_received_at_ms = Some(self.arrivals.load(Relaxed));
+            }
             Fault::LosesLastArrival => summary.last_received_at_ms = None,
             Fault::MergesStatuses => {
                 let counts = summary.statuses.iter_mut();
@@ -441,6 +535,8 @@ impl Outbox for Broken {
         match self.fault {
             Fault::IgnoresFence => fence = self.fence.load(Relaxed),
             Fault::LosesDeadLetters => change.dead.clear(),
+            Fault::LosesMemo => change.memo = None,
+            Fault::ForgetsMemo => change.memo = Some(change.memo.unwrap_or_default()),
             _ => {}
         }
         self.whole_outbox()?.save(sink, fence, &change).await

@@ -127,6 +127,7 @@ async fn fill_additions(journal: &Fixture) {
     let change = SinkChange {
         position: 9,
         paused: true,
+        memo: Some("a\0 memo".into()),
         parked: vec![outbox::parked(8, "not\0 yet")],
         dead: vec![outbox::dead(6)],
         ..SinkChange::default()

@@ -54,6 +54,15 @@ pub struct Capabilities {
     /// The summary counts stale tasks, and its last arrival covers all events
     /// and duplicates.
     pub exact_summary: bool,
+    /// It filters tasks by flags and staleness, sorts them by every property, and
+    /// counts them. Otherwise such a query returns `Unsupported`, and nothing is
+    /// counted.
+    pub rich_lists: bool,
+    /// It counts arrivals. Otherwise `list_activity` returns `Unsupported`.
+    pub activity: bool,
+    /// Rejects can be removed from it. Otherwise `drop_reject` returns
+    /// `Unsupported`.
+    pub drop_rejects: bool,
     /// Old tasks can be removed from it. Otherwise `prune` returns
     /// `Unsupported`.
     pub prune: bool,
@@ -81,6 +90,9 @@ impl Capabilities {
         ordered_ties: true,
         follows_arrival: true,
         exact_summary: true,
+        rich_lists: true,
+        activity: true,
+        drop_rejects: true,
         prune: true,
         details: true,
         robust_bounds: true,

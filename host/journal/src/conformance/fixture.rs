@@ -9,7 +9,7 @@ use super::factory::{Capabilities, Factory};
 use crate::copy::Content;
 use crate::{
     Appended, Bounds, Entry, Error, Event, EventFlags, Journal, Reject, SignatureUse, Source,
-    StoredEvent, Task, TaskOrder, TaskPage, TaskQuery,
+    StoredEvent, Task, TaskPage, TaskQuery,
 };
 
 /// The time of most arrivals, in milliseconds since 1970.
@@ -181,6 +181,27 @@ impl Fixture {
         }
     }
 
+    /// The ids of the tasks of a list, read from its last page to its first.
+    pub(super) async fn all_pages_back(&self, query: &TaskQuery) -> Vec<String> {
+        let mut query = query.clone();
+        let mut page = self.tasks(&query).await;
+        while page.next.is_some() {
+            query.cursor = page.next;
+            page = self.tasks(&query).await;
+        }
+        let mut found = Vec::new();
+        loop {
+            let ids = task_ids(&page).into_iter().map(str::to_owned);
+            found.splice(0..0, ids);
+            query.cursor = page.previous;
+            if query.cursor.is_none() {
+                return found;
+            }
+            page = self.tasks(&query).await;
+            assert!(found.len() < 10_000, "the pages never end");
+        }
+    }
+
     /// The whole feed, from page to page.
     pub(super) async fn feed(&self, limit: u32) -> Vec<StoredEvent> {
         let mut all: Vec<StoredEvent> = Vec::new();
@@ -265,18 +286,7 @@ fn signature(name: &str, digest_of_content: Vec<u8>, expires_at_ms: u64) -> Sign
 
 /// All tasks, newest first.
 pub(super) fn all_tasks() -> TaskQuery {
-    TaskQuery {
-        status: None,
-        class: None,
-        task_type: None,
-        app_id: None,
-        text: None,
-        since_ms: None,
-        until_ms: None,
-        order: TaskOrder::Newest,
-        cursor: None,
-        limit: 500,
-    }
+    TaskQuery::all()
 }
 
 pub(super) fn task_ids(page: &TaskPage) -> Vec<&str> {
@@ -288,6 +298,15 @@ pub(super) fn task_ids(page: &TaskPage) -> Vec<&str> {
 pub(super) fn assert_invalid_cursor<T>(result: Result<T, Error>) {
     assert!(
         matches!(result, Err(Error::InvalidCursor(_))),
+        "{:?}",
+        result.err()
+    );
+}
+
+#[track_caller]
+pub(super) fn assert_unsupported<T>(result: Result<T, Error>) {
+    assert!(
+        matches!(result, Err(Error::Unsupported(_))),
         "{:?}",
         result.err()
     );

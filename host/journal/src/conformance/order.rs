@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::factory::Capabilities;
 use super::fixture::{Fixture, NOW_MS, Suite, all_tasks, digest, event};
-use crate::{Entry, Event, EventFlags, Step, Task};
+use crate::{Entry, Event, EventFlags, Step, StepFlags, Task};
 
 /// How many random sets of arrivals are tried.
 const CASES: u64 = 16;
@@ -132,6 +132,57 @@ fn check_task(task: &Task, arrivals: &[Arrival], capabilities: Capabilities) {
         assert_eq!(task.request_ids, ids);
         assert_eq!(task.duplicates, (arrived.len() - events.len()) as u64);
     }
+}
+
+pub(super) async fn steps_do_not_depend_on_the_order_of_arrival(suite: Suite) {
+    let journal = suite.journal().await;
+    let steps = async |journal: &Fixture| journal.task("task").await.steps;
+    let fails = |at_ms| Event {
+        rank: 4,
+        ..event("task", "Fail", at_ms)
+    };
+    // A first step to a result has no change before it.
+    journal.record(fails(20)).await;
+    assert_eq!(steps(&journal).await, StepFlags::GAP);
+    // The missing change arrives late, and then a retry.
+    journal.record(event("task", "Processing", 10)).await;
+    assert_eq!(steps(&journal).await, StepFlags::empty());
+    journal.record(event("task", "Processing", 30)).await;
+    assert_eq!(steps(&journal).await, StepFlags::REOPENED);
+    // A change of which the journal sees only the result.
+    journal.record(event("task", "Waitting", 5)).await;
+    journal.record(fails(6)).await;
+    let both = StepFlags::GAP | StepFlags::REOPENED;
+    assert_eq!(steps(&journal).await, both);
+    let ended = Event {
+        rank: 5,
+        ..event("task", "Success", 40)
+    };
+    journal.record(ended).await;
+    journal.record(event("task", "Processing", 50)).await;
+    assert_eq!(steps(&journal).await, both | StepFlags::UNEXPECTED_STEP);
+}
+
+pub(super) async fn the_steps_to_the_last_64_events_count(suite: Suite) {
+    let journal = suite.journal().await;
+    let fails = Event {
+        rank: 4,
+        ..event("task", "Fail", 1)
+    };
+    journal.record(fails).await;
+    for at_ms in 2..=65 {
+        let steps = journal.task("task").await.steps;
+        let expected = match at_ms {
+            2 => StepFlags::GAP,
+            _ => StepFlags::GAP | StepFlags::REOPENED,
+        };
+        assert_eq!(steps, expected, "{at_ms}");
+        journal.record(event("task", "Processing", at_ms)).await;
+    }
+    // The first step is too old now, and then the second one.
+    assert_eq!(journal.task("task").await.steps, StepFlags::REOPENED);
+    journal.record(event("task", "Processing", 66)).await;
+    assert_eq!(journal.task("task").await.steps, StepFlags::empty());
 }
 
 fn step(step: &Step) -> (&str, u64) {

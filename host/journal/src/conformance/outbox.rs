@@ -93,6 +93,7 @@ pub(super) async fn the_progress_of_a_sink_is_kept(suite: Suite) {
     let fence = acquire(&journal, "hook", "a").await;
     let first = SinkChange {
         position: 20,
+        memo: Some("{\"since\":1,\"id\":\"\0ü\"}".into()),
         parked: vec![parked(12, ""), parked(9, "timeout"), parked(11, "")],
         dead: vec![dead(10), dead(8)],
         ..SinkChange::default()
@@ -100,6 +101,7 @@ pub(super) async fn the_progress_of_a_sink_is_kept(suite: Suite) {
     let second = SinkChange {
         position: 30,
         paused: true,
+        memo: None,
         parked: vec![parked(11, "reset"), parked(25, "")],
         unparked: vec![9, 12, 404],
         dead: vec![dead(21)],
@@ -119,6 +121,7 @@ pub(super) async fn the_progress_of_a_sink_is_kept(suite: Suite) {
         owner: "a".into(),
         position: 30,
         paused: true,
+        memo: first.memo.clone().unwrap_or_default(),
         parked: vec![parked(11, "reset"), parked(25, "")],
         dead: vec![dead(10), dead(21)],
     };
@@ -130,8 +133,14 @@ pub(super) async fn the_progress_of_a_sink_is_kept(suite: Suite) {
     // The next owner continues there, and not at its own first position.
     assert_eq!(release(&journal, "hook", fence).await, Hold::Kept);
     assert_eq!(load(&journal, "hook").await.owner, "");
-    acquire(&journal, "hook", "b").await;
+    let fence = acquire(&journal, "hook", "b").await;
     assert_eq!(load(&journal, "hook").await.position, 30);
+    let forget = SinkChange {
+        memo: Some(String::new()),
+        ..SinkChange::default()
+    };
+    assert_eq!(save(&journal, "hook", fence, &forget).await, Hold::Kept);
+    assert_eq!(load(&journal, "hook").await.memo, "");
 }
 
 pub(super) async fn a_former_owner_of_a_sink_is_refused(suite: Suite) {
@@ -151,6 +160,7 @@ pub(super) async fn a_former_owner_of_a_sink_is_refused(suite: Suite) {
     let change = SinkChange {
         position: 99,
         paused: true,
+        memo: Some("late".into()),
         parked: vec![parked(1, "late")],
         unparked: Vec::new(),
         dead: vec![dead(2)],

@@ -1,9 +1,12 @@
 //! Limits and cursors of all lists.
 
+use batchtask_guest::journal::TASKS_COUNTED_MAX;
+
 use super::fixture::{
-    Fixture, NOW_MS, Suite, all_tasks, assert_invalid_cursor, event, reject, task_ids,
+    Fixture, NOW_MS, Suite, all_tasks, assert_invalid_cursor, assert_unsupported, event, reject,
+    task_ids,
 };
-use crate::{Appended, Class, Entry, Event, Reject, TaskOrder, TaskQuery};
+use crate::{Appended, Class, Entry, Event, Reject, TaskOrder, TaskQuery, TaskSort};
 
 /// A journal with the tasks `0` to `9`. If the journal orders tasks that changed
 /// at the same time, there are pairs of such tasks.
@@ -40,8 +43,8 @@ pub(super) async fn pages_follow_one_another_in_both_orders(suite: Suite) {
     let oldest: Vec<&str> = "0 1 2 3 4 5 6 7 8 9".split(' ').collect();
     for limit in [1, 2, 3, 9, 10, 500] {
         for (order, expected) in [
-            (TaskOrder::Newest, newest_first(&suite)),
-            (TaskOrder::Oldest, oldest.clone()),
+            (TaskOrder::Descending, newest_first(&suite)),
+            (TaskOrder::Ascending, oldest.clone()),
         ] {
             let query = TaskQuery {
                 order,
@@ -49,7 +52,136 @@ pub(super) async fn pages_follow_one_another_in_both_orders(suite: Suite) {
                 ..all_tasks()
             };
             assert_eq!(journal.all_pages(&query).await, expected, "{query:?}");
+            assert_eq!(journal.all_pages_back(&query).await, expected, "{query:?}");
         }
+    }
+}
+
+pub(super) async fn a_previous_page_is_the_page_before(suite: Suite) {
+    let journal = ten_tasks(&suite).await;
+    let query = |cursor| TaskQuery {
+        limit: 3,
+        cursor,
+        ..all_tasks()
+    };
+    let first = journal.tasks(&query(None)).await;
+    assert_eq!(first.previous, None);
+    let second = journal.tasks(&query(first.next.clone())).await;
+    let third = journal.tasks(&query(second.next.clone())).await;
+    let back = journal.tasks(&query(third.previous.clone())).await;
+    assert_eq!(task_ids(&back), task_ids(&second));
+    let again = journal.tasks(&query(back.next)).await;
+    assert_eq!(task_ids(&again), task_ids(&third));
+    // A task that moved to the front is on the page before the first one.
+    let all = newest_first(&suite);
+    journal.record(event(all[9], "Success", NOW_MS + 100)).await;
+    let front = journal.tasks(&query(second.previous)).await;
+    assert_eq!(task_ids(&front), task_ids(&first));
+    let moved = journal.tasks(&query(front.previous)).await;
+    assert_eq!(task_ids(&moved), [all[9]]);
+    assert_eq!(moved.previous, None);
+}
+
+/// A journal with tasks whose order differs for each property.
+async fn sorted_tasks(suite: &Suite) -> Fixture {
+    let journal = suite.journal().await;
+    for (app_id, task_id, status, rank, first, last) in [
+        ("app2", "d", "Success", 5, 1, 60),
+        ("app1", "e", "Fail", 4, 5, 40),
+        ("app2", "a", "Processing", 2, 3, 50),
+        ("app1", "c", "PartialSuccess", 4, 2, 30),
+        ("app1", "b", "Success", 5, 4, 10),
+    ] {
+        let sent = Event {
+            app_id: app_id.into(),
+            ..event(task_id, "Waitting", first)
+        };
+        journal.record(sent).await;
+        let sent = Event {
+            app_id: app_id.into(),
+            rank,
+            ..event(task_id, status, last)
+        };
+        journal.record(sent).await;
+    }
+    journal
+}
+
+pub(super) async fn every_sort_holds_on_all_pages(suite: Suite) {
+    let journal = sorted_tasks(&suite).await;
+    for (sort, expected) in [
+        (TaskSort::Changed, "b c e a d"),
+        (TaskSort::FirstSeen, "d c a b e"),
+        (TaskSort::Status, "a e c d b"),
+        (TaskSort::Application, "e c b d a"),
+        (TaskSort::Task, "a b c d e"),
+    ] {
+        let query = TaskQuery {
+            sort,
+            order: TaskOrder::Ascending,
+            ..all_tasks()
+        };
+        if !suite.capabilities.rich_lists && sort != TaskSort::Changed {
+            assert_unsupported(journal.list_tasks(&query).await);
+            continue;
+        }
+        let expected: Vec<_> = expected.split(' ').collect();
+        let reversed: Vec<_> = expected.iter().copied().rev().collect();
+        for limit in [1, 2, 5] {
+            let ascending = TaskQuery {
+                limit,
+                ..query.clone()
+            };
+            let descending = TaskQuery {
+                order: TaskOrder::Descending,
+                ..ascending.clone()
+            };
+            for (query, expected) in [(ascending, &expected), (descending, &reversed)] {
+                assert_eq!(journal.all_pages(&query).await, *expected, "{query:?}");
+                assert_eq!(journal.all_pages_back(&query).await, *expected, "{query:?}");
+            }
+        }
+    }
+}
+
+pub(super) async fn tasks_are_counted_up_to_a_bound(suite: Suite) {
+    if !suite.capabilities.rich_lists {
+        return;
+    }
+    let journal = ten_tasks(&suite).await;
+    journal.record(event("10", "Success", NOW_MS)).await;
+    let query = TaskQuery {
+        statuses: vec!["Processing".into()],
+        limit: 3,
+        ..all_tasks()
+    };
+    assert!(journal.tasks(&query).await.count.is_none());
+    let counted = TaskQuery {
+        count: true,
+        ..query
+    };
+    let first = journal.tasks(&counted).await;
+    let second = TaskQuery {
+        cursor: first.next,
+        ..counted
+    };
+    let second = journal.tasks(&second).await;
+    for count in [first.count, second.count] {
+        let count = count.expect("counted");
+        assert_eq!((count.tasks, count.more), (10, false));
+    }
+    let max = u64::from(TASKS_COUNTED_MAX);
+    let batch = (11..max).map(|at| Entry::Event(event(&at.to_string(), "any", at), None));
+    journal.commit_all(batch.collect()).await;
+    let all = TaskQuery {
+        count: true,
+        limit: 1,
+        ..all_tasks()
+    };
+    for more in [false, true] {
+        let count = journal.tasks(&all).await.count.expect("counted");
+        assert_eq!((count.tasks, count.more), (max, more));
+        journal.append(event("one more", "any", 1)).await;
     }
 }
 
@@ -118,7 +250,7 @@ pub(super) async fn filters_hold_on_every_page(suite: Suite) {
         .map(|task| format!("{task:02}"))
         .collect();
     let by_class = TaskQuery {
-        class: Some(Class::Final),
+        classes: vec![Class::Final],
         ..all_tasks()
     };
     let by_text = TaskQuery {
@@ -133,7 +265,7 @@ pub(super) async fn filters_hold_on_every_page(suite: Suite) {
     for query in [by_class, by_text, by_time] {
         for limit in [1, 3, 10] {
             let query = TaskQuery {
-                order: TaskOrder::Oldest,
+                order: TaskOrder::Ascending,
                 limit,
                 ..query.clone()
             };
@@ -149,7 +281,7 @@ pub(super) async fn a_cursor_is_short_whatever_the_ids(suite: Suite) {
         journal.record(sent).await;
     }
     let query = TaskQuery {
-        order: TaskOrder::Oldest,
+        order: TaskOrder::Ascending,
         limit: 1,
         ..all_tasks()
     };
@@ -175,7 +307,7 @@ pub(super) async fn a_cursor_of_another_list_is_invalid(suite: Suite) {
         ..all_tasks()
     };
     let oldest = TaskQuery {
-        order: TaskOrder::Oldest,
+        order: TaskOrder::Ascending,
         ..newest.clone()
     };
     // One cursor of each list.
@@ -202,11 +334,11 @@ pub(super) async fn a_cursor_of_another_list_is_invalid(suite: Suite) {
             ..all_tasks()
         };
         if place != 0 {
-            let tasks = journal.list_tasks(&query(TaskOrder::Newest)).await;
+            let tasks = journal.list_tasks(&query(TaskOrder::Descending)).await;
             assert_invalid_cursor(tasks);
         }
         if place != 1 {
-            let tasks = journal.list_tasks(&query(TaskOrder::Oldest)).await;
+            let tasks = journal.list_tasks(&query(TaskOrder::Ascending)).await;
             assert_invalid_cursor(tasks);
         }
         if place != 2 {
@@ -242,8 +374,8 @@ pub(super) async fn pages_stay_near_a_mebibyte(suite: Suite) {
         assert_eq!(journal.quarantine(sent).await, Appended::Recorded);
     }
     let described = TaskQuery {
-        status: Some("Fail".into()),
-        order: TaskOrder::Oldest,
+        statuses: vec!["Fail".into()],
+        order: TaskOrder::Ascending,
         text: Some("x".into()),
         ..all_tasks()
     };

@@ -1,6 +1,6 @@
 //! Rejects, their order and their bound.
 
-use super::fixture::{Fixture, NOW_MS, Suite, reject};
+use super::fixture::{Fixture, NOW_MS, Suite, assert_unsupported, reject};
 use crate::page::{ITEM_OVERHEAD_BYTES, reject_bytes};
 use crate::{Appended, Bounds, QuarantinePage, Reject, SMALL_REJECT_BYTES_MAX, Shares};
 
@@ -134,6 +134,61 @@ pub(super) async fn numbers_in_the_quarantine_are_not_reused(suite: Suite) {
     let whole = page(&journal, None, 500).await;
     assert_eq!(first_bytes(&whole), [2]);
     assert!(whole.rejects[0].seq > first);
+}
+
+pub(super) async fn a_reject_is_found_by_its_number(suite: Suite) {
+    let journal = suite.journal().await;
+    for at in 0..3 {
+        let sent = Reject {
+            received_at_ms: NOW_MS + at,
+            detail: "line 1\0".into(),
+            pointer: (at == 1).then(|| "/event".into()),
+            ..reject(&[b'x', 0, at as u8])
+        };
+        journal.quarantine(sent).await;
+    }
+    let listed = page(&journal, None, 500).await.rejects;
+    assert_eq!(listed.len(), 3);
+    for kept in listed {
+        let found = journal.find_reject(kept.seq).await.unwrap();
+        assert_eq!(format!("{:?}", found.expect("found")), format!("{kept:?}"));
+    }
+    for seq in [0, 4711, u64::MAX] {
+        assert!(journal.find_reject(seq).await.unwrap().is_none(), "{seq}");
+    }
+}
+
+pub(super) async fn a_reject_is_removed_with_its_bytes(suite: Suite) {
+    let bounds = Bounds {
+        quarantine_max_bytes: 100_000,
+        ..Bounds::default()
+    };
+    let mut journal = suite.journal_with(bounds).await;
+    if !suite.capabilities.drop_rejects {
+        return assert_unsupported(journal.drop_reject(1).await);
+    }
+    let body = vec![1; 10_000];
+    for _ in 0..5 {
+        journal.quarantine(reject(&body)).await;
+    }
+    let seqs: Vec<_> = page(&journal, None, 500).await.rejects;
+    let seqs: Vec<_> = seqs.iter().map(|kept| kept.seq).collect();
+    for seq in &seqs {
+        assert!(journal.drop_reject(*seq).await.unwrap());
+        assert!(!journal.drop_reject(*seq).await.unwrap(), "it is gone");
+        assert!(journal.find_reject(*seq).await.unwrap().is_none());
+    }
+    assert!(!journal.drop_reject(u64::MAX).await.unwrap());
+    if suite.capabilities.durable {
+        journal = journal.reopen().await;
+    }
+    // There is room for as many as before, and the numbers go on.
+    for _ in 0..9 {
+        journal.quarantine(reject(&body)).await;
+    }
+    let page = page(&journal, None, 500).await;
+    assert_eq!((page.rejects.len(), page.dropped), (9, 0));
+    assert!(page.rejects[8].seq > seqs[0]);
 }
 
 /// The bytes that the rejects of a page take.

@@ -7,8 +7,8 @@ use batchtask_guest::journal::{Journal as GuestJournal, PAGE_ITEMS_MAX};
 use tokio::sync::watch;
 
 use crate::{
-    Appended, Entry, Error, HistoryPage, Journal, Measure, QuarantinePage, StoredEvent, Summary,
-    Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Entry, Error, HistoryPage, Journal, Measure, QuarantinePage,
+    Quarantined, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 
 /// Wraps a store that implements the guest's synchronous trait, such as an
@@ -95,6 +95,14 @@ impl<J: GuestJournal + Send + 'static> Journal for Sequential<J> {
         limit: u32,
     ) -> Result<QuarantinePage, Error> {
         self.with(|store| store.list_quarantine(cursor, limit))
+    }
+
+    async fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        self.with(|store| store.find_reject(seq))
+    }
+
+    async fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        self.with(|store| store.list_activity(query))
     }
 
     async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {

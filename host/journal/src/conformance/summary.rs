@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use batchtask_guest::journal::StatusCounts;
 
 use super::fixture::{NOW_MS, Suite, event};
-use crate::{Appended, Entry, Event, Summary};
+use crate::{Appended, Entry, Event, Source, Summary};
 
 /// The counts, as (status, rank, tasks).
 fn counts(summary: &Summary) -> Vec<(&str, u8, u64)> {
@@ -67,6 +67,25 @@ pub(super) async fn a_duplicate_is_an_arrival(suite: Suite) {
     let summary = journal.summarize(NOW_MS).await.unwrap();
     assert_eq!(summary.last_received_at_ms, Some(NOW_MS + 7));
     assert_eq!(journal.task("a").await.last_received_at_ms, NOW_MS);
+}
+
+pub(super) async fn a_change_from_a_query_is_no_arrival(suite: Suite) {
+    if !suite.capabilities.exact_summary {
+        return;
+    }
+    let journal = suite.journal().await;
+    let found = |task: &str, received_at_ms| Event {
+        source: Source::Reconcile,
+        received_at_ms,
+        ..event(task, "Success", 1)
+    };
+    journal.record(found("a", NOW_MS)).await;
+    let summary = journal.summarize(NOW_MS).await.unwrap();
+    assert_eq!(summary.last_received_at_ms, None);
+    journal.record(event("b", "Success", 1)).await;
+    journal.record(found("c", NOW_MS + 9)).await;
+    let summary = journal.summarize(NOW_MS).await.unwrap();
+    assert_eq!(summary.last_received_at_ms, Some(NOW_MS));
 }
 
 pub(super) async fn open_tasks_without_news_are_stale(suite: Suite) {

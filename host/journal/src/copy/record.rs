@@ -230,6 +230,7 @@ pub struct SinkRecord {
     pub fence: i64,
     pub position: i64,
     pub paused: bool,
+    pub memo: String,
 }
 
 /// An event that was not delivered to a sink: a parked event or a dead letter.
@@ -348,7 +349,7 @@ impl Size for DetailsRecord {
 
 impl Size for SinkRecord {
     fn bytes(&self) -> usize {
-        OVERHEAD_BYTES + self.name.len()
+        OVERHEAD_BYTES + self.name.len() + self.memo.len()
     }
 }
 

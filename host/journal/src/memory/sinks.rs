@@ -14,6 +14,7 @@ struct Sink {
     owner: String,
     position: u64,
     paused: bool,
+    memo: String,
     parked: BTreeMap<u64, ParkedEvent>,
     dead: BTreeMap<u64, DeadLetter>,
 }
@@ -52,6 +53,7 @@ impl Sinks {
             owner: sink.owner.clone(),
             position: sink.position,
             paused: sink.paused,
+            memo: sink.memo.clone(),
             parked: sink.parked.values().cloned().collect(),
             dead: sink.dead.values().cloned().collect(),
         })
@@ -63,6 +65,9 @@ impl Sinks {
         };
         sink.position = change.position;
         sink.paused = change.paused;
+        if let Some(memo) = &change.memo {
+            sink.memo.clone_from(memo);
+        }
         for seq in &change.unparked {
             sink.parked.remove(seq);
         }

@@ -7,10 +7,11 @@ use batchtask_guest::journal::ranks;
 use tokio::sync::watch;
 
 use super::sinks::Sinks;
+use crate::activity::ActivityCounts;
 use crate::page::reject_bytes;
 use crate::{
     Appended, Bounds, Class, Details, Entry, Event, LISTED_REQUEST_ID_BYTES_MAX, Pruned,
-    Quarantined, Reject, RejectSize, Shares, SignatureStatus, SignatureUse, placed_at_ms,
+    Quarantined, Reject, RejectSize, Shares, SignatureStatus, SignatureUse, Source, placed_at_ms,
 };
 
 /// The place of an event in the order of its task: time, rank, digest.
@@ -33,6 +34,7 @@ pub(super) struct State {
     pub(super) last_received_at_ms: Option<u64>,
     last_seq: watch::Sender<u64>,
     pub(super) sinks: Sinks,
+    pub(super) activity: ActivityCounts,
 }
 
 /// One task.
@@ -85,6 +87,7 @@ impl State {
             last_received_at_ms: None,
             last_seq,
             sinks: Sinks::default(),
+            activity: ActivityCounts::default(),
         }
     }
 
@@ -125,7 +128,9 @@ impl State {
     }
 
     fn record(&mut self, mut event: Event) -> Appended {
-        self.last_received_at_ms = self.last_received_at_ms.max(Some(event.received_at_ms));
+        if event.source != Source::Reconcile {
+            self.last_received_at_ms = self.last_received_at_ms.max(Some(event.received_at_ms));
+        }
         if self.pruned.contains(&event.digest) {
             return Appended::Duplicate;
         }
@@ -147,6 +152,7 @@ impl State {
             event.occurred_at_ms = placed_at_ms(&event, *last_ms);
         }
         let late = task.add(&event, self.events.len());
+        self.activity.add(&event);
         self.events.push(Some(EventState::new(event, late)));
         self.last_seq.send_replace(self.events.len() as u64);
         Appended::Recorded
@@ -256,6 +262,16 @@ impl Quarantine {
         self.last_seq += 1;
         let seq = self.last_seq;
         self.rejects.push_back(Quarantined { seq, reject });
+    }
+
+    /// Removes a reject. Returns false if there is none with this number.
+    pub(super) fn remove(&mut self, seq: u64) -> bool {
+        let found = self.rejects.iter().position(|kept| kept.seq == seq);
+        let removed = found.and_then(|index| self.rejects.remove(index));
+        if let Some(removed) = &removed {
+            self.shares.remove(reject_bytes(&removed.reject) as u64);
+        }
+        removed.is_some()
     }
 
     /// Drops the oldest reject of this size. Returns false if there is no such

@@ -1,18 +1,21 @@
 //! The reads of the journal in memory.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering::{self, Greater, Less};
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
-use batchtask_guest::journal::{REQUEST_IDS_MAX, TRAIL_STEPS_MAX, ranks};
+use batchtask_guest::journal::{REQUEST_IDS_MAX, TRAIL_STEPS_MAX, ranks, step_flags};
 
 use super::state::{EventState, State, TaskState, place};
-use crate::cursor::{self, EventKey, TaskKey};
-use crate::page::{Page, event_bytes, reject_bytes, task_bytes};
+use crate::activity::ActivityRange;
+use crate::cursor::{self, EventKey, SortValue, TaskKey};
+use crate::list::{TaskRows, id_prefix, status_prefix};
+use crate::page::{Page, event_bytes, reject_bytes};
 use crate::search::SearchText;
 use crate::{
-    Class, Error, Event, EventFlags, HistoryPage, QuarantinePage, StatusCounts, Step, StoredEvent,
-    Summary, TRAIL_BYTES_MAX, Task, TaskOrder, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Class, Error, Event, EventFlags, HistoryPage, QuarantinePage,
+    Quarantined, StatusCounts, Step, StepFlags, StoredEvent, Summary, TRAIL_BYTES_MAX, Task,
+    TaskOrder, TaskPage, TaskQuery, TaskSort,
 };
 
 impl State {
@@ -22,28 +25,30 @@ impl State {
 
     pub(super) fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
         let text = SearchText::of(query)?;
-        let cursor = query.cursor.as_deref();
-        let after = cursor.map(|cursor| TaskKey::decode(cursor, query.order));
-        let after = after.transpose()?;
-        let after = after.and_then(|key| self.sort_key(&key, query.order));
-        let matches = |task: &&TaskState| matches(self.state(task), query, text.as_ref());
-        let mut tasks: Vec<_> = self.present_tasks().filter(matches).collect();
-        tasks.sort_by_key(|task| self.sort_key_of(task, query.order));
-        tasks.retain(|task| after.as_ref() < Some(&self.sort_key_of(task, query.order)));
-        let mut page = Page::new(query.limit);
-        for task in tasks {
-            if page.is_full() {
+        let mut rows = TaskRows::new(query)?;
+        let matches = |task: &&TaskState| self.matches(task, query, text.as_ref());
+        let matching = self.present_tasks().filter(matches);
+        let mut places: Vec<_> = matching.map(|task| self.place(task, query)).collect();
+        let count = query.count.then_some(places.len() as u64);
+        places.sort_by(|one, other| one.compare(other, query));
+        if let Some(after) = rows.after().and_then(|key| self.place_of(key)) {
+            let side = if rows.is_backward() { Less } else { Greater };
+            places.retain(|place| place.compare(&after, query) == side);
+        }
+        if rows.is_backward() {
+            places.reverse();
+        }
+        for place in places {
+            if rows.is_full() {
                 break;
             }
             let task = Task {
                 failed_devices: Vec::new(),
-                ..self.view(task)
+                ..self.view(place.task)
             };
-            let bytes = task_bytes(&task);
-            page.push(task, bytes);
+            rows.push(task, place.key());
         }
-        let (tasks, next) = page.finish(|last| self.key(last).encode(query.order));
-        Ok(TaskPage { tasks, next })
+        Ok(rows.finish(count))
     }
 
     pub(super) fn list_history(
@@ -116,6 +121,24 @@ impl State {
         })
     }
 
+    pub(super) fn find_reject(&self, seq: u64) -> Option<Quarantined> {
+        let mut rejects = self.quarantine.rejects.iter();
+        rejects.find(|kept| kept.seq == seq).cloned()
+    }
+
+    pub(super) fn list_activity(&self, query: &ActivityQuery) -> Vec<Activity> {
+        let range = ActivityRange::of(query);
+        let spans = self.activity.iter();
+        let kept = spans.filter(|(span_ms, start_ms, _)| {
+            *span_ms == range.kept_ms && (range.since_ms..range.until_ms).contains(start_ms)
+        });
+        range.sum(kept.map(|(_, start_ms, counts)| Activity {
+            start_ms,
+            notifications: counts.notifications,
+            failures: counts.failures,
+        }))
+    }
+
     pub(super) fn summarize(&self, stale_before_ms: u64) -> Summary {
         let mut counts = StatusCounts::default();
         let mut stale = 0;
@@ -160,23 +183,50 @@ impl State {
         task.events.values().map(|&index| self.event(index))
     }
 
-    fn key(&self, task: &Task) -> TaskKey {
+    fn steps(&self, task: &TaskState) -> StepFlags {
+        let statuses = self.events_of(task).rev();
+        step_flags(statuses.map(|state| state.event.status.as_str()))
+    }
+
+    /// Returns the place of a task in a list.
+    fn place<'a>(&'a self, task: &'a TaskState, query: &TaskQuery) -> TaskPlace<'a> {
+        let (state, first) = (self.state(task), task.events.keys().next());
+        let value = match query.sort {
+            TaskSort::Changed => SortValue::Time(state.occurred_at_ms.cast_signed()),
+            TaskSort::FirstSeen => {
+                SortValue::Time(first.map_or(0, |(at_ms, ..)| at_ms.cast_signed()))
+            }
+            TaskSort::Status => SortValue::Status(state.rank, status_prefix(&state.status)),
+            TaskSort::Application => SortValue::Id(id_prefix(&task.app_id)),
+            TaskSort::Task => SortValue::Id(id_prefix(&task.task_id)),
+        };
         let ids = (task.app_id.clone(), task.task_id.clone());
-        TaskKey {
-            occurred_at_ms: task.occurred_at_ms.cast_signed(),
-            id: self.by_ids[&ids] as i64,
-        }
+        let id = self.by_ids[&ids] as i64;
+        TaskPlace { task, value, id }
     }
 
-    /// Returns the sort key of a task: its last change, then its ids.
-    fn sort_key_of<'a>(&self, task: &'a TaskState, order: TaskOrder) -> SortKey<'a> {
-        sort_key(self.state(task).occurred_at_ms.cast_signed(), task, order)
-    }
-
-    /// Returns the sort key that a task had when its cursor was made.
-    fn sort_key(&self, key: &TaskKey, order: TaskOrder) -> Option<SortKey<'_>> {
+    /// Returns the place that a task had when its cursor was made.
+    fn place_of(&self, key: &TaskKey) -> Option<TaskPlace<'_>> {
         let task = self.tasks.get(usize::try_from(key.id).ok()?)?;
-        Some(sort_key(key.occurred_at_ms, task, order))
+        let TaskKey { value, id } = key.clone();
+        Some(TaskPlace { task, value, id })
+    }
+
+    /// Returns whether a task matches the query.
+    fn matches(&self, task: &TaskState, query: &TaskQuery, text: Option<&SearchText>) -> bool {
+        let has_flag = || {
+            let flags = self.events_of(task).map(|state| state.event.flags);
+            let flags = flags.fold(EventFlags::empty(), |all, flags| all | flags);
+            flags & query.flags != EventFlags::empty()
+                || self.steps(task) & query.steps != StepFlags::empty()
+        };
+        let stale = |before_ms| {
+            let is_open = ranks(Class::Open).contains(&self.state(task).rank);
+            is_open && task.last_received_at_ms < before_ms
+        };
+        matches(self.state(task), query, text)
+            && (!query.has_flags() || has_flag())
+            && query.stale_before_ms.is_none_or(stale)
     }
 
     fn view(&self, task: &TaskState) -> Task {
@@ -199,6 +249,7 @@ impl State {
             events: task.events.len() as u64,
             duplicates: task.duplicates,
             flags: self.events_of(task).fold(EventFlags::empty(), flags),
+            steps: self.steps(task),
             name: None,
             policy: None,
             progress: None,
@@ -250,16 +301,35 @@ impl State {
     }
 }
 
-/// The sort key of a list. The first time sorts oldest first, the second newest
-/// first; the unused one is 0.
-type SortKey<'a> = (i64, Reverse<i64>, &'a str, &'a str);
+/// The place of a task in a list.
+struct TaskPlace<'a> {
+    task: &'a TaskState,
+    value: SortValue,
+    id: i64,
+}
 
-fn sort_key(occurred_at_ms: i64, task: &TaskState, order: TaskOrder) -> SortKey<'_> {
-    let (oldest, newest) = match order {
-        TaskOrder::Oldest => (occurred_at_ms, 0),
-        TaskOrder::Newest => (0, occurred_at_ms),
-    };
-    (oldest, Reverse(newest), &task.app_id, &task.task_id)
+impl TaskPlace<'_> {
+    fn key(&self) -> TaskKey {
+        TaskKey {
+            value: self.value.clone(),
+            id: self.id,
+        }
+    }
+
+    /// Compares two places in the order of the list.
+    fn compare(&self, other: &Self, query: &TaskQuery) -> Ordering {
+        let ids = |place: &Self| (place.task.app_id.clone(), place.task.task_id.clone());
+        let by_value = self.value.cmp(&other.value);
+        let by_id = self.id.cmp(&other.id);
+        match (query.sort, query.order) {
+            (TaskSort::Changed, TaskOrder::Ascending) => by_value.then(ids(self).cmp(&ids(other))),
+            (TaskSort::Changed, TaskOrder::Descending) => {
+                by_value.reverse().then(ids(self).cmp(&ids(other)))
+            }
+            (_, TaskOrder::Ascending) => by_value.then(by_id),
+            (_, TaskOrder::Descending) => by_value.then(by_id).reverse(),
+        }
+    }
 }
 
 fn key(event: &Event) -> EventKey {
@@ -270,11 +340,12 @@ fn key(event: &Event) -> EventKey {
     }
 }
 
-/// Returns whether a task with this state matches the query.
+/// Returns whether a task with this state matches the parts of the query that are
+/// about its state.
 fn matches(state: &Event, query: &TaskQuery, text: Option<&SearchText>) -> bool {
-    let equals = |wanted: &Option<String>, found: &String| {
-        wanted.as_ref().is_none_or(|wanted| wanted == found)
-    };
+    let is_listed =
+        |wanted: &Vec<String>, found: &String| wanted.is_empty() || wanted.contains(found);
+    let is_class = |class: &Class| ranks(*class).contains(&state.rank);
     let contains = |text: &SearchText| {
         let fields = [
             &state.task_id,
@@ -285,12 +356,10 @@ fn matches(state: &Event, query: &TaskQuery, text: Option<&SearchText>) -> bool 
         fields.into_iter().any(|field| text.is_in(field))
     };
     let at_ms = state.occurred_at_ms;
-    equals(&query.status, &state.status)
-        && equals(&query.task_type, &state.task_type)
-        && equals(&query.app_id, &state.app_id)
-        && query
-            .class
-            .is_none_or(|class| ranks(class).contains(&state.rank))
+    is_listed(&query.statuses, &state.status)
+        && is_listed(&query.task_types, &state.task_type)
+        && is_listed(&query.app_ids, &state.app_id)
+        && (query.classes.is_empty() || query.classes.iter().any(is_class))
         && query.since_ms.is_none_or(|since_ms| at_ms >= since_ms)
         && query.until_ms.is_none_or(|until_ms| at_ms < until_ms)
         && text.is_none_or(contains)
