@@ -1,9 +1,11 @@
 //! [`Batch`]: the transaction of a batch.
 
+use batchtask_journal::activity::ActivityCounts;
 use batchtask_journal::stored::saturated;
-use batchtask_journal::{Appended, Bounds, Entry, SignatureStatus, SignatureUse};
+use batchtask_journal::{Appended, Bounds, Entry, Event, SignatureStatus, SignatureUse};
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::activity;
 use crate::record;
 use crate::totals::Totals;
 
@@ -13,6 +15,7 @@ pub(crate) struct Batch {
     bounds: Bounds,
     pub(crate) outcomes: Vec<Appended>,
     signatures_stored: u64,
+    activity: ActivityCounts,
     /// The time of the steady clock.
     now_ms: u64,
 }
@@ -25,6 +28,7 @@ impl Batch {
             bounds,
             outcomes: Vec::new(),
             signatures_stored: 0,
+            activity: ActivityCounts::default(),
             now_ms,
         }
     }
@@ -51,7 +55,7 @@ impl Batch {
             Entry::Event(event, signature) => {
                 match self.signature(connection, signature, event.received_at_ms)? {
                     SignatureStatus::Replayed => Ok(Appended::Replayed),
-                    _ => record::event(connection, &mut self.totals, event),
+                    _ => self.record(connection, event),
                 }
             }
             Entry::Reject(reject, signature) => {
@@ -67,6 +71,14 @@ impl Batch {
             }
             Entry::Probe => Ok(Appended::Recorded),
         }
+    }
+
+    fn record(&mut self, connection: &Connection, event: &Event) -> rusqlite::Result<Appended> {
+        let outcome = record::event(connection, &mut self.totals, event)?;
+        if outcome == Appended::Recorded {
+            self.activity.add(event);
+        }
+        Ok(outcome)
     }
 
     fn signature(
@@ -93,6 +105,7 @@ impl Batch {
                 self.bounds.signatures_max,
             )?;
         }
+        activity::store(connection, &self.activity)?;
         self.totals.save(connection)
     }
 }

@@ -245,6 +245,7 @@ fn finish(connection: &Connection, totals: &Totals) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM sqlite_sequence WHERE name = 'quarantine'", [])?;
     let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES ('quarantine', ?1)";
     connection.execute(sql, [totals.last_reject])?;
+    connection.execute_batch(schema::FILL)?;
     connection.execute("DELETE FROM copying", [])?;
     Ok(())
 }

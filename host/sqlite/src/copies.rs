@@ -3,8 +3,9 @@
 //! A backup is one file: a database without a log. It is written as a whole, or
 //! not at all.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -143,15 +144,20 @@ pub fn back_up(path: &Path, backup: &Path, overwrite: bool) -> Result<Copied, Co
 /// Replaces the journal in `path`, which must not be in use, by a backup. The
 /// backup must be one of the same journal, unless `replace_other` is set. Whenever
 /// this ends, even by a loss of power, the journal is either the former one or
-/// that of the backup.
+/// that of the backup. The file has the owner of the former one, or that of its folder.
 ///
 /// # Errors
 /// See [`CopyError`]. After an error, the journal is the former one.
 pub fn restore(path: &Path, backup: &Path, replace_other: bool) -> Result<Copied, CopyError> {
     let source = open_backup(backup)?;
     let is_new = !path.exists();
+    let like = if is_new { folder_of(path) } else { path };
+    let like = like.metadata().map_err(|source| CopyError::Write {
+        path: path.to_owned(),
+        source,
+    })?;
     let owner = Owner::lock(path, Duration::ZERO)?;
-    let restored = replace(&owner, &source, backup, replace_other);
+    let restored = replace(&owner, &source, backup, &like, replace_other);
     if is_new && restored.is_err() {
         // The lock has created an empty file.
         let _ = std::fs::remove_file(owner.path());
@@ -177,11 +183,13 @@ fn open_backup(backup: &Path) -> Result<Connection, CopyError> {
     Ok(connection)
 }
 
-/// Replaces the journal of `owner` by the backup, which is open as `source`.
+/// Replaces the journal of `owner` by the backup, which is open as `source`. The file gets
+/// the owner of `like`.
 fn replace(
     owner: &Owner,
     source: &Connection,
     backup: &Path,
+    like: &Metadata,
     replace_other: bool,
 ) -> Result<Copied, CopyError> {
     let path = owner.path();
@@ -205,6 +213,7 @@ fn replace(
         path: path.to_owned(),
         source,
     };
+    keep_owner(&copy, like).map_err(write_error)?;
     sync(&copy).map_err(write_error)?;
     // The former journal is complete without its log, unless it was damaged.
     remove_log(path).map_err(write_error)?;
@@ -265,6 +274,16 @@ fn copy_pages(source: &Connection, target: &Path) -> rusqlite::Result<Connection
 
 fn busy() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
+}
+
+/// Gives a new file the user and the group of another one. Otherwise a service could not
+/// open the journal that root restored.
+fn keep_owner(file: &Path, like: &Metadata) -> io::Result<()> {
+    let current = file.metadata()?;
+    if (current.uid(), current.gid()) == (like.uid(), like.gid()) {
+        return Ok(());
+    }
+    chown(file, Some(like.uid()), Some(like.gid()))
 }
 
 fn sync(path: &Path) -> io::Result<()> {

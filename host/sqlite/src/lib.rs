@@ -54,6 +54,7 @@
 //! Torn pages and lost tails are handled. Every frame of the log has a checksum:
 //! a commit with incomplete frames is ignored, and it was never acknowledged.
 
+mod activity;
 mod batch;
 mod checkpoint;
 mod content;
@@ -65,6 +66,7 @@ mod error;
 mod events;
 mod files;
 mod limit;
+mod listing;
 mod log_check;
 mod options;
 mod owner;
@@ -77,6 +79,7 @@ mod request_ids;
 mod schema;
 mod sinks;
 mod steady_clock;
+mod steps;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -89,11 +92,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use batchtask_journal::activity::ActivityRange;
 use batchtask_journal::cursor::{self, EventKey};
 use batchtask_journal::outbox::{Acquired, Hold, Outbox, SinkChange, SinkState};
 use batchtask_journal::{
-    Appended, Details, Entry, Error, HistoryPage, Journal, Measure, Pruned, QuarantinePage,
-    StoredEvent, Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Details, Entry, Error, HistoryPage, Journal, Measure,
+    Pruned, QuarantinePage, Quarantined, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -103,6 +107,7 @@ pub use self::error::OpenError;
 pub use self::options::Options;
 
 use self::counters::Counters;
+use self::listing::Listing;
 use self::owner::Owner;
 use self::reader::Readers;
 use self::writer::Writer;
@@ -203,8 +208,16 @@ impl SqliteJournal {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
+        self.change(|writer| writer.transact(work)).await
+    }
+
+    /// Runs `work` with the writer, on a thread that may block.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let writer = self.writer.clone();
-        let change = move || with(&writer, |writer| writer.transact(work));
+        let change = move || with(&writer, work);
         let aborted = |_| Error::Unavailable("a write to the journal was aborted".into());
         tokio::task::spawn_blocking(change).await.map_err(aborted)?
     }
@@ -262,7 +275,7 @@ impl Journal for SqliteJournal {
     }
 
     async fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
-        let listing = tasks::Listing::new(query)?;
+        let listing = Listing::new(query)?;
         self.readers
             .read(move |connection| listing.read(connection))
             .await
@@ -296,6 +309,23 @@ impl Journal for SqliteJournal {
         let before = cursor.map(cursor::decode_seq).transpose()?;
         self.readers
             .read(move |connection| quarantine::list(connection, before, limit))
+            .await
+    }
+
+    async fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        self.readers
+            .read(move |connection| quarantine::find(connection, seq))
+            .await
+    }
+
+    async fn drop_reject(&self, seq: u64) -> Result<bool, Error> {
+        self.change(move |writer| writer.drop_reject(seq)).await
+    }
+
+    async fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        let range = ActivityRange::of(query);
+        self.readers
+            .read(move |connection| activity::list(connection, range))
             .await
     }
 

@@ -6,6 +6,7 @@ use batchtask_journal::Pruned;
 use batchtask_journal::stored::saturated;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use crate::activity;
 use crate::totals::Totals;
 
 /// The maximum number of events that a step removes.
@@ -38,6 +39,7 @@ pub(crate) fn step(
     let until = Instant::now() + STEP_TIME;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     forget_digests(&transaction, now_ms)?;
+    activity::prune(&transaction, before_ms)?;
     let mut left = Budget {
         events: STEP_EVENTS,
         bytes: STEP_BYTES,

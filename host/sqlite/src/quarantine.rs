@@ -3,7 +3,7 @@
 use batchtask_journal::page::{Page, reject_bytes};
 use batchtask_journal::stored::{saturated, unsigned};
 use batchtask_journal::{QuarantinePage, Quarantined, Reject, cursor};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::values::rows;
 
@@ -23,21 +23,9 @@ pub(crate) fn list(
         if page.is_full() {
             break;
         }
-        let reject = Reject {
-            received_at_ms: unsigned(row.get(1)?),
-            reason: row.get(2)?,
-            detail: row.get(3)?,
-            pointer: row.get(4)?,
-            body: row.get(5)?,
-        };
-        let bytes = reject_bytes(&reject);
-        page.push(
-            Quarantined {
-                seq: unsigned(row.get(0)?),
-                reject,
-            },
-            bytes,
-        );
+        let quarantined = from_row(row)?;
+        let bytes = reject_bytes(&quarantined.reject);
+        page.push(quarantined, bytes);
     }
     let (rejects, next) = page.finish(|last| cursor::encode_seq(saturated(last.seq)));
     let dropped: i64 = connection
@@ -47,5 +35,28 @@ pub(crate) fn list(
         rejects,
         dropped: unsigned(dropped),
         next,
+    })
+}
+
+/// Returns the reject with this number.
+pub(crate) fn find(connection: &Connection, seq: u64) -> rusqlite::Result<Option<Quarantined>> {
+    let sql = "SELECT seq, received_at_ms, reason, detail, pointer, body FROM quarantine \
+               WHERE seq = ?1";
+    connection
+        .prepare_cached(sql)?
+        .query_row([saturated(seq)], from_row)
+        .optional()
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
+    Ok(Quarantined {
+        seq: unsigned(row.get(0)?),
+        reject: Reject {
+            received_at_ms: unsigned(row.get(1)?),
+            reason: row.get(2)?,
+            detail: row.get(3)?,
+            pointer: row.get(4)?,
+            body: row.get(5)?,
+        },
     })
 }

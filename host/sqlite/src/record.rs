@@ -5,7 +5,7 @@ use batchtask_guest::journal::{REQUEST_IDS_MAX, is_undated};
 use batchtask_journal::page::reject_bytes;
 use batchtask_journal::stored::{flags_to_bits, saturated, source_to_number, unsigned};
 use batchtask_journal::{
-    Appended, Event, Reject, RejectSize, SignatureStatus, SignatureUse, placed_at_ms,
+    Appended, Event, Reject, RejectSize, SignatureStatus, SignatureUse, Source, placed_at_ms,
 };
 use batchtask_notification::from_hex;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::prune;
 use crate::request_ids;
 use crate::steady_clock::SLACK_MS;
+use crate::steps;
 use crate::totals::Totals;
 
 /// How many expired signatures a commit deletes in addition to the number that it
@@ -56,9 +57,10 @@ macro_rules! of_the_greater {
 const UPSERT_TASK: &str = concat!(
     "INSERT INTO tasks (app_id, task_id, task_type, status, status_desc, occurred_at_ms, rank, \
          digest, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags, \
-         request_ids) \
+         request_ids, steps) \
      VALUES (:app_id, :task_id, :task_type, :status, :status_desc, :occurred_at_ms, :rank, \
-         :digest, :occurred_at_ms, :received_at_ms, 1, 0, :flags, :first_request_id) \
+         :digest, :occurred_at_ms, :received_at_ms, 1, 0, :flags, :first_request_id, \
+         step_bits(NULL, :status)) \
      ON CONFLICT (app_id, task_id) DO UPDATE SET ",
     of_the_greater!("task_type"),
     of_the_greater!("status"),
@@ -70,7 +72,12 @@ const UPSERT_TASK: &str = concat!(
      last_received_at_ms = max(tasks.last_received_at_ms, excluded.last_received_at_ms),
      events = tasks.events + 1,
      flags = tasks.flags | excluded.flags,
-     request_ids = with_request_id(tasks.request_ids, :request_id)",
+     request_ids = with_request_id(tasks.request_ids, :request_id),
+     steps = CASE WHEN tasks.events < 64
+         AND (excluded.occurred_at_ms, excluded.rank, excluded.digest)
+             > (tasks.occurred_at_ms, tasks.rank, tasks.digest)
+         THEN tasks.steps | step_bits(tasks.status, excluded.status) ELSE -1 END
+     RETURNING id, steps",
 );
 
 /// Records an event, or counts it as a duplicate.
@@ -79,9 +86,10 @@ pub(crate) fn event(
     totals: &mut Totals,
     event: &Event,
 ) -> rusqlite::Result<Appended> {
-    totals.last_received_at_ms = totals
-        .last_received_at_ms
-        .max(Some(saturated(event.received_at_ms)));
+    if event.source != Source::Reconcile {
+        let received_at_ms = Some(saturated(event.received_at_ms));
+        totals.last_received_at_ms = totals.last_received_at_ms.max(received_at_ms);
+    }
     if totals.knows_pruned && prune::is_pruned(connection, &event.digest)? {
         return Ok(Appended::Duplicate);
     }
@@ -94,7 +102,10 @@ pub(crate) fn event(
     };
     let seq = totals.last_seq + 1;
     if insert_event(connection, event, seq)? {
-        upsert_task(connection, event)?;
+        let (task, steps) = upsert_task(connection, event)?;
+        if steps < 0 {
+            steps::store(connection, task)?;
+        }
     } else if count_duplicate(connection, event)? {
         return Ok(Appended::Duplicate);
     } else {
@@ -144,8 +155,11 @@ fn insert_event(connection: &Connection, event: &Event, seq: u64) -> rusqlite::R
     Ok(inserted == 1)
 }
 
-fn upsert_task(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
-    connection.prepare_cached(UPSERT_TASK)?.execute(params![
+/// Returns the row of the task, and the flags of its steps, or a negative number if
+/// they must be found in its events: the event is not the last one, or a step is too
+/// old to count.
+fn upsert_task(connection: &Connection, event: &Event) -> rusqlite::Result<(i64, i64)> {
+    let values = params![
         event.app_id,
         event.task_id,
         event.task_type,
@@ -158,8 +172,10 @@ fn upsert_task(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
         flags_to_bits(event.flags),
         request_ids::value(event.request_id.as_deref()),
         event.request_id,
-    ])?;
-    Ok(())
+    ];
+    connection
+        .prepare_cached(UPSERT_TASK)?
+        .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Counts another arrival of an event, and returns whether the event is known.
@@ -320,6 +336,16 @@ pub(crate) fn reject(
         reject.body,
     ])?;
     Ok(())
+}
+
+/// Removes a reject. Returns its size, or `None` if there is none with this number.
+pub(crate) fn remove_reject(connection: &Connection, seq: u64) -> rusqlite::Result<Option<u64>> {
+    let sql = "DELETE FROM quarantine WHERE seq = ?1 RETURNING bytes";
+    let removed: Option<i64> = connection
+        .prepare_cached(sql)?
+        .query_row([saturated(seq)], |row| row.get(0))
+        .optional()?;
+    Ok(removed.map(unsigned))
 }
 
 /// Drops the oldest reject of this size. Returns false if there is no such reject.

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::OpenError;
 use crate::request_ids;
+use crate::steps;
 
 /// The application id in SQLite's header that marks a file as a journal: `btjl`.
 const APPLICATION_ID: i32 = 0x6274_6a6c;
@@ -17,8 +18,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
-    include_str!("schema/4.sql"),
+    concat!(
+        include_str!("schema/4.sql"),
+        include_str!("schema/fill.sql")
+    ),
 ];
+
+/// Fills what follows from the events of a journal without it.
+pub(crate) const FILL: &str = include_str!("schema/fill.sql");
 
 /// How long a write waits for another process's lock on the file. Two such waits
 /// fit into the time of a request.
@@ -208,15 +215,21 @@ fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
     // Checkpoints run on their own thread.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    request_ids::add_functions(connection)?;
+    add_functions(connection)?;
     configure(connection)
 }
 
 /// Migrates a copy of the journal `path` to the current version.
 pub(crate) fn migrate_copy(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let version = identify(connection, path)?;
-    request_ids::add_functions(connection).map_err(|cause| OpenError::sqlite(path, cause))?;
+    add_functions(connection).map_err(|cause| OpenError::sqlite(path, cause))?;
     migrate(connection, path, version)
+}
+
+/// Adds the functions of statements that write.
+fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
+    request_ids::add_functions(connection)?;
+    steps::add_function(connection)
 }
 
 /// Runs the scripts after `version`. Each sets its version in its own transaction.

@@ -51,11 +51,12 @@ pub(crate) fn save(
     if held == Hold::Lost {
         return Ok(held);
     }
-    let sql = "UPDATE sinks SET position = ?2, paused = ?3 WHERE name = ?1";
+    let sql = "UPDATE sinks SET position = ?2, paused = ?3, memo = coalesce(?4, memo) \
+               WHERE name = ?1";
     let position = saturated(change.position);
     connection
         .prepare_cached(sql)?
-        .execute(params![sink, position, change.paused])?;
+        .execute(params![sink, position, change.paused, change.memo])?;
     remove(connection, "sink_parked", sink, &change.unparked)?;
     remove(connection, "sink_dead", sink, &change.resolved)?;
     for event in &change.parked {
@@ -110,7 +111,7 @@ fn bury(connection: &Connection, sink: &str, letter: &DeadLetter) -> rusqlite::R
 
 /// Returns the state of a sink, or `None` if it was never acquired.
 pub(crate) fn load(connection: &Connection, sink: &str) -> rusqlite::Result<Option<SinkState>> {
-    let sql = "SELECT owner, position, paused FROM sinks WHERE name = ?1";
+    let sql = "SELECT owner, position, paused, memo FROM sinks WHERE name = ?1";
     let state = connection
         .prepare_cached(sql)?
         .query_row([sink], |row| {
@@ -118,6 +119,7 @@ pub(crate) fn load(connection: &Connection, sink: &str) -> rusqlite::Result<Opti
                 owner: row.get(0)?,
                 position: row.get(1).map(unsigned)?,
                 paused: row.get(2)?,
+                memo: row.get(3)?,
                 ..SinkState::default()
             })
         })

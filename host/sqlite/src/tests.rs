@@ -13,7 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::time::Duration;
 
-use batchtask_journal::{Bounds, Event, EventFlags, SignatureUse, Source, TaskOrder};
+use batchtask_journal::{Bounds, Event, EventFlags, SignatureUse, Source};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -145,16 +145,5 @@ fn signed(name: &str, event: Event, expires_at_ms: u64) -> Entry {
 
 /// All tasks, newest first.
 fn all_tasks() -> TaskQuery {
-    TaskQuery {
-        status: None,
-        class: None,
-        task_type: None,
-        app_id: None,
-        text: None,
-        since_ms: None,
-        until_ms: None,
-        order: TaskOrder::Newest,
-        cursor: None,
-        limit: 500,
-    }
+    TaskQuery::all()
 }

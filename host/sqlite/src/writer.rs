@@ -22,6 +22,7 @@ use crate::owner::Owner;
 use crate::presence::Presence;
 use crate::prune;
 use crate::reader::Readers;
+use crate::record;
 use crate::schema;
 use crate::steady_clock::SteadyClock;
 use crate::totals::Totals;
@@ -295,6 +296,22 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
+        self.transact_with_totals(|connection, _| work(connection))
+    }
+
+    /// Removes a reject. Returns false if there is none with this number.
+    pub(crate) fn drop_reject(&mut self, seq: u64) -> Result<bool, Error> {
+        self.transact_with_totals(|connection, totals| {
+            let removed = record::remove_reject(connection, seq)?;
+            totals.quarantine.remove(removed.unwrap_or(0));
+            Ok(removed.is_some())
+        })
+    }
+
+    fn transact_with_totals<T>(
+        &mut self,
+        work: impl FnOnce(&Connection, &mut Totals) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
         self.prepare()?;
         disk::ensure_room(self.owner.path(), self.options.min_free_bytes)?;
         let mut totals = self.totals.clone();
@@ -303,7 +320,7 @@ impl Writer {
             .with_connection(|connection| {
                 let transaction =
                     connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                let result = work(&transaction)?;
+                let result = work(&transaction, &mut totals)?;
                 totals.save(&transaction)?;
                 transaction.commit()?;
                 Ok(result)

@@ -6,8 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use batchtask_journal::{
-    Appended, Class, Entry, EventFlags, Journal, SignatureUse, Source, StoredEvent, Task,
-    TaskOrder, TaskQuery,
+    Appended, Class, Entry, EventFlags, Journal, SignatureUse, Source, StoredEvent, Task, TaskQuery,
 };
 use batchtask_notification::time::rfc3339;
 use batchtask_notification::{from_hex, hex};
@@ -135,19 +134,7 @@ async fn events_are_the_same() {
 #[tokio::test]
 async fn tasks_are_the_same() {
     let (journal, _folder) = migrated();
-    let query = TaskQuery {
-        status: None,
-        class: None,
-        task_type: None,
-        app_id: None,
-        text: None,
-        since_ms: None,
-        until_ms: None,
-        order: TaskOrder::Newest,
-        cursor: None,
-        limit: 500,
-    };
-    let tasks = journal.list_tasks(&query).await.unwrap().tasks;
+    let tasks = journal.list_tasks(&TaskQuery::all()).await.unwrap().tasks;
     let answer = answer("tasks.json");
     let expected = answer["tasks"].as_array().unwrap();
     assert_eq!(tasks.len(), expected.len());

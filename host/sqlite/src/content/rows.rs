@@ -198,7 +198,7 @@ fn details(row: &Row<'_>) -> Result<DetailsRecord> {
     })
 }
 
-const SINKS: &str = "SELECT name, fence, position, paused FROM sinks ORDER BY name";
+const SINKS: &str = "SELECT name, fence, position, paused, memo FROM sinks ORDER BY name";
 
 fn sink(row: &Row<'_>) -> Result<SinkRecord> {
     Ok(SinkRecord {
@@ -206,6 +206,7 @@ fn sink(row: &Row<'_>) -> Result<SinkRecord> {
         fence: row.get(1)?,
         position: row.get(2)?,
         paused: row.get(3)?,
+        memo: row.get(4)?,
     })
 }
 
@@ -359,9 +360,15 @@ fn write_details(connection: &Connection, record: &DetailsRecord) -> Result<()> 
 }
 
 fn write_sink(connection: &Connection, record: &SinkRecord) -> Result<()> {
-    let sql = "INSERT INTO sinks (name, fence, owner, position, paused) \
-               VALUES (?1, ?2, '', ?3, ?4)";
-    let values = params![record.name, record.fence, record.position, record.paused];
+    let sql = "INSERT INTO sinks (name, fence, owner, position, paused, memo) \
+               VALUES (?1, ?2, '', ?3, ?4, ?5)";
+    let values = params![
+        record.name,
+        record.fence,
+        record.position,
+        record.paused,
+        record.memo
+    ];
     insert(connection, sql, values)
 }
 

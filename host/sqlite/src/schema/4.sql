@@ -82,7 +82,8 @@ CREATE TABLE sinks (
     fence    INTEGER NOT NULL,
     owner    TEXT    NOT NULL,
     position INTEGER NOT NULL,
-    paused   INTEGER NOT NULL DEFAULT 0
+    paused   INTEGER NOT NULL DEFAULT 0,
+    memo     TEXT    NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
 -- The events at or before the position of a sink that are not delivered yet.
@@ -108,3 +109,27 @@ CREATE TABLE sink_dead (
     error      TEXT    NOT NULL,
     PRIMARY KEY (sink, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- The flags of the steps of a task, see `step_flags` in the guest.
+ALTER TABLE tasks ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;
+
+-- Both carry everything that a list filters and sorts by, except texts that may be
+-- long: a list that no index has in its order reads only an index, and not the rows.
+DROP INDEX tasks_by_time;
+DROP INDEX tasks_by_status;
+CREATE INDEX tasks_by_time ON tasks
+    (occurred_at_ms DESC, app_id, task_id, rank, status, task_type, flags, steps,
+     first_occurred_at_ms, last_received_at_ms);
+CREATE INDEX tasks_by_status ON tasks
+    (status, occurred_at_ms DESC, app_id, task_id, rank, task_type, flags, steps,
+     first_occurred_at_ms, last_received_at_ms);
+
+-- What arrived, by minute and by hour.
+CREATE TABLE activity (
+    span_ms       INTEGER NOT NULL,
+    start_ms      INTEGER NOT NULL,
+    notifications INTEGER NOT NULL,
+    failures      INTEGER NOT NULL,
+    PRIMARY KEY (span_ms, start_ms)
+) STRICT, WITHOUT ROWID;
+

@@ -234,7 +234,7 @@ async fn a_task_with_very_many_events_is_listed_quickly() {
         false
     };
     connection.progress_handler(100, Some(count)).unwrap();
-    let listing = tasks::Listing::new(&all_tasks()).unwrap();
+    let listing = crate::listing::Listing::new(&all_tasks()).unwrap();
     let page = listing.read(&connection).unwrap();
     assert_eq!(page.tasks[0].request_ids.len(), 16);
     assert!(page.tasks[0].request_ids[0].starts_with("00000000x"));

@@ -1,7 +1,7 @@
 //! Backup and restore.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use super::*;
 use crate::copies::{CopyError, back_up, restore};
@@ -106,6 +106,28 @@ async fn a_backup_is_restored() {
     assert_eq!(*journal.last_seq().borrow(), 30);
     journal.record(event("task", "Success", 99)).await;
     assert_eq!(journal.events_after(30, 10).await.unwrap()[0].seq, 31);
+}
+
+#[tokio::test]
+async fn a_restored_journal_keeps_its_owner() {
+    let journal = journal_with(3).await;
+    let (path, folder) = (journal.path().to_owned(), journal.folder.path().to_owned());
+    let backup = folder.join("backup.db");
+    back_up(&path, &backup, false).unwrap();
+    journal.shut_down();
+    if chown(&path, Some(65_534), Some(65_533)).is_err() {
+        eprintln!("skipped: only root can change the owner of a file");
+        return;
+    }
+    restore(&path, &backup, false).unwrap();
+    let file = fs::metadata(&path).unwrap();
+    assert_eq!((file.uid(), file.gid()), (65_534, 65_533));
+    // Without a former journal: that of the folder.
+    fs::remove_file(&path).unwrap();
+    chown(&folder, Some(65_532), Some(65_531)).unwrap();
+    restore(&path, &backup, false).unwrap();
+    let file = fs::metadata(&path).unwrap();
+    assert_eq!((file.uid(), file.gid()), (65_532, 65_531));
 }
 
 /// The log of the former journal is left, as after a copy by hand.

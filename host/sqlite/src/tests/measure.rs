@@ -7,7 +7,9 @@
 
 use std::time::Instant;
 
-use batchtask_journal::{Class, GroupCommit, group_commit};
+use batchtask_journal::{
+    ActivityQuery, Class, GroupCommit, StepFlags, TaskOrder, TaskSort, group_commit,
+};
 
 use super::*;
 
@@ -36,6 +38,8 @@ fn rollout(number: u64) -> Event {
         event_time: Some("20231114T221320Z".into()),
         event_time_ms: Some("2023-11-14T22:13:20.000Z".into()),
         body: vec![b' '; 500],
+        // Over some weeks, as a journal grows.
+        received_at_ms: NOW_MS + number * 2000,
         ..event(&format!("{task:024x}"), status, NOW_MS + number)
     }
 }
@@ -72,6 +76,94 @@ async fn print_append_rates(commits: &Arc<GroupCommit>, from: u64) {
     }
 }
 
+/// Prints how long each order and filter takes, with a count of all pages.
+async fn print_list_times(journal: &SqliteJournal) {
+    let page = || TaskQuery {
+        limit: 50,
+        count: true,
+        ..all_tasks()
+    };
+    print_page_time(journal, "first page, counted", page()).await;
+    for sort in [
+        TaskSort::FirstSeen,
+        TaskSort::Status,
+        TaskSort::Application,
+        TaskSort::Task,
+    ] {
+        for order in [TaskOrder::Ascending, TaskOrder::Descending] {
+            let sorted = TaskQuery {
+                sort,
+                order,
+                ..page()
+            };
+            print_page_time(journal, &format!("{sort:?} {order:?}"), sorted).await;
+        }
+    }
+    for (name, query) in [
+        (
+            "two statuses",
+            TaskQuery {
+                statuses: vec!["Success".into(), "Waitting".into()],
+                ..page()
+            },
+        ),
+        (
+            "two classes, by id",
+            TaskQuery {
+                classes: vec![Class::Open, Class::Retryable],
+                sort: TaskSort::Task,
+                ..page()
+            },
+        ),
+        (
+            "a flag without tasks",
+            TaskQuery {
+                flags: EventFlags::CLOCK_SKEW,
+                ..page()
+            },
+        ),
+        (
+            "a step without tasks",
+            TaskQuery {
+                steps: StepFlags::REOPENED,
+                sort: TaskSort::FirstSeen,
+                ..page()
+            },
+        ),
+        (
+            "stale",
+            TaskQuery {
+                stale_before_ms: Some(u64::MAX),
+                ..page()
+            },
+        ),
+    ] {
+        print_page_time(journal, name, query).await;
+    }
+}
+
+async fn print_activity_times(journal: &SqliteJournal) {
+    for (name, span_minutes, spans) in [
+        ("an hour of activity", 1, 60),
+        ("three weeks of activity", 60, 500),
+        ("a year of activity", 1440, 366),
+    ] {
+        let query = ActivityQuery {
+            since_ms: NOW_MS - NOW_MS % 3_600_000,
+            span_minutes,
+            spans,
+        };
+        let mut best = f64::MAX;
+        let mut found = 0;
+        for _ in 0..5 {
+            let started = Instant::now();
+            found = journal.list_activity(&query).await.unwrap().len();
+            best = best.min(started.elapsed().as_secs_f64());
+        }
+        println!("{name:<24} {:>8.2} ms, {found} spans", best * 1000.0);
+    }
+}
+
 async fn print_page_time(journal: &SqliteJournal, name: &str, query: TaskQuery) {
     let mut best = f64::MAX;
     let mut tasks = 0;
@@ -91,22 +183,22 @@ async fn print_read_times(journal: &SqliteJournal) {
     print_page_time(journal, "first page", page()).await;
     print_page_time(journal, "500 tasks", all_tasks()).await;
     let oldest = TaskQuery {
-        order: TaskOrder::Oldest,
+        order: TaskOrder::Ascending,
         ..page()
     };
     print_page_time(journal, "oldest", oldest).await;
     let status = TaskQuery {
-        status: Some("Success".into()),
+        statuses: vec!["Success".into()],
         ..page()
     };
     print_page_time(journal, "by status", status).await;
     let unmatched = TaskQuery {
-        app_id: Some("none".into()),
+        app_ids: vec!["none".into()],
         ..page()
     };
     print_page_time(journal, "unknown application", unmatched).await;
     let unmatched = TaskQuery {
-        class: Some(Class::Retryable),
+        classes: vec![Class::Retryable],
         ..page()
     };
     print_page_time(journal, "class without tasks", unmatched).await;
@@ -115,6 +207,8 @@ async fn print_read_times(journal: &SqliteJournal) {
         ..page()
     };
     print_page_time(journal, "text without matches", unmatched).await;
+    print_list_times(journal).await;
+    print_activity_times(journal).await;
     let started = Instant::now();
     journal
         .find_task("app", &format!("{:024x}", 17))
