@@ -143,6 +143,7 @@ impl PostgresContent {
             (&totals.clock_ms as _, Type::INT8),
         ];
         self.link.query(FINISH, &parameters).await?;
+        self.link.execute(FILL).await?;
         let rows = self
             .link
             .query("DELETE FROM batchtask.copying RETURNING id", &[]);
@@ -241,6 +242,10 @@ const FINISH: &str = "UPDATE batchtask.totals SET last_seq = $1, last_reject = $
      quarantine_large = \
          (SELECT coalesce(sum(bytes), 0) FROM batchtask.quarantine WHERE bytes > 16384), \
      pruned_digests = (SELECT count(*) FROM batchtask.pruned), commits = commits + 1";
+
+/// Fills what follows from the events.
+const FILL: &str = "UPDATE batchtask.tasks SET steps = batchtask.steps_of(id); \
+     SELECT batchtask.count_activity(0)";
 
 /// Reads a row of [`HEAD`]. Returns `None` if it names an unknown part.
 fn head(row: &Row) -> Result<Option<Head>, tokio_postgres::Error> {

@@ -80,6 +80,7 @@
 //! # Ok(()) }
 //! ```
 
+mod activity;
 mod backoff;
 mod batch;
 mod claims;
@@ -91,6 +92,7 @@ mod error;
 mod events;
 mod feed;
 mod link;
+mod listing;
 mod options;
 mod parts;
 mod progress;
@@ -111,11 +113,12 @@ use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use batchtask_journal::activity::ActivityRange;
 use batchtask_journal::cursor::{self, EventKey};
 use batchtask_journal::outbox::{Acquired, Hold, Outbox, SinkChange, SinkState};
 use batchtask_journal::{
-    Appended, Details, Entry, Error, HistoryPage, Journal, Measure, Pruned, QuarantinePage,
-    StoredEvent, Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Details, Entry, Error, HistoryPage, Journal, Measure,
+    Pruned, QuarantinePage, Quarantined, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -127,11 +130,11 @@ pub use self::options::Options;
 
 use self::counters::Counters;
 use self::link::{ANSWER_TIME, Connector};
+use self::listing::Listing;
 use self::parts::Parts;
 use self::progress::Progress;
 use self::prune::When;
 use self::readers::Readers;
-use self::tasks::Listing;
 use self::writer::Writer;
 
 /// A journal in PostgreSQL. Dropping it closes its connections.
@@ -317,6 +320,18 @@ impl Journal for PostgresJournal {
     ) -> Result<QuarantinePage, Error> {
         let before = cursor.map(cursor::decode_seq).transpose()?;
         quarantine::list(&self.readers, before, limit).await
+    }
+
+    async fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        quarantine::find(&self.readers, seq).await
+    }
+
+    async fn drop_reject(&self, seq: u64) -> Result<bool, Error> {
+        quarantine::remove(&self.readers, &self.options, seq).await
+    }
+
+    async fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        activity::list(&self.readers, ActivityRange::of(query)).await
     }
 
     async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {

@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::events::rows;
+use crate::options::Options;
 use crate::readers::Readers;
 use crate::values::from_stored;
 
@@ -55,28 +56,59 @@ pub(crate) async fn list(
 fn fill(page: &mut Page<Quarantined>, rows: &[Row]) -> Result<(), tokio_postgres::Error> {
     let mut more = false;
     for row in rows {
-        let Some(seq) = row.try_get::<_, Option<i64>>(1)? else {
+        if row.try_get::<_, Option<i64>>(1)?.is_none() {
             break;
-        };
+        }
         if page.is_full() {
             return Ok(());
         }
-        let pointer: Option<String> = row.try_get(5)?;
-        let reject = Reject {
-            received_at_ms: unsigned(row.try_get(2)?),
-            reason: from_stored(row.try_get(3)?),
-            detail: from_stored(row.try_get(4)?),
-            pointer: pointer.map(from_stored),
-            body: row.try_get(6)?,
-        };
+        let quarantined = from_row(row)?;
         more = row.try_get(7)?;
-        let bytes = reject_bytes(&reject);
-        let seq = unsigned(seq);
-        page.push(Quarantined { seq, reject }, bytes);
+        let bytes = reject_bytes(&quarantined.reject);
+        page.push(quarantined, bytes);
     }
     if more {
         // The rest was not sent, because the page is full.
         page.is_full();
     }
     Ok(())
+}
+
+/// The columns are those of [`LIST`].
+const FIND: &str = "SELECT NULL, seq, received_at_ms, reason, detail, pointer, body \
+     FROM batchtask.quarantine WHERE seq = $1";
+
+/// Returns the reject with this number.
+pub(crate) async fn find(readers: &Readers, seq: u64) -> Result<Option<Quarantined>, Error> {
+    let rows = readers.read(FIND, &[(&saturated(seq), Type::INT8)]).await?;
+    let found = rows.first().map(from_row).transpose();
+    found.map_err(|error| readers.unreadable(&error))
+}
+
+/// Removes a reject. Returns false if there is none with this number.
+pub(crate) async fn remove(readers: &Readers, options: &Options, seq: u64) -> Result<bool, Error> {
+    let lock_timeout = format!("{}ms", options.lock_timeout.as_millis());
+    let rows = readers
+        .read(
+            "SELECT batchtask.drop_reject($1, $2)",
+            &[(&lock_timeout, Type::TEXT), (&saturated(seq), Type::INT8)],
+        )
+        .await?;
+    let removed = rows.first().map(|row| row.try_get(0)).transpose();
+    let removed = removed.map_err(|error| readers.unreadable(&error))?;
+    Ok(removed.unwrap_or(false))
+}
+
+fn from_row(row: &Row) -> Result<Quarantined, tokio_postgres::Error> {
+    let pointer: Option<String> = row.try_get(5)?;
+    Ok(Quarantined {
+        seq: unsigned(row.try_get(1)?),
+        reject: Reject {
+            received_at_ms: unsigned(row.try_get(2)?),
+            reason: from_stored(row.try_get(3)?),
+            detail: from_stored(row.try_get(4)?),
+            pointer: pointer.map(from_stored),
+            body: row.try_get(6)?,
+        },
+    })
 }

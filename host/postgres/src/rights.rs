@@ -20,6 +20,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("totals", &["SELECT", "UPDATE"]),
     ("tasks", ALL),
     ("events", ALL),
+    ("activity", ALL),
     ("repeats", NO_UPDATE),
     ("signatures", ALL),
     ("quarantine", NO_UPDATE),

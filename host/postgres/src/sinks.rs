@@ -32,7 +32,7 @@ const RELEASE: &str = "UPDATE batchtask.sinks SET owner = '', expires_at = clock
      WHERE name = $1 AND fence = $2 RETURNING fence";
 
 const SAVE: &str = "SELECT batchtask.save_sink($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
-     $12, $13, $14, $15, $16, $17, $18)";
+     $12, $13, $14, $15, $16, $17, $18, $19)";
 
 pub(crate) async fn acquire(
     readers: &Readers,
@@ -99,6 +99,7 @@ pub(crate) async fn save(
     change: &SinkChange,
 ) -> Result<Hold, Error> {
     let (fence, position) = (saturated(fence), saturated(change.position));
+    let memo = change.memo.as_deref().map(to_stored);
     let mut parked = Columns::default();
     for event in &change.parked {
         parked.push(event.seq, &event.app_id, &event.task_id);
@@ -116,6 +117,7 @@ pub(crate) async fn save(
         (&fence, Type::INT8),
         (&position, Type::INT8),
         (&change.paused, Type::BOOL),
+        (&memo, Type::TEXT),
     ];
     parameters.extend(parked.parameters());
     parameters.push((&unparked, Type::INT8_ARRAY));
@@ -167,7 +169,7 @@ impl Columns {
 
 /// Returns the state of a sink, or `None` if it was never acquired.
 pub(crate) async fn load(readers: &Readers, sink: &str) -> Result<Option<SinkState>, Error> {
-    let sql = "SELECT owner, position, paused FROM batchtask.sinks WHERE name = $1";
+    let sql = "SELECT owner, position, paused, memo FROM batchtask.sinks WHERE name = $1";
     let rows = readers.read(sql, &[(&sink, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
@@ -176,6 +178,7 @@ pub(crate) async fn load(readers: &Readers, sink: &str) -> Result<Option<SinkSta
         owner: column(readers, row, 0)?,
         position: unsigned(column(readers, row, 1)?),
         paused: column(readers, row, 2)?,
+        memo: from_stored(column(readers, row, 3)?),
         parked: listed(readers, sink, "sink_parked", "not_before_ms", parked).await?,
         dead: listed(readers, sink, "sink_dead", "died_at_ms", dead).await?,
     }))

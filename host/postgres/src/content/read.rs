@@ -193,7 +193,7 @@ fn details(row: &Row) -> Result<DetailsRecord> {
     })
 }
 
-const SINKS: &str = "SELECT name, fence, position, paused \
+const SINKS: &str = "SELECT name, fence, position, paused, memo \
      FROM batchtask.sinks ORDER BY name OFFSET $1";
 
 fn sink(row: &Row) -> Result<SinkRecord> {
@@ -202,6 +202,7 @@ fn sink(row: &Row) -> Result<SinkRecord> {
         fence: row.try_get(1)?,
         position: row.try_get(2)?,
         paused: row.try_get(3)?,
+        memo: text(row, 4)?,
     })
 }
 

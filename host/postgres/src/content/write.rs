@@ -265,6 +265,7 @@ const SINKS: Table = Table {
         ("expires_at", Type::TIMESTAMPTZ),
         ("position", Type::INT8),
         ("paused", Type::BOOL),
+        ("memo", Type::TEXT),
     ],
 };
 
@@ -275,7 +276,8 @@ fn sink(record: &SinkRecord) -> Values<'_> {
         "",
         SystemTime::UNIX_EPOCH,
         record.position,
-        record.paused
+        record.paused,
+        to_stored(&record.memo)
     ]
 }
 

@@ -1,30 +1,68 @@
 -- How one entry changes the tables. The callers have locked the totals.
 
--- Uses a signature, and returns 0 if it is fresh, 1 if it is repeated with the same
--- digest, and 2 if it is a replay, which changes nothing. `is_new` is set if the
--- signature was stored.
-CREATE FUNCTION batchtask.use_signature(
-    used    batchtask.signatures,
-    now_ms  bigint,
-    OUT status smallint,
-    OUT is_new boolean
+-- Uses signatures in their order. `outcomes` are 0 for one that is fresh or missing, 1
+-- for one that is repeated with the same digest, and 2 for a replay, which changes
+-- nothing. `stored` counts those that were not known.
+CREATE FUNCTION batchtask.use_signatures(
+    signatures  bytea[],
+    digests     bytea[],
+    expiries_ms bigint[],
+    received_at bigint[],
+    OUT outcomes smallint[],
+    OUT stored   bigint
 )
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    known batchtask.signatures;
+    given    constant bigint := cardinality(array_remove(signatures, NULL));
+    fresh    bytea[];
+    repeated record;
 BEGIN
-    INSERT INTO batchtask.signatures SELECT used.* ON CONFLICT DO NOTHING;
-    is_new := FOUND;
-    status := 0;
-    IF is_new THEN
+    outcomes := array_fill(0::smallint, ARRAY[cardinality(signatures)]);
+    stored := 0;
+    IF given = 0 THEN
         RETURN;
     END IF;
+    WITH used AS (
+        INSERT INTO batchtask.signatures AS s (signature, digest, expires_at_ms)
+        SELECT u.* FROM unnest(signatures, digests, expiries_ms)
+            AS u (signature, digest, expires_at_ms)
+        WHERE u.signature IS NOT NULL
+        ON CONFLICT DO NOTHING
+        RETURNING s.signature
+    )
+    SELECT coalesce(array_agg(u.signature), '{}'), count(*) INTO fresh, stored FROM used AS u;
+    IF stored = given THEN
+        RETURN;
+    END IF;
+    FOR repeated IN
+        SELECT u.* FROM (
+            SELECT e.*, row_number() OVER (PARTITION BY e.signature ORDER BY e.at) AS nth
+            FROM unnest(signatures, digests, expiries_ms, received_at) WITH ORDINALITY
+                AS e (signature, digest, expires_at_ms, received_at_ms, at)
+        ) AS u
+        WHERE u.signature IS NOT NULL AND (u.nth > 1 OR u.signature <> ALL (fresh))
+        ORDER BY u.at
+    LOOP
+        outcomes[repeated.at] := batchtask.repeat_signature(
+            (repeated.signature, repeated.digest, repeated.expires_at_ms),
+            repeated.received_at_ms);
+    END LOOP;
+END
+$$;
+
+-- Uses a signature that is known, and returns its outcome: see `use_signatures`.
+CREATE FUNCTION batchtask.repeat_signature(used batchtask.signatures, now_ms bigint)
+RETURNS smallint
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    known  batchtask.signatures;
+    status smallint := 0;
+BEGIN
     SELECT s.* INTO STRICT known FROM batchtask.signatures AS s
     WHERE s.signature = used.signature;
     IF known.expires_at_ms > now_ms THEN
         IF known.digest <> used.digest THEN
-            status := 2;
-            RETURN;
+            RETURN 2;
         END IF;
         status := 1;
         used.expires_at_ms := greatest(used.expires_at_ms, known.expires_at_ms);
@@ -32,6 +70,7 @@ BEGIN
     UPDATE batchtask.signatures AS s
     SET digest = used.digest, expires_at_ms = used.expires_at_ms
     WHERE s.signature = used.signature;
+    RETURN status;
 END
 $$;
 
@@ -111,19 +150,25 @@ BEGIN
 END
 $$;
 
--- Counts another arrival of an event. Its content stays that of the first arrival.
-CREATE FUNCTION batchtask.count_duplicate(event batchtask.events, listed_id text) RETURNS void
+-- Counts another arrival of an event, unless the event was pruned. Its content stays
+-- that of the first arrival.
+CREATE FUNCTION batchtask.count_duplicate(task_key bytea, event_digest bytea, listed_id text)
+RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     known record;
 BEGIN
     UPDATE batchtask.events AS e SET duplicates = e.duplicates + 1
-    WHERE e.task = event.task AND e.digest = event.digest
-    RETURNING e.seq, e.request_id INTO STRICT known;
+    WHERE e.digest = event_digest
+        AND e.task = (SELECT t.id FROM batchtask.tasks AS t WHERE t.key = task_key)
+    RETURNING e.seq, e.task, e.request_id INTO known;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     UPDATE batchtask.tasks AS t SET
         duplicates = t.duplicates + 1,
         request_ids = batchtask.with_request_id(t.request_ids, listed_id)
-    WHERE t.id = event.task;
+    WHERE t.id = known.task;
     IF listed_id IS NULL OR listed_id IS NOT DISTINCT FROM known.request_id THEN
         RETURN;
     END IF;
@@ -136,80 +181,5 @@ BEGIN
             SELECT k.request_id FROM batchtask.repeats AS k WHERE k.event = known.seq
             ORDER BY k.request_id LIMIT 16);
     END IF;
-END
-$$;
-
--- Adds an event to its task, and creates the task with its first event. A known
--- event is counted as a duplicate instead, and then the last number stays the same.
--- This function sets the members `seq`, `task` and `late` of the event.
-CREATE FUNCTION batchtask.record(
-    totals     batchtask.totals,
-    event      batchtask.events,
-    app        text,
-    name       text,
-    is_undated boolean,
-    listed_id  text
-) RETURNS batchtask.totals
-LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    task_key constant bytea := batchtask.task_key(app, name);
-    known    batchtask.tasks;
-BEGIN
-    event.seq := totals.last_seq + 1;
-    SELECT t.* INTO known FROM batchtask.tasks AS t WHERE t.key = task_key;
-    IF NOT FOUND THEN
-        totals.last_task := totals.last_task + 1;
-        event.task := totals.last_task;
-        event.late := false;
-        INSERT INTO batchtask.tasks (
-            id, key, app_id, task_id, task_type, status, status_desc, occurred_at_ms, rank, digest,
-            first_occurred_at_ms, last_received_at_ms, events, duplicates, flags, request_ids)
-        VALUES (
-            event.task, task_key, app, name, event.task_type, event.status,
-            event.status_desc, event.occurred_at_ms, event.rank, event.digest,
-            event.occurred_at_ms, event.received_at_ms, 1, 0, event.flags,
-            batchtask.with_request_id('{}', listed_id));
-        INSERT INTO batchtask.events SELECT event.*;
-        totals.last_seq := event.seq;
-        RETURN totals;
-    END IF;
-
-    IF is_undated THEN
-        -- After the last event of the task.
-        event.occurred_at_ms := greatest(
-            event.occurred_at_ms, least(known.occurred_at_ms, 9223372036854775806) + 1);
-    END IF;
-    event.task := known.id;
-    event.late := (known.occurred_at_ms, known.rank, known.digest)
-        > (event.occurred_at_ms, event.rank, event.digest);
-    INSERT INTO batchtask.events SELECT event.* ON CONFLICT (task, digest) DO NOTHING;
-    IF NOT FOUND THEN
-        PERFORM batchtask.count_duplicate(event, listed_id);
-        RETURN totals;
-    END IF;
-    totals.last_seq := event.seq;
-    IF event.late THEN
-        UPDATE batchtask.tasks AS t SET
-            first_occurred_at_ms = least(t.first_occurred_at_ms, event.occurred_at_ms),
-            last_received_at_ms = greatest(t.last_received_at_ms, event.received_at_ms),
-            events = t.events + 1,
-            flags = t.flags | event.flags,
-            request_ids = batchtask.with_request_id(t.request_ids, listed_id)
-        WHERE t.id = known.id;
-    ELSE
-        UPDATE batchtask.tasks AS t SET
-            task_type = event.task_type,
-            status = event.status,
-            status_desc = event.status_desc,
-            occurred_at_ms = event.occurred_at_ms,
-            rank = event.rank,
-            digest = event.digest,
-            last_received_at_ms = greatest(t.last_received_at_ms, event.received_at_ms),
-            events = t.events + 1,
-            flags = t.flags | event.flags,
-            request_ids = batchtask.with_request_id(t.request_ids, listed_id)
-        WHERE t.id = known.id;
-    END IF;
-    RETURN totals;
 END
 $$;

@@ -45,6 +45,10 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     totals.pruned_digests := greatest(0, totals.pruned_digests - changed);
 
+    DELETE FROM batchtask.activity WHERE (span_ms, start_ms) IN (
+        SELECT a.span_ms, a.start_ms FROM batchtask.activity AS a
+        WHERE a.start_ms < limit_ms - a.span_ms ORDER BY a.start_ms LIMIT 2000);
+
     LOOP
         SELECT t.id INTO oldest FROM batchtask.tasks AS t
         WHERE t.rank = 5 AND t.last_received_at_ms < limit_ms

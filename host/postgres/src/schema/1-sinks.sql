@@ -7,7 +7,9 @@ CREATE TABLE batchtask.sinks (
     owner      text        COLLATE "C" NOT NULL,
     expires_at timestamptz NOT NULL,
     position   bigint      NOT NULL,
-    paused     boolean     NOT NULL DEFAULT false
+    paused     boolean     NOT NULL DEFAULT false,
+    -- What else the sink remembers, in a form of its own.
+    memo       text        COLLATE "C" NOT NULL DEFAULT ''
 ) WITH (fillfactor = 50);
 
 -- The events at or before the position of a sink that are not delivered yet.
@@ -41,6 +43,7 @@ CREATE FUNCTION batchtask.save_sink(
     owner_fence     bigint,
     new_position    bigint,
     new_paused      boolean,
+    new_memo        text, -- null: it stays as it is
     parked_seqs     bigint[],
     parked_apps     text[],
     parked_tasks    text[],
@@ -60,7 +63,8 @@ RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     -- The row stays locked until the end, so no other owner comes in between.
-    UPDATE batchtask.sinks AS s SET position = new_position, paused = new_paused
+    UPDATE batchtask.sinks AS s SET position = new_position, paused = new_paused,
+        memo = coalesce(new_memo, s.memo)
     WHERE s.name = sink_name AND s.fence = owner_fence;
     IF NOT FOUND THEN
         RETURN false;

@@ -31,6 +31,8 @@ CREATE TABLE batchtask.tasks (
     events               bigint   NOT NULL,
     duplicates           bigint   NOT NULL,
     flags                integer  NOT NULL,
+    -- The flags of its steps, see `step_bits`.
+    steps                integer  NOT NULL DEFAULT 0,
     -- The first ids in alphabetical order.
     request_ids          text[]   COLLATE "C" NOT NULL,
     -- Short enough for an index. A summary merges statuses of more than 128 bytes
@@ -70,6 +72,15 @@ CREATE TABLE batchtask.events (
 CREATE UNIQUE INDEX events_by_digest ON batchtask.events (task, digest);
 -- The history of a task.
 CREATE INDEX events_by_time ON batchtask.events (task, occurred_at_ms, rank, digest);
+
+-- What arrived, by minute and by hour.
+CREATE TABLE batchtask.activity (
+    span_ms       bigint NOT NULL,
+    start_ms      bigint NOT NULL,
+    notifications bigint NOT NULL,
+    failures      bigint NOT NULL,
+    PRIMARY KEY (span_ms, start_ms)
+) WITH (fillfactor = 50);
 
 -- Request ids of duplicates, if they differ from that of the event.
 CREATE TABLE batchtask.repeats (

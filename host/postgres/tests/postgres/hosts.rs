@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use batchtask_journal::{Appended, Bounds, Entry, GroupCommit, Journal, TaskOrder, TaskQuery};
+use batchtask_journal::{Appended, Bounds, Entry, GroupCommit, Journal, TaskQuery};
 use batchtask_postgres::{Options, PostgresJournal};
 
 use crate::support::entries::{entry, event, number, reject, signature};
@@ -185,16 +185,9 @@ async fn every_read_and_cursor_is_the_same_on_all_hosts() {
             .unwrap();
     }
     let query = |cursor| TaskQuery {
-        status: None,
-        class: None,
-        task_type: None,
-        app_id: None,
-        text: None,
-        since_ms: None,
-        until_ms: None,
-        order: TaskOrder::Newest,
         cursor,
         limit: 10,
+        ..TaskQuery::all()
     };
     // Page by page, on the other host each time.
     let (mut cursor, mut found) = (None, Vec::new());

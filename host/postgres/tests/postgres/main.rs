@@ -9,6 +9,7 @@
 //! | `outages` | the database, or the link to it, fails |
 //! | `locks` | a host stops in the middle of a commit |
 //! | `standby` | a synchronous standby |
+//! | `steps` | the flags of steps are those of the guest |
 //! | `refusals` | databases that cannot be a journal |
 //! | `tls` | TLS to the server |
 //! | `rates` | how fast several hosts answer |
@@ -24,5 +25,6 @@ mod pooler;
 mod rates;
 mod refusals;
 mod standby;
+mod steps;
 mod support;
 mod tls;

@@ -81,19 +81,12 @@ fn random_entry(random: &mut Rng, expiries: &mut u64) -> Entry {
 /// Returns everything that can be read, as a text.
 async fn everything(journal: &dyn Journal) -> String {
     let mut text = String::new();
-    for order in [TaskOrder::Newest, TaskOrder::Oldest] {
+    for order in [TaskOrder::Descending, TaskOrder::Ascending] {
         for search in [None, Some("a"), Some("\0"), Some("\u{1}")] {
             let query = TaskQuery {
-                status: None,
-                class: None,
-                task_type: None,
-                app_id: None,
                 text: search.map(str::to_owned),
-                since_ms: None,
-                until_ms: None,
                 order,
-                cursor: None,
-                limit: 500,
+                ..TaskQuery::all()
             };
             let page = journal.list_tasks(&query).await.expect("readable");
             for task in &page.tasks {

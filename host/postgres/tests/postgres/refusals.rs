@@ -248,7 +248,7 @@ async fn each_missing_right_is_named_with_its_table() {
             server.sql(&format!("GRANT {right} ON batchtask.{table} TO receiver"));
         }
     }
-    assert_eq!(named, 42);
+    assert_eq!(named, 46);
     server.sql(
         "REVOKE INSERT, DELETE ON batchtask.events FROM receiver; \
          REVOKE UPDATE ON batchtask.totals FROM receiver; \
@@ -290,8 +290,14 @@ async fn work(journal: &PostgresJournal, number: u64) {
         let outcomes = journal.commit(sent.into()).await.expect("committed");
         assert_eq!(outcomes, [expected; 2]);
     }
-    let rejects = vec![reject(1000), reject(1000), reject(1000)];
-    journal.commit(rejects).await.expect("committed");
+    for _ in 0..2 {
+        let rejects = vec![reject(1000), reject(1000), reject(1000)];
+        journal.commit(rejects).await.expect("committed");
+        let listed = journal.list_quarantine(None, 1).await.expect("readable");
+        let dropped = journal.drop_reject(listed.rejects[0].seq).await;
+        assert!(dropped.expect("dropped"));
+    }
+    journal.commit(vec![reject(1000)]).await.expect("committed");
     work_beside_events(journal).await;
     while journal.prune(11).await.expect("pruned").more {}
     assert!(!journal.events_after(0, 9).await.unwrap().is_empty());
