@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use batchtask_guest::adapter::Adapter;
 use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, Journal, QuarantinePage, Reject, SignatureUse,
-    StoredEvent, Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Error, Event, HistoryPage, Journal, QuarantinePage,
+    Quarantined, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 use batchtask_webhook::message::{self, Message};
 
@@ -88,6 +88,14 @@ impl Journal for Forward {
     }
 
     fn list_quarantine(&self, _cursor: Option<&str>, _limit: u32) -> Result<QuarantinePage, Error> {
+        unsupported()
+    }
+
+    fn find_reject(&self, _seq: u64) -> Result<Option<Quarantined>, Error> {
+        unsupported()
+    }
+
+    fn list_activity(&self, _query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
         unsupported()
     }
 

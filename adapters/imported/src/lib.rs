@@ -13,8 +13,8 @@ use batchtask_guest::adapter::Adapter;
 use batchtask_guest::bindings;
 use batchtask_guest::bindings::batchtask::receiver::{journal, settings};
 use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, Journal, QuarantinePage, Reject, SignatureUse,
-    StoredEvent, Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Error, Event, HistoryPage, Journal, QuarantinePage,
+    Quarantined, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 
 struct Imported;
@@ -68,6 +68,14 @@ impl Journal for Imported {
 
     fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error> {
         journal::list_quarantine(cursor, limit)
+    }
+
+    fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        journal::find_reject(seq)
+    }
+
+    fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        journal::list_activity(*query)
     }
 
     fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {

@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 
 use batchtask_guest::adapter::Adapter;
 use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, QuarantinePage, Reject, SignatureUse, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Error, Event, HistoryPage, QuarantinePage, Quarantined,
+    Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 
 use crate::bindings::wasi::config::store::{self as config, Error as ConfigError};
 use crate::bindings::wasi::keyvalue::store::Bucket;
 use crate::bucket;
-use crate::journal::{Journal, no_feed};
+use crate::journal::{Journal, no_activity, no_feed};
 use crate::settings;
 
 struct Spin;
@@ -88,6 +88,14 @@ impl batchtask_guest::journal::Journal for Spin {
     }
 
     #[inline(never)]
+    fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        open()?.find_reject(seq)
+    }
+
+    fn list_activity(&self, _query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        Err(no_activity())
+    }
+
     fn summarize(&self, _stale_before_ms: u64) -> Result<Summary, Error> {
         open()?.summarize()
     }

@@ -5,8 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, Journal as GuestJournal, QuarantinePage, Reject,
-    SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Error, Event, HistoryPage, Journal as GuestJournal,
+    QuarantinePage, Quarantined, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage,
+    TaskQuery,
 };
 
 use crate::bucket::Bucket;
@@ -83,6 +84,14 @@ impl<B: Bucket> GuestJournal for Journal<B> {
         self.list_quarantine(cursor, limit)
     }
 
+    fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        self.find_reject(seq)
+    }
+
+    fn list_activity(&self, _query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        Err(no_activity())
+    }
+
     fn summarize(&self, _stale_before_ms: u64) -> Result<Summary, Error> {
         self.summarize()
     }
@@ -91,6 +100,11 @@ impl<B: Bucket> GuestJournal for Journal<B> {
 /// Returns the error of a read of the feed.
 pub(crate) fn no_feed() -> Error {
     Error::Unsupported("a key-value store does not know the order of arrival".into())
+}
+
+/// Returns the error of a read of the activity.
+pub(crate) fn no_activity() -> Error {
+    Error::Unsupported("a key-value store does not count events by time".into())
 }
 
 /// Sorts texts. It uses a heap, which needs 3 kB less code than sorting a slice.

@@ -158,11 +158,17 @@ pub(crate) fn signature(signature: &str) -> String {
     key
 }
 
-/// Returns the key of a reject whose value has `bytes` bytes.
-pub(crate) fn reject(received_at_ms: u64, bytes: usize, body: &[u8]) -> String {
+/// Returns the prefix of the keys of rejects that arrived at this time.
+pub(crate) fn reject_prefix(received_at_ms: u64) -> String {
     let mut key = String::from(REJECT);
     push_hex(&mut key, &received_at_ms.to_be_bytes());
     key.push('.');
+    key
+}
+
+/// Returns the key of a reject whose value has `bytes` bytes.
+pub(crate) fn reject(received_at_ms: u64, bytes: usize, body: &[u8]) -> String {
+    let mut key = reject_prefix(received_at_ms);
     push_number(&mut key, bytes);
     key.push('.');
     let mut digest = Sha256::digest(body).to_vec();

@@ -73,6 +73,20 @@ impl<B: Bucket> Journal<B> {
         Ok(())
     }
 
+    /// Returns the reject with this number, which is the time of its arrival: one of
+    /// them if several arrived at that time.
+    pub fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        let keys = self.scan(&[&key::reject_prefix(seq)])?;
+        let Some(key) = keys.0.first() else {
+            return Ok(None);
+        };
+        let reject = self
+            .bucket
+            .get(key)?
+            .and_then(|value| decode_reject(&value));
+        Ok(reject.map(|reject| Quarantined { seq, reject }))
+    }
+
     /// Returns a page of the quarantine, newest first.
     pub fn list_quarantine(
         &self,

@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use batchtask_guest::journal::{
-    Error, Event, EventFlags, PAGE_BYTES_MAX, REQUEST_ID_BYTES_MAX, REQUEST_IDS_MAX, Step,
-    TRAIL_STEPS_MAX, Task, TaskOrder, TaskPage, TaskQuery, ranks,
+    Class, Error, Event, EventFlags, PAGE_BYTES_MAX, REQUEST_ID_BYTES_MAX, REQUEST_IDS_MAX, Step,
+    TRAIL_STEPS_MAX, Task, TaskOrder, TaskPage, TaskQuery, TaskSort, ranks, step_flags,
 };
 
 use crate::bucket::Bucket;
@@ -38,12 +38,16 @@ impl<B: Bucket> Journal<B> {
         ])
     }
 
-    /// Returns a page of tasks.
+    /// Returns a page of tasks. Only values contain flags, arrivals and ids, so
+    /// these neither filter nor sort, and the tasks are not counted.
     pub fn list_tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
-        let after = query.cursor.as_deref();
-        let after = after
+        check_support(query)?;
+        let from = query.cursor.as_deref();
+        let from = from
             .map(|cursor| place_of(cursor, query.order))
             .transpose()?;
+        let is_backward = from.is_some_and(|(_, is_backward)| is_backward);
+        let is_ascending = (query.order == TaskOrder::Ascending) != is_backward;
         let keys = self.scan(&[EVENT, REPEAT])?;
         let mut places = Vec::new();
         for timeline in keys.timelines() {
@@ -53,28 +57,38 @@ impl<B: Bucket> Journal<B> {
             }
         }
         let mut places = sorted(places);
-        if query.order == TaskOrder::Newest {
+        if !is_ascending {
             places.reverse();
         }
-        if let Some(after) = after {
-            places.retain(|place| match query.order {
-                TaskOrder::Newest => place.as_str() < after,
-                TaskOrder::Oldest => place.as_str() > after,
+        if let Some((after, _)) = from {
+            places.retain(|place| {
+                let place = place.as_str();
+                if is_ascending {
+                    place > after
+                } else {
+                    place < after
+                }
             });
         }
-        self.page(query, &keys, &places)
+        let read = self.read_tasks(query, &keys, &places)?;
+        Ok(read.page(query.order, from.is_some(), is_backward))
     }
 
     /// Reads the tasks at these places, as many as fit on a page.
-    fn page(&self, query: &TaskQuery, keys: &Keys, places: &[String]) -> Result<TaskPage, Error> {
+    fn read_tasks<'a>(
+        &self,
+        query: &TaskQuery,
+        keys: &Keys,
+        places: &'a [String],
+    ) -> Result<Read<'a>, Error> {
         let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
         let (mut tasks, mut bytes) = (Vec::new(), 0_usize);
-        let mut previous: Option<&String> = None;
+        let mut last: Option<&String> = None;
         for place in places.iter().take(MAX_TASKS_READ) {
             if tasks.len() >= limit || bytes >= PAGE_BYTES_MAX {
                 break;
             }
-            previous = Some(place);
+            last = Some(place);
             let Some(timeline) = key::task_at(place).and_then(|task| keys.timeline(task)) else {
                 continue;
             };
@@ -85,13 +99,59 @@ impl<B: Bucket> Journal<B> {
                 tasks.push(task);
             }
         }
-        let is_end = previous == places.last();
-        let next = previous.filter(|_| !is_end);
-        Ok(TaskPage {
+        Ok(Read {
             tasks,
-            next: next.map(|place| cursor_at(place, query.order)),
+            first: places.first(),
+            last,
+            has_more: last != places.last(),
         })
     }
+}
+
+/// The tasks that were read for a page, in the direction of reading.
+struct Read<'a> {
+    tasks: Vec<Task>,
+    /// The places at which reading began and ended.
+    first: Option<&'a String>,
+    last: Option<&'a String>,
+    has_more: bool,
+}
+
+impl Read<'_> {
+    fn page(self, order: TaskOrder, has_cursor: bool, is_backward: bool) -> TaskPage {
+        let cursor = |place: Option<&String>, is_backward| {
+            place.map(|place| cursor_at(place, order, is_backward))
+        };
+        let onward = cursor(self.last.filter(|_| self.has_more), is_backward);
+        let back = cursor(self.first.filter(|_| has_cursor), !is_backward);
+        let mut tasks = self.tasks;
+        let (previous, next) = if is_backward {
+            tasks.reverse();
+            (onward, back)
+        } else {
+            (back, onward)
+        };
+        TaskPage {
+            tasks,
+            previous,
+            next,
+            count: None,
+        }
+    }
+}
+
+/// Refuses the queries that would need the value of every task.
+fn check_support(query: &TaskQuery) -> Result<(), Error> {
+    let text = if query.sort != TaskSort::Changed {
+        "a key-value store sorts tasks only by their last change"
+    } else if query.has_flags() {
+        "a key-value store does not filter by flag"
+    } else if query.stale_before_ms.is_some() {
+        "a key-value store does not know which tasks are stale"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Unsupported(text.into()))
 }
 
 /// Returns the keys whose values are needed for a task in a list: its greatest
@@ -157,8 +217,23 @@ fn task_of(
         progress: None,
         failed_devices: Vec::new(),
         request_ids: listed(request_ids),
+        steps: step_flags(statuses(timeline, &trail_steps)),
         trail: trail_steps,
     })
+}
+
+/// Returns the statuses of the last events, the last one first: those of the trail,
+/// and the one before it if it is known.
+fn statuses<'a>(timeline: &Timeline<'a>, trail: &'a [Step]) -> impl Iterator<Item = &'a str> {
+    let before = timeline
+        .events
+        .len()
+        .checked_sub(trail.len().saturating_add(1));
+    let before = before.and_then(|index| timeline.events.get(index));
+    // The step from an undocumented status is usual, whatever the status is.
+    let before = before.map(|entry| entry.event.status.unwrap_or_default());
+    let trail = trail.iter().rev().map(|step| step.status.as_str());
+    trail.chain(before)
 }
 
 /// Returns the request ids of those repetitions that were read.
@@ -185,14 +260,12 @@ pub(crate) fn listed(mut request_ids: Vec<String>) -> Vec<String> {
 /// Whether a task may match a query, according to its keys.
 fn keys_match(timeline: &Timeline<'_>, query: &TaskQuery) -> bool {
     let last = &timeline.last;
-    let status_matches = match (&query.status, last.status) {
-        (Some(wanted), Some(status)) => wanted == status,
-        _ => true,
-    };
+    let status_matches = last
+        .status
+        .is_none_or(|status| lists(&query.statuses, status));
+    let is_class = |class: &Class| ranks(*class).contains(&last.rank);
     status_matches
-        && query
-            .class
-            .is_none_or(|class| ranks(class).contains(&last.rank))
+        && (query.classes.is_empty() || query.classes.iter().any(is_class))
         && query
             .since_ms
             .is_none_or(|since| last.occurred_at_ms >= since)
@@ -203,11 +276,9 @@ fn keys_match(timeline: &Timeline<'_>, query: &TaskQuery) -> bool {
 
 /// Whether a task matches a query, according to its values.
 fn values_match(task: &Task, query: &TaskQuery) -> bool {
-    let matches =
-        |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
-    matches(&query.status, &task.status)
-        && matches(&query.task_type, &task.task_type)
-        && matches(&query.app_id, &task.app_id)
+    lists(&query.statuses, &task.status)
+        && lists(&query.task_types, &task.task_type)
+        && lists(&query.app_ids, &task.app_id)
         && query.text.as_ref().is_none_or(|text| {
             [
                 &task.task_id,
@@ -218,6 +289,11 @@ fn values_match(task: &Task, query: &TaskQuery) -> bool {
             .into_iter()
             .any(|field| contains(field, text))
         })
+}
+
+/// Whether a list of wanted values is empty or has this value.
+fn lists(wanted: &[String], found: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|wanted| wanted == found)
 }
 
 /// Whether a field contains a text. Upper and lower case of ASCII letters match.
@@ -244,27 +320,32 @@ fn task_bytes(task: &Task) -> usize {
         .fold(OVERHEAD_BYTES, |sum, text| sum.saturating_add(text.len()))
 }
 
-const NEWEST: char = 'n';
-const OLDEST: char = 'o';
+/// Returns the first letters of a cursor.
+fn kind(order: TaskOrder, is_backward: bool) -> &'static str {
+    match (order, is_backward) {
+        (TaskOrder::Descending, false) => "n",
+        (TaskOrder::Ascending, false) => "o",
+        (TaskOrder::Descending, true) => "pn",
+        (TaskOrder::Ascending, true) => "po",
+    }
+}
 
-/// Returns the cursor of a page that ends at a place.
-fn cursor_at(place: &str, order: TaskOrder) -> String {
-    let mut cursor = String::from(match order {
-        TaskOrder::Newest => NEWEST,
-        TaskOrder::Oldest => OLDEST,
-    });
+/// Returns the cursor of a page that begins after a place in the direction of
+/// reading.
+fn cursor_at(place: &str, order: TaskOrder, is_backward: bool) -> String {
+    let mut cursor = String::from(kind(order, is_backward));
     cursor.push_str(place);
     cursor
 }
 
-/// Returns the place in a cursor that [`cursor_at`] made for this order. A cursor
-/// for the other order is an error.
-fn place_of(cursor: &str, order: TaskOrder) -> Result<&str, Error> {
-    let place = match order {
-        TaskOrder::Newest => cursor.strip_prefix(NEWEST),
-        TaskOrder::Oldest => cursor.strip_prefix(OLDEST),
+/// Returns the place in a cursor that [`cursor_at`] made for this order, and whether
+/// it is read backward. A cursor for the other order is an error.
+fn place_of(cursor: &str, order: TaskOrder) -> Result<(&str, bool), Error> {
+    let place = |is_backward| {
+        let place = cursor.strip_prefix(kind(order, is_backward));
+        let place = place.filter(|place| key::task_at(place).is_some());
+        place.map(|place| (place, is_backward))
     };
-    place
-        .filter(|place| key::task_at(place).is_some())
-        .ok_or_else(|| Error::InvalidCursor("the cursor belongs to another list".into()))
+    let found = place(false).or_else(|| place(true));
+    found.ok_or_else(|| Error::InvalidCursor("the cursor belongs to another list".into()))
 }

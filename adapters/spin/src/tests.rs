@@ -7,7 +7,7 @@ mod memory;
 use proptest::prelude::*;
 
 use batchtask_guest::journal::{
-    Appended, Error, Event, EventFlags, Reject, SignatureUse, Source, TaskOrder, TaskQuery,
+    Appended, Error, Event, EventFlags, Reject, SignatureUse, Source, TaskQuery,
 };
 
 use self::memory::Memory;
@@ -56,16 +56,8 @@ fn reject(received_at_ms: u64, bytes: usize) -> Reject {
 
 fn query() -> TaskQuery {
     TaskQuery {
-        status: None,
-        class: None,
-        task_type: None,
-        app_id: None,
-        text: None,
-        since_ms: None,
-        until_ms: None,
-        order: TaskOrder::Newest,
-        cursor: None,
         limit: 50,
+        ..TaskQuery::all()
     }
 }
 
@@ -340,7 +332,7 @@ fn a_status_that_is_not_in_the_key_is_found() {
     journal.append(&event(1, 2, "Odd", 1), None).unwrap();
     for (status, found) in [("Odd", 1), ("Odder", 0), ("Success", 0)] {
         let query = TaskQuery {
-            status: Some(status.into()),
+            statuses: vec![status.into()],
             ..query()
         };
         let page = journal.list_tasks(&query).unwrap();

@@ -38,6 +38,12 @@ impl Factory for Buckets {
             follows_arrival: false,
             // Only values contain the arrivals, for the same reason.
             exact_summary: false,
+            // Only values contain flags, arrivals and ids.
+            rich_lists: false,
+            // A set of keys has no counter.
+            activity: false,
+            // The guest's interface has no function for it.
+            drop_rejects: false,
             // The guest's interface has no function for it.
             prune: false,
             // No host asks the platform for them.
