@@ -1,10 +1,10 @@
-//! Prepares the files that the component contains: the description of the API,
-//! and the style, the script and the content security policy of the pages.
+//! Prepares the files that the component contains: the description of the API, and the
+//! style and the script of the pages.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64UrlUnpadded, Encoding};
 use sha2::{Digest, Sha256};
 use zopfli::{Format, Options};
 
@@ -14,10 +14,10 @@ fn main() {
         fs::write(folder.join(name), content).expect("the folder is writable");
     };
     let (style, script) = (joined("src/page/style.css"), joined("src/page/script.js"));
-    write("openapi.json.gz", &description());
-    write("policy.txt", policy(&style, &script).as_bytes());
-    write("style.css", style.as_bytes());
-    write("script.js", script.as_bytes());
+    write("openapi.json.gz", &packed(&description()));
+    write("style.css.gz", &packed(&style));
+    write("script.js.gz", &packed(&script));
+    write("version.txt", version(&style, &script).as_bytes());
 }
 
 fn read(path: &str) -> String {
@@ -25,12 +25,15 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(path)).expect("the file exists")
 }
 
-/// The description of the API without spaces, compressed with gzip: 5 kB instead
-/// of 27.
-fn description() -> Vec<u8> {
+/// The description of the API without spaces.
+fn description() -> String {
     let description: serde_json::Value =
         serde_json::from_str(&read("openapi.json")).expect("it is JSON");
-    let text = description.to_string();
+    description.to_string()
+}
+
+/// Returns a text compressed with gzip: 5 kB instead of 27 for the description.
+fn packed(text: &str) -> Vec<u8> {
     let mut packed = Vec::new();
     zopfli::compress(
         Options::default(),
@@ -48,14 +51,8 @@ fn joined(path: &str) -> String {
     read(path).lines().map(str::trim).collect()
 }
 
-/// Returns the content security policy: nothing is loaded from elsewhere, and
-/// only this style and this script are allowed, by their digests.
-fn policy(style: &str, script: &str) -> String {
-    let digest = |text| Base64::encode_string(&Sha256::digest(text));
-    format!(
-        "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
-         img-src data:; connect-src 'self'; style-src 'sha256-{}'; script-src 'sha256-{}'",
-        digest(style),
-        digest(script),
-    )
+/// Returns a text that changes with the style or the script.
+fn version(style: &str, script: &str) -> String {
+    let digest = Sha256::new().chain_update(style).chain_update(script);
+    Base64UrlUnpadded::encode_string(&digest.finalize()[..6])
 }

@@ -35,17 +35,28 @@ fn value<'a>(fields: &'a Fields, name: &str, place: usize) -> Option<&'a [u8]> {
 }
 
 /// Whether a browser sent the request for a page of another site. The platform
-/// sends neither of the two fields that show this.
-pub(crate) fn is_cross_site(fields: &Fields) -> bool {
-    let host = header(fields, "host");
+/// sends neither of the two fields that show this. `Sec-Fetch-Site` decides if it is
+/// present, because a proxy may replace `Host`, to which `Origin` is compared. A page
+/// cannot set any of these fields for another site.
+pub fn is_cross_site(fields: &Fields) -> bool {
+    let mut sites = values(fields, "sec-fetch-site").peekable();
+    if sites.peek().is_some() {
+        return sites.any(|site| !matches!(site, b"same-origin" | b"none"));
+    }
+    let hosts = ["host", "x-forwarded-host"].map(|name| header(fields, name));
     let is_foreign = |origin: &[u8]| {
         let origin = text(origin).unwrap_or_default();
         let rest = origin.strip_prefix("http").unwrap_or_default();
         let authority = rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://");
-        host.is_none() || authority != host
+        authority.is_none() || !hosts.contains(&authority)
     };
-    values(fields, "sec-fetch-site").any(|site| !matches!(site, b"same-origin" | b"none"))
-        || values(fields, "origin").any(is_foreign)
+    values(fields, "origin").any(is_foreign)
+}
+
+/// Whether a browser sent the request from a page that it received over https,
+/// wherever TLS ends.
+pub(crate) fn is_from_https(fields: &Fields) -> bool {
+    header(fields, "origin").is_some_and(|origin| origin.starts_with("https:"))
 }
 
 /// Returns the `Content-Length` of a request, in bytes.

@@ -31,6 +31,8 @@ impl<A: Adapter> Guest for A {
             target: incoming.path_with_query().unwrap_or_default(),
             headers: incoming.headers().entries(),
             sender_proven: false,
+            // Hosts behind a proxy do not know. The `Origin` of a browser says it.
+            over_https: false,
             body: Vec::new(),
         };
         let is_head = request.method == "HEAD";

@@ -4,13 +4,14 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use batchtask_notification::{Status, time};
+use batchtask_notification::{Status, Step as StepKind, step, time};
 use core::ops::RangeInclusive;
 
 pub use crate::bindings::batchtask::receiver::journal::{
-    Appended, Class, Error, Event, EventFlags, FailedDevice, HistoryPage, Notice, Policy, Progress,
-    QuarantinePage, Quarantined, Reject, SignatureUse, Source, StatusCount, Step, StoredEvent,
-    Summary, Task, TaskOrder, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Class, Error, Event, EventFlags, FailedDevice, HistoryPage,
+    Notice, Policy, Progress, QuarantinePage, Quarantined, Reject, SignatureUse, Source,
+    StatusCount, Step, StepFlags, StoredEvent, Summary, Task, TaskCount, TaskOrder, TaskPage,
+    TaskQuery, TaskSort,
 };
 
 /// The functions of `wit/journal.wit`, which documents them.
@@ -39,12 +40,26 @@ pub trait Journal {
     fn follow(&self, after: u64, limit: u32, wait_ms: u32) -> Result<Vec<StoredEvent>, Error>;
     /// Returns a page of the quarantine, newest first.
     fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error>;
+    /// Returns one reject, or `None` if there is none with this number.
+    fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error>;
+    /// Returns what arrived during each span in which something arrived.
+    fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error>;
     /// Returns an overview of the journal.
     fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
 }
 
-/// The greatest number of items on a page.
+/// The greatest number of items on a page, and of spans of activity.
 pub const PAGE_ITEMS_MAX: u32 = 500;
+/// The greatest number of tasks that a list counts.
+pub const TASKS_COUNTED_MAX: u32 = 10_000;
+/// The number of characters of a status by which tasks are sorted.
+pub const STATUS_SORT_CHARS: usize = 32;
+/// The number of characters of an id by which tasks are sorted.
+pub const ID_SORT_CHARS: usize = 64;
+/// A minute, in milliseconds: the shortest span of activity.
+pub const MINUTE_MS: u64 = 60_000;
+/// An hour, in milliseconds: longer spans of activity consist of whole hours.
+pub const HOUR_MS: u64 = 60 * MINUTE_MS;
 /// A page ends with the item that makes it at least this long, in bytes.
 pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// The greatest number of request ids that a task or an event lists.
@@ -52,7 +67,8 @@ pub const REQUEST_IDS_MAX: usize = 16;
 /// The greatest length of a listed request id, in bytes. A longer one is only
 /// stored with its event.
 pub const REQUEST_ID_BYTES_MAX: usize = 1024;
-/// The greatest number of steps in a task's trail.
+/// The greatest number of steps in a task's trail, and of events whose steps are
+/// flagged.
 pub const TRAIL_STEPS_MAX: usize = 64;
 /// The greatest number of failed devices that a task lists.
 pub const FAILED_DEVICES_MAX: usize = 20;
@@ -60,6 +76,57 @@ pub const FAILED_DEVICES_MAX: usize = 20;
 pub const DIGEST_BYTES: usize = 32;
 /// The length of a signature, in bytes: a SHA-256 in hexadecimal.
 pub const SIGNATURE_BYTES: usize = 64;
+
+impl TaskQuery {
+    /// Returns the query of all tasks, the last changed first, with the greatest
+    /// limit.
+    pub fn all() -> Self {
+        Self {
+            statuses: Vec::new(),
+            classes: Vec::new(),
+            task_types: Vec::new(),
+            app_ids: Vec::new(),
+            flags: EventFlags::empty(),
+            steps: StepFlags::empty(),
+            stale_before_ms: None,
+            text: None,
+            since_ms: None,
+            until_ms: None,
+            sort: TaskSort::Changed,
+            order: TaskOrder::Descending,
+            cursor: None,
+            limit: PAGE_ITEMS_MAX,
+            count: false,
+        }
+    }
+
+    /// Whether the query selects tasks by their flags or steps.
+    pub fn has_flags(&self) -> bool {
+        self.flags != EventFlags::empty() || self.steps != StepFlags::empty()
+    }
+}
+
+/// Returns the flag of the step from one status of a task to the next.
+pub fn step_flag(previous: Option<&str>, next: &str) -> StepFlags {
+    match step(previous.map(Status::of), Status::of(next)) {
+        StepKind::Usual => StepFlags::empty(),
+        StepKind::Gap => StepFlags::GAP,
+        StepKind::Reopened => StepFlags::REOPENED,
+        StepKind::Unexpected => StepFlags::UNEXPECTED_STEP,
+    }
+}
+
+/// Returns the flags of a task's steps. `statuses` are those of its last events,
+/// the last one first: at least one more than [`TRAIL_STEPS_MAX`], or all of them.
+pub fn step_flags<'a>(statuses: impl IntoIterator<Item = &'a str>) -> StepFlags {
+    let mut statuses = statuses.into_iter().peekable();
+    let mut flags = StepFlags::empty();
+    for _ in 0..TRAIL_STEPS_MAX {
+        let Some(status) = statuses.next() else { break };
+        flags = flags | step_flag(statuses.peek().copied(), status);
+    }
+    flags
+}
 
 /// Returns the ranks of the statuses in a class.
 pub const fn ranks(class: Class) -> RangeInclusive<u8> {

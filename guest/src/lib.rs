@@ -7,9 +7,11 @@
 //!
 //! - [`receiver`]: the core: routes a request, checks it, decides.
 //! - [`signature`]: checks the signature of a push.
+//! - [`session`]: the cookies of browsers.
 //! - [`reads`]: the answers to GET. [`views`] writes them as JSON, by means of
 //!   [`json`]; [`page`] writes them as HTML.
 //! - [`routes`], [`headers`] and [`percent`]: parse the head of a request.
+//!   [`instants`]: parses points in time.
 //!   `text`: helpers for strings.
 //! - [`outcomes`]: the table of all outcomes of a request.
 //! - [`settings`]: the table of all settings.
@@ -32,6 +34,7 @@ pub use batchtask_notification::Class;
 pub mod adapter;
 pub mod bindings;
 pub mod headers;
+pub mod instants;
 pub mod journal;
 pub mod json;
 pub mod outcomes;
@@ -40,6 +43,7 @@ pub mod percent;
 pub mod reads;
 pub mod receiver;
 pub mod routes;
+pub mod session;
 pub mod settings;
 pub mod signature;
 mod text;

@@ -50,6 +50,9 @@ outcomes! {
         Quarantined 200 "quarantined" "The body is not a batch-task notification. It is in the quarantine."
         Read        200 "read"        "A read was answered."
         Methods     204 "methods"     "`Allow` lists the methods of the path."
+        LoggedIn    303 "logged-in"   "The token is right. `Set-Cookie` begins a session."
+        LoggedOut   303 "logged-out"  "The session of the browser is over."
+        Redirected  303 "redirected"  "`Location` has the page."
         NotModified 304 "not-modified" "The answer still has the tag in `If-None-Match`."
     }
 }
@@ -61,7 +64,8 @@ outcomes! {
         MethodNotAllowed 405 "method-not-allowed" "The path does not support this method. See `Allow`."
         NotAcceptable    406 "not-acceptable"     "Only available gzip-encoded. Send `Accept-Encoding: gzip`."
         Unauthorized     401 "unauthorized"       "Authentication failed."
-        CrossSite        403 "cross-site"         "Web pages of other sites may not send notifications."
+        CrossSite        403 "cross-site"         "Web pages of other sites may not send this request."
+        TooManyLogins    429 "too-many-logins"    "Too many logins failed. Try again in a minute."
         MediaType        415 "unsupported-media-type" "Send `Content-Type: application/json` and no `Content-Encoding`."
         BodyTooLarge     413 "body-too-large"     "The body is longer than `BATCHTASK_MAX_BODY_BYTES`."
         BodyIncomplete   400 "body-incomplete"    "The body is incomplete."
@@ -110,6 +114,9 @@ impl Outcome {
 
 /// The value of `Retry-After` in a 503, in seconds.
 const RETRY_AFTER_S: &str = "5";
+
+/// The same after too many failed logins.
+const RETRY_LOGIN_AFTER_S: &str = "60";
 
 impl Refusal {
     /// The beginning of all type URIs; the label follows.
@@ -194,7 +201,10 @@ impl Problem {
             Error::Full(_) => Refusal::Full,
             Error::Unsupported(_) => Refusal::Unsupported,
             Error::InvalidCursor(_) => {
-                return Self::bad_parameter("cursor", "`next` of the previous page");
+                return Self::bad_parameter(
+                    "cursor",
+                    "`next` or `previous` of a page of the same list",
+                );
             }
         };
         Self::from(refusal).for_operator(error_text(error)).into()
@@ -238,6 +248,7 @@ impl Problem {
         let extra = match self.refusal.status() {
             401 => Some(("www-authenticate", "Bearer")),
             405 => self.allow.map(|methods| ("allow", methods)),
+            429 => Some(("retry-after", RETRY_LOGIN_AFTER_S)),
             503 => Some(("retry-after", RETRY_AFTER_S)),
             _ => None,
         };
@@ -276,6 +287,18 @@ pub(crate) fn methods(allow: &'static str) -> Response {
         body: Vec::new(),
         report: report(success.label()),
     }
+}
+
+/// Returns an answer that leads to another address.
+pub fn redirect(success: Success, location: String) -> Response {
+    let mut response = respond(
+        success.status(),
+        "text/plain",
+        Vec::new(),
+        report(success.label()),
+    );
+    response.headers.push(("location".into(), location));
+    response
 }
 
 /// An answer with a body.

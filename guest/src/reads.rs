@@ -3,15 +3,19 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use batchtask_notification::time;
+use batchtask_notification::push_decimal;
 
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::headers::{Fields, header};
-use crate::journal::{Class, Error, Journal, PAGE_ITEMS_MAX, TaskOrder, TaskPage, TaskQuery};
+use crate::instants::{INSTANT_FORMS, parse_instant};
+use crate::journal::{
+    ActivityQuery, Class, Error, HOUR_MS, Journal, MINUTE_MS, PAGE_ITEMS_MAX, TaskOrder, TaskQuery,
+    TaskSort,
+};
 use crate::json::Object;
 use crate::outcomes::{Problem, Refusal, Success, report, respond};
-use crate::page::{self, TaskList};
-use crate::routes::{Parameters, TaskName, View};
+use crate::page::{self, Context, TaskList};
+use crate::routes::{Parameters, TaskName};
 use crate::settings::Settings;
 use crate::views;
 
@@ -19,6 +23,11 @@ use crate::views;
 const PAGE_DEFAULT: u32 = 50;
 /// The same for HTML pages that show each item with its body.
 const BODIES_DEFAULT: u32 = 20;
+
+/// The greatest number of spans of activity if the request has no `spans`.
+const SPANS_DEFAULT: u32 = 60;
+/// The lengths of spans, in minutes. Longer ones are a number of days.
+const SPANS_MINUTES: [u32; 12] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440];
 
 /// The greatest `wait` of the feed, in seconds. It is well below the time that a
 /// host allows for a request.
@@ -43,24 +52,16 @@ impl<J: Journal> Reader<'_, J> {
         self.now_ms.saturating_sub(self.settings.stale_after_ms)
     }
 
-    /// `GET /tasks` and `GET /`
-    pub(crate) fn tasks(
-        &self,
-        mut parameters: Parameters,
-        view: View,
-        query_text: &str,
-    ) -> Result<Response, Box<Problem>> {
-        let mut query = task_query(&mut parameters)?;
-        parameters.finish()?;
+    /// `GET /tasks`
+    pub(crate) fn tasks(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
         let stale_before_ms = self.stale_before_ms();
+        let mut query = task_query(&mut parameters, self.now_ms, stale_before_ms)?;
+        parameters.finish()?;
         loop {
             let tasks = self
                 .journal
                 .list_tasks(&query)
                 .map_err(Problem::of_journal)?;
-            if view == View::Page {
-                return self.tasks_page(tasks, query_text);
-            }
             let list = views::tasks(&tasks, stale_before_ms);
             match list.fitting(tasks.tasks.len()) {
                 Some(fitting) => query.limit = fitting,
@@ -69,19 +70,26 @@ impl<J: Journal> Reader<'_, J> {
         }
     }
 
-    fn tasks_page(&self, tasks: TaskPage, query_text: &str) -> Result<Response, Box<Problem>> {
-        let stale_before_ms = self.stale_before_ms();
-        let summary = match self.journal.summarize(stale_before_ms) {
-            Ok(summary) => Some(summary),
-            Err(Error::Unsupported(_)) => None,
-            Err(error) => return Err(Problem::of_journal(error)),
-        };
+    /// `GET /`
+    pub(crate) fn tasks_page(
+        &self,
+        mut parameters: Parameters,
+        context: &Context<'_>,
+    ) -> Result<Response, Box<Problem>> {
+        let mut query = task_query(&mut parameters, self.now_ms, context.stale_before_ms)?;
+        parameters.finish()?;
+        query.count = true;
+        let activity = page::activity_query(self.now_ms);
+        let (sort, order) = (query.sort, query.order);
+        let tasks = self.journal.list_tasks(&query);
         let list = TaskList {
-            summary,
-            tasks,
-            query: query_text,
-            now_ms: self.now_ms,
-            stale_before_ms,
+            context: *context,
+            summary: supported(self.journal.summarize(context.stale_before_ms))?,
+            activity: supported(self.journal.list_activity(&activity))?,
+            quarantine: supported(self.journal.list_quarantine(None, 1))?,
+            tasks: tasks.map_err(Problem::of_journal)?,
+            sort,
+            order,
             has_path_secret: !self.settings.path_secrets.is_empty(),
         };
         Ok(list.page())
@@ -92,6 +100,40 @@ impl<J: Journal> Reader<'_, J> {
         parameters.finish()?;
         let summary = self.journal.summarize(self.stale_before_ms());
         Ok(read(views::summary(&summary.map_err(Problem::of_journal)?)))
+    }
+
+    /// `GET /activity`
+    pub(crate) fn activity(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
+        let since_ms = instant(&mut parameters, "since", self.now_ms)?;
+        let until_ms = instant(&mut parameters, "until", self.now_ms)?.unwrap_or(self.now_ms);
+        let bounds = 1..=PAGE_ITEMS_MAX.into();
+        let spans = parameters.number("spans", "a number from 1 to 500", bounds)?;
+        parameters.finish()?;
+        let since_ms = since_ms.unwrap_or(until_ms.saturating_sub(24 * HOUR_MS));
+        let spans = spans.and_then(|spans| u32::try_from(spans).ok());
+        let query = activity_query(since_ms, until_ms, spans.unwrap_or(SPANS_DEFAULT));
+        let spans = self.journal.list_activity(&query);
+        let length_ms = MINUTE_MS.saturating_mul(query.span_minutes.into());
+        let until_ms = length_ms.saturating_mul(query.spans.into());
+        Ok(read(views::activity(
+            &spans.map_err(Problem::of_journal)?,
+            query.since_ms,
+            query.since_ms.saturating_add(until_ms),
+            query.span_minutes,
+        )))
+    }
+
+    /// `GET /quarantine/{seq}`
+    pub(crate) fn reject(
+        &self,
+        seq: u64,
+        parameters: Parameters,
+    ) -> Result<Response, Box<Problem>> {
+        parameters.finish()?;
+        match self.journal.find_reject(seq).map_err(Problem::of_journal)? {
+            Some(reject) => Ok(read(views::reject(&reject))),
+            None => Err(Refusal::NotFound.into()),
+        }
     }
 
     /// `GET /tasks/{app_id}/{task_id}`
@@ -108,12 +150,12 @@ impl<J: Journal> Reader<'_, J> {
         }
     }
 
-    /// `GET /page/tasks/{app_id}/{task_id}`
+    /// `GET /page/task`
     pub(crate) fn task_page(
         &self,
         name: TaskName,
         mut parameters: Parameters,
-        query_text: &str,
+        context: &Context<'_>,
     ) -> Result<Response, Box<Problem>> {
         let limit = limit(&mut parameters, BODIES_DEFAULT)?;
         let cursor = parameters.text("cursor");
@@ -126,13 +168,7 @@ impl<J: Journal> Reader<'_, J> {
             .journal
             .list_history(&name.app_id, &name.task_id, cursor.as_deref(), limit)
             .map_err(Problem::of_journal)?;
-        Ok(page::task(
-            &task,
-            &history,
-            query_text,
-            self.now_ms,
-            self.stale_before_ms(),
-        ))
+        Ok(page::task(context, &task, &history))
     }
 
     /// `GET /tasks/{app_id}/{task_id}/events`
@@ -178,17 +214,8 @@ impl<J: Journal> Reader<'_, J> {
     }
 
     /// `GET /quarantine`
-    pub(crate) fn quarantine(
-        &self,
-        mut parameters: Parameters,
-        view: View,
-        query_text: &str,
-    ) -> Result<Response, Box<Problem>> {
-        let default = match view {
-            View::Json => PAGE_DEFAULT,
-            View::Page => BODIES_DEFAULT,
-        };
-        let mut limit = limit(&mut parameters, default)?;
+    pub(crate) fn quarantine(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
+        let mut limit = limit(&mut parameters, PAGE_DEFAULT)?;
         let cursor = parameters.text("cursor");
         parameters.finish()?;
         loop {
@@ -196,9 +223,6 @@ impl<J: Journal> Reader<'_, J> {
                 .journal
                 .list_quarantine(cursor.as_deref(), limit)
                 .map_err(Problem::of_journal)?;
-            if view == View::Page {
-                return Ok(page::quarantine(&rejects, query_text));
-            }
             let list = views::quarantine(&rejects);
             match list.fitting(rejects.rejects.len()) {
                 Some(fitting) => limit = fitting,
@@ -206,6 +230,71 @@ impl<J: Journal> Reader<'_, J> {
             }
         }
     }
+
+    /// `GET /page/quarantine`
+    pub(crate) fn quarantine_page(
+        &self,
+        mut parameters: Parameters,
+        context: &Context<'_>,
+    ) -> Result<Response, Box<Problem>> {
+        let limit = limit(&mut parameters, BODIES_DEFAULT)?;
+        let cursor = parameters.text("cursor");
+        // The page shows the result of an operation.
+        parameters.text("result");
+        parameters.finish()?;
+        let rejects = self.journal.list_quarantine(cursor.as_deref(), limit);
+        Ok(page::quarantine(
+            context,
+            &rejects.map_err(Problem::of_journal)?,
+        ))
+    }
+
+    /// `GET /page/body`
+    pub(crate) fn body(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
+        const FORM: &str = "a sequence number";
+        let event = parameters.number("event", FORM, 1..=u64::MAX)?;
+        let reject = parameters.number("reject", FORM, 1..=u64::MAX)?;
+        parameters.finish()?;
+        if let Some(seq) = reject {
+            let found = self.journal.find_reject(seq).map_err(Problem::of_journal)?;
+            let found = found.ok_or(Refusal::NotFound)?;
+            return Ok(file("reject", seq, found.reject.body));
+        }
+        let seq = event.ok_or(Refusal::NotFound)?;
+        let events = self.journal.follow(seq.saturating_sub(1), 1, 0);
+        let events = events.map_err(Problem::of_journal)?;
+        match events.into_iter().find(|stored| stored.seq == seq) {
+            Some(stored) => Ok(file("event", seq, stored.event.body)),
+            None => Err(Refusal::NotFound.into()),
+        }
+    }
+}
+
+/// Returns `None` if a part of a page is not supported by the journal: the page is shown
+/// without it.
+fn supported<T>(result: Result<T, Error>) -> Result<Option<T>, Box<Problem>> {
+    match result {
+        Ok(part) => Ok(Some(part)),
+        Err(Error::Unsupported(_)) => Ok(None),
+        Err(error) => Err(Problem::of_journal(error)),
+    }
+}
+
+/// Returns an answer that a browser stores as a file. It does not show it, because
+/// everyone may have sent the content.
+fn file(kind: &str, seq: u64, content: Vec<u8>) -> Response {
+    let success = Success::Read;
+    let report = report(success.label());
+    let media_type = "application/octet-stream";
+    let mut response = respond(success.status(), media_type, content, report);
+    let mut disposition = String::from("attachment; filename=");
+    disposition.push_str(kind);
+    disposition.push('-');
+    push_decimal(&mut disposition, seq);
+    disposition.push_str(".json");
+    let header = ("content-disposition".into(), disposition);
+    response.headers.push(header);
+    response
 }
 
 /// `GET /health`
@@ -218,11 +307,23 @@ pub(crate) fn description(
     parameters: Parameters,
     fields: &Fields,
 ) -> Result<Response, Box<Problem>> {
+    packed(parameters, fields, DESCRIPTION, "application/json")
+}
+
+/// Returns an answer that is only available gzip-encoded.
+pub(crate) fn packed(
+    parameters: Parameters,
+    fields: &Fields,
+    bytes: &[u8],
+    media_type: &str,
+) -> Result<Response, Box<Problem>> {
     parameters.finish()?;
     if !accepts_gzip(header(fields, "accept-encoding")) {
         return Err(Refusal::NotAcceptable.into());
     }
-    let mut response = read(DESCRIPTION.into());
+    let success = Success::Read;
+    let report = report(success.label());
+    let mut response = respond(success.status(), media_type, bytes.into(), report);
     let coding = ("content-encoding".into(), "gzip".into());
     response.headers.push(coding);
     Ok(response)
@@ -230,7 +331,7 @@ pub(crate) fn description(
 
 /// Whether a client accepts gzip: `Accept-Encoding` lists `gzip` or `*` without
 /// the weight 0, or is absent (RFC 9110, 12.5.3).
-fn accepts_gzip(accept_encoding: Option<&str>) -> bool {
+pub fn accepts_gzip(accept_encoding: Option<&str>) -> bool {
     let Some(field) = accept_encoding else {
         return true;
     };
@@ -268,56 +369,111 @@ fn limit(parameters: &mut Parameters, default: u32) -> Result<u32, Box<Problem>>
         .unwrap_or(default))
 }
 
-fn task_query(parameters: &mut Parameters) -> Result<TaskQuery, Box<Problem>> {
-    let class = parameters.parsed(
-        "class",
-        "`open`, `retryable` or `final`",
-        |text| match text {
-            "open" => Some(Class::Open),
-            "retryable" => Some(Class::Retryable),
-            "final" => Some(Class::Final),
-            _ => None,
-        },
-    )?;
-    let order = parameters.parsed("order", "`newest` or `oldest`", |text| match text {
-        "newest" => Some(TaskOrder::Newest),
-        "oldest" => Some(TaskOrder::Oldest),
+/// Returns the query of the parameters. `stale_before_ms` is used if only stale
+/// tasks are requested.
+fn task_query(
+    parameters: &mut Parameters,
+    now_ms: u64,
+    stale_before_ms: u64,
+) -> Result<TaskQuery, Box<Problem>> {
+    let mut query = TaskQuery::all();
+    query.statuses = parameters.texts("status")?;
+    query.task_types = parameters.texts("task_type")?;
+    query.app_ids = parameters.texts("app_id")?;
+    parameters.each_parsed("class", "`open`, `retryable` or `final`", |name| {
+        query.classes.push(class(name)?);
+        Some(())
+    })?;
+    parameters.each_parsed("flag", "a flag of tasks, such as `gap`", |name| {
+        views::add_flag(&mut query, name)
+    })?;
+    let is_stale = parameters.flag("stale")?;
+    query.stale_before_ms = is_stale.then_some(stale_before_ms);
+    query.text = parameters.text("q");
+    query.since_ms = instant(parameters, "since", now_ms)?;
+    query.until_ms = instant(parameters, "until", now_ms)?;
+    order(parameters, &mut query)?;
+    query.count = parameters.flag("count")?;
+    query.cursor = parameters.text("cursor");
+    query.limit = limit(parameters, PAGE_DEFAULT)?;
+    Ok(query)
+}
+
+fn class(name: &str) -> Option<Class> {
+    match name {
+        "open" => Some(Class::Open),
+        "retryable" => Some(Class::Retryable),
+        "final" => Some(Class::Final),
+        _ => None,
+    }
+}
+
+/// Reads the property by which tasks are sorted, and the direction. Without one,
+/// the last time comes first, and the least text.
+fn order(parameters: &mut Parameters, query: &mut TaskQuery) -> Result<(), Box<Problem>> {
+    let form = "`changed`, `first_seen`, `status`, `app_id` or `task_id`";
+    let sort = parameters.parsed("sort", form, |name| match name {
+        "changed" => Some(TaskSort::Changed),
+        "first_seen" => Some(TaskSort::FirstSeen),
+        "status" => Some(TaskSort::Status),
+        "app_id" => Some(TaskSort::Application),
+        "task_id" => Some(TaskSort::Task),
         _ => None,
     })?;
-    let since_ms = instant(parameters, "since")?;
-    let until_ms = instant(parameters, "until")?;
-    let limit = limit(parameters, PAGE_DEFAULT)?;
-    // The calls that cannot fail come last, so a `?` has no strings to drop.
-    Ok(TaskQuery {
-        status: parameters.text("status"),
-        class,
-        task_type: parameters.text("task_type"),
-        app_id: parameters.text("app_id"),
-        text: parameters.text("q"),
+    // Version 0.1 had two names of its own for the order of times.
+    let order = parameters.parsed("order", "`asc` or `desc`", |name| match name {
+        "asc" | "oldest" => Some(TaskOrder::Ascending),
+        "desc" | "newest" => Some(TaskOrder::Descending),
+        _ => None,
+    })?;
+    query.sort = sort.unwrap_or(TaskSort::Changed);
+    query.order = order.unwrap_or(match query.sort {
+        TaskSort::Changed | TaskSort::FirstSeen => TaskOrder::Descending,
+        _ => TaskOrder::Ascending,
+    });
+    Ok(())
+}
+
+fn instant(
+    parameters: &mut Parameters,
+    name: &str,
+    now_ms: u64,
+) -> Result<Option<u64>, Box<Problem>> {
+    parameters.parsed(name, INSTANT_FORMS, |text| parse_instant(text, now_ms))
+}
+
+/// Returns the activity to read: at most `spans` spans that cover the time from
+/// `since_ms` until before `until_ms`.
+fn activity_query(since_ms: u64, until_ms: u64, spans: u32) -> ActivityQuery {
+    let day = 24 * HOUR_MS;
+    let fitting = SPANS_MINUTES.into_iter().map(u64::from);
+    let fitting = fitting
+        .map(|minutes| covering(since_ms, until_ms, minutes))
+        .find(|(_, needed, _)| *needed <= spans.into());
+    let (since_ms, spans, span_minutes) = fitting.unwrap_or_else(|| {
+        let (_, days, _) = covering(since_ms, until_ms, day / MINUTE_MS);
+        let days = days.div_ceil(spans.max(1).into());
+        covering(since_ms, until_ms, days.saturating_mul(day / MINUTE_MS))
+    });
+    ActivityQuery {
         since_ms,
-        until_ms,
-        order: order.unwrap_or(TaskOrder::Newest),
-        cursor: parameters.text("cursor"),
-        limit,
-    })
+        span_minutes: u32::try_from(span_minutes).unwrap_or(u32::MAX),
+        spans: u32::try_from(spans).unwrap_or(u32::MAX),
+    }
 }
 
-/// Completes an instant whose last parts may be missing, with zeros.
-fn whole_instant(text: &str) -> Option<String> {
-    const MIDNIGHT: &str = "yyyy-mm-ddT00:00:00.000Z";
-    let text = text.strip_suffix('Z').unwrap_or(text);
-    let is_a_part = matches!(text.len(), 10 | 16 | 19 | 23);
-    let rest = MIDNIGHT.get(text.len()..).filter(|_| is_a_part)?;
-    let mut whole = String::from(text);
-    whole.push_str(rest);
-    Some(whole)
-}
-
-fn instant(parameters: &mut Parameters, name: &str) -> Result<Option<u64>, Box<Problem>> {
-    let form = "a UTC instant such as `2026-01-31T12:00:00.000Z`, or `2026-01-31`";
-    parameters.parsed(name, form, |text| {
-        time::parse_milliseconds(&whole_instant(text)?)
-    })
+/// Returns when the first span of this length begins, how many of them are needed,
+/// and their length.
+fn covering(since_ms: u64, until_ms: u64, span_minutes: u64) -> (u64, u64, u64) {
+    let rest_ms = if span_minutes > 60 {
+        since_ms % HOUR_MS
+    } else {
+        since_ms % MINUTE_MS
+    };
+    let since_ms = since_ms.saturating_sub(rest_ms);
+    let span_ms = MINUTE_MS.saturating_mul(span_minutes.max(1));
+    let spans = until_ms.saturating_sub(since_ms).div_ceil(span_ms);
+    (since_ms, spans.max(1), span_minutes)
 }
 
 #[cfg(test)]
@@ -325,18 +481,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_an_instant_may_be_missing() {
-        for (text, whole) in [
-            ("2026-01-31", "2026-01-31T00:00:00.000Z"),
-            ("2026-01-31T12:34", "2026-01-31T12:34:00.000Z"),
-            ("2026-01-31T12:34:56", "2026-01-31T12:34:56.000Z"),
-            ("2026-01-31T12:34:56Z", "2026-01-31T12:34:56.000Z"),
-            ("2026-01-31T12:34:56.789Z", "2026-01-31T12:34:56.789Z"),
+    fn spans_cover_the_range_and_are_not_too_many() {
+        const DAY_MS: u64 = 24 * HOUR_MS;
+        let since_ms = 1_769_862_896_789;
+        for (range_ms, spans, expected) in [
+            (1, 60, (1, 1)),
+            (HOUR_MS, 61, (61, 1)),
+            (HOUR_MS, 60, (31, 2)),
+            (DAY_MS, 60, (49, 30)),
+            (31 * DAY_MS, 60, (32, 1440)),
+            (365 * DAY_MS, 60, (53, 7 * 1440)),
+            (365 * DAY_MS, 1, (1, 366 * 1440)),
         ] {
-            assert_eq!(whole_instant(text).as_deref(), Some(whole));
-        }
-        for text in ["", "2026", "2026-01-31T12", "2026-01-31T12:34:56.7890"] {
-            assert_eq!(whole_instant(text), None, "{text}");
+            let query = activity_query(since_ms, since_ms + range_ms, spans);
+            assert_eq!((query.spans, query.span_minutes), expected, "{range_ms}");
+            let unit_ms = if query.span_minutes > 60 {
+                HOUR_MS
+            } else {
+                MINUTE_MS
+            };
+            assert_eq!(query.since_ms % unit_ms, 0);
+            assert!(since_ms - query.since_ms < unit_ms);
+            let covered_ms = u64::from(query.spans * query.span_minutes) * MINUTE_MS;
+            assert!(query.since_ms + covered_ms >= since_ms + range_ms);
         }
     }
 

@@ -12,12 +12,13 @@ use batchtask_notification::{Notification, ParseError, hex, sha256};
 
 use crate::bindings::exports::batchtask::receiver::intake::{Admission, Kind, Request, Response};
 pub use crate::bindings::exports::batchtask::receiver::intake::{Decision, Entry, Write};
-use crate::headers::{Fields, bearer, declared_length, header, is_cross_site, text, values};
+use crate::headers::{Fields, declared_length, header, is_cross_site, is_from_https, text, values};
 use crate::journal::{Appended, Event, EventFlags, Journal, Reject, SignatureUse, Source};
 use crate::outcomes::{Problem, Refusal, Success, methods, report, respond};
-use crate::page;
+use crate::page::{self, Context, Language};
 use crate::reads::{self, Reader};
 use crate::routes::{Parameters, READ_METHODS, Route, TaskName, View, split};
+use crate::session::{self, Right, WRONG_TOKEN};
 use crate::settings::{Settings, Unprocessable};
 use crate::signature::{Mode, Proof, difference_ms, is_secret};
 use crate::text::shortened;
@@ -59,15 +60,22 @@ struct Sender {
 enum Admitted {
     /// A notification.
     Push(Sender),
-    /// A read, with a valid token.
-    Read(Route, View),
-    /// The login link, with a valid token.
-    Login(String),
+    /// A read, with a valid token or session.
+    Read(Route, View, Right),
+    /// A page that needs no session, such as the form of the login.
+    Public(Route),
+    /// A token to check.
+    Login,
+    /// The end of a session.
+    Logout,
     /// `GET /health`, which needs no token.
     Health,
     /// OPTIONS, with the methods of the path.
     Methods(&'static str),
 }
+
+/// The greatest length of the form of a login, in bytes.
+const FORM_BYTES_MAX: usize = 4096;
 
 const REPLAYED: &str = "the signature was used for another notification";
 
@@ -82,8 +90,9 @@ impl<J: Journal> Receiver<'_, J> {
             .map_err(|problem| Box::new(self.refuse(head, *problem)))?;
         let (sender_proven, max_body_bytes) = match &admitted {
             Admitted::Push(sender) => (sender.proven, self.settings.max_body_bytes),
-            Admitted::Read(..) | Admitted::Login(_) => (true, 0),
-            Admitted::Health | Admitted::Methods(_) => (false, 0),
+            Admitted::Read(..) => (true, 0),
+            Admitted::Login => (false, FORM_BYTES_MAX),
+            _ => (false, 0),
         };
         Ok(Admission {
             kind: kind(&head.target),
@@ -159,7 +168,8 @@ impl<J: Journal> Receiver<'_, J> {
     fn refuse(&self, request: &Request, problem: Problem) -> Response {
         let is_page = kind(&request.target) == Kind::Page && !self.settings.read_tokens.is_empty();
         let mut response = if is_page {
-            page::problem(problem)
+            let right = session::check(&request.headers, self.settings, self.now_ms).ok();
+            page::problem(&self.context(request, right), problem)
         } else {
             problem.into_response()
         };
@@ -169,7 +179,7 @@ impl<J: Journal> Receiver<'_, J> {
 
     /// Checks everything that can be checked with the head of a request.
     fn admit(&self, head: &Request) -> Result<Admitted, Box<Problem>> {
-        let (whole_path, query) = split(&head.target);
+        let (whole_path, _) = split(&head.target);
         let (view, path) = View::of(whole_path);
         let route = Route::of(path).filter(|route| route.has(view) && self.exists(route));
         if head.method == "OPTIONS" {
@@ -187,19 +197,18 @@ impl<J: Journal> Receiver<'_, J> {
             problem.allow = Some(route.methods());
             return Err(problem.into());
         }
+        if view == View::Page && head.method == "POST" {
+            return admit_form(route, head);
+        }
         match route {
-            Route::Notifications(_) => return self.admit_push(head).map(Admitted::Push),
-            Route::Health => return Ok(Admitted::Health),
-            _ => {}
+            Route::Notifications(_) => self.admit_push(head).map(Admitted::Push),
+            Route::Health => Ok(Admitted::Health),
+            route if route.is_public_page() => Ok(Admitted::Public(route)),
+            route => {
+                let right = session::check(&head.headers, self.settings, self.now_ms)?;
+                Ok(Admitted::Read(route, view, right))
+            }
         }
-        if view == View::Page
-            && let Some(token) = login_token(query)
-        {
-            self.check_token(Some(&token))?;
-            return Ok(Admitted::Login(token));
-        }
-        self.check_reader(&head.headers)?;
-        Ok(Admitted::Read(route, view))
     }
 
     fn admit_push(&self, head: &Request) -> Result<Sender, Box<Problem>> {
@@ -260,20 +269,41 @@ impl<J: Journal> Receiver<'_, J> {
         }
     }
 
-    fn check_reader(&self, fields: &Fields) -> Result<(), Box<Problem>> {
-        // Over HTTP/2 a browser sends a field for each cookie (RFC 9113, 8.2.3).
-        let cookie = || values(fields, "cookie").find_map(|value| page::token_of(text(value)?));
-        match header(fields, "authorization").and_then(bearer) {
-            Some(token) => self.check_token(Some(token)),
-            None => self.check_token(cookie().as_deref()),
+    fn context<'r>(&self, request: &'r Request, right: Option<Right>) -> Context<'r> {
+        Context {
+            target: &request.target,
+            language: Language::of(&request.headers),
+            right,
+            now_ms: self.now_ms,
+            stale_before_ms: self.now_ms.saturating_sub(self.settings.stale_after_ms),
         }
     }
 
-    fn check_token(&self, given: Option<&str>) -> Result<(), Box<Problem>> {
-        match given {
-            Some(token) if is_secret(token, &self.settings.read_tokens) => Ok(()),
-            Some(_) => Err(Problem::unauthorized("the read token is wrong")),
-            None => Err(Problem::unauthorized("the request has no read token")),
+    /// Returns the answer to a login: whether the token in its form is right.
+    fn log_in(&self, request: &Request, body: &[u8]) -> Result<Response, Box<Problem>> {
+        let form = text(body).unwrap_or_default();
+        let token = Parameters::of(form).text("token").unwrap_or_default();
+        let token = token.trim_ascii();
+        if body.len() > FORM_BYTES_MAX || session::right_of(token, self.settings).is_none() {
+            return Err(Problem::unauthorized(WRONG_TOKEN));
+        }
+        let is_secure = request.over_https || is_from_https(&request.headers);
+        Ok(page::logged_in(
+            &self.context(request, None),
+            token,
+            is_secure,
+        ))
+    }
+
+    /// Returns a page that needs no session.
+    fn public(&self, request: &Request, route: &Route) -> Result<Response, Box<Problem>> {
+        let (_, query) = split(&request.target);
+        let parameters = Parameters::of(query);
+        match route {
+            Route::Style => page::style(parameters, &request.headers),
+            Route::Script => page::script(parameters, &request.headers),
+            Route::Language => Ok(page::selected(&self.context(request, None))),
+            _ => Ok(page::form(&self.context(request, None))),
         }
     }
 
@@ -287,13 +317,15 @@ impl<J: Journal> Receiver<'_, J> {
             Admitted::Push(sender) => {
                 return self.take(body, Source::Push, sender).map(Decision::Write);
             }
-            Admitted::Login(token) => page::entered(&token),
+            Admitted::Login => self.log_in(request, &body)?,
+            Admitted::Logout => page::logged_out(&request.headers, self.settings),
+            Admitted::Public(route) => self.public(request, &route)?,
             Admitted::Health => reads::health(),
             Admitted::Methods(allow) => methods(allow),
-            Admitted::Read(route, view) => {
+            Admitted::Read(route, view, right) => {
                 let is_feed = route == Route::Feed;
                 let mut response = self
-                    .read(request, route, view)
+                    .read(request, route, view, right)
                     .map_err(Problem::disclosed)?;
                 // A reader does not ask for the same part of the feed twice.
                 if !is_feed {
@@ -306,7 +338,14 @@ impl<J: Journal> Receiver<'_, J> {
         Ok(Decision::Respond(response))
     }
 
-    fn read(&self, request: &Request, route: Route, view: View) -> Result<Response, Box<Problem>> {
+    fn read(
+        &self,
+        request: &Request,
+        route: Route,
+        view: View,
+        right: Right,
+    ) -> Result<Response, Box<Problem>> {
+        let context = &self.context(request, Some(right));
         let (_, query) = split(&request.target);
         let mut parameters = Parameters::of(query);
         if view == View::Page {
@@ -318,15 +357,25 @@ impl<J: Journal> Receiver<'_, J> {
             now_ms: self.now_ms,
         };
         match (route, view) {
-            (Route::Notifications(_) | Route::Health, _) => Err(Refusal::NotFound.into()),
-            (Route::Tasks, view) => reader.tasks(parameters, view, query),
-            (Route::Task(name), View::Page) => reader.task_page(name, parameters, query),
+            (Route::Tasks, View::Page) => reader.tasks_page(parameters, context),
+            (Route::Tasks, View::Json) => reader.tasks(parameters),
+            (Route::Task(name), View::Page) => reader.task_page(name, parameters, context),
+            (Route::TaskPage, _) => {
+                let mut id = |name| parameters.text(name).unwrap_or_default();
+                let (app_id, task_id) = (id("app_id"), id("task_id"));
+                reader.task_page(TaskName { app_id, task_id }, parameters, context)
+            }
             (Route::Task(name), View::Json) => reader.task(name, parameters),
             (Route::History(name), _) => reader.history(name, parameters),
             (Route::Feed, _) => reader.feed(parameters),
-            (Route::Quarantine, view) => reader.quarantine(parameters, view, query),
+            (Route::Quarantine, View::Page) => reader.quarantine_page(parameters, context),
+            (Route::Quarantine, View::Json) => reader.quarantine(parameters),
+            (Route::Reject(seq), _) => reader.reject(seq, parameters),
+            (Route::Activity, _) => reader.activity(parameters),
+            (Route::Body, _) => reader.body(parameters),
             (Route::Summary, _) => reader.summary(parameters),
             (Route::Description, _) => reads::description(parameters, &request.headers),
+            _ => Err(Refusal::NotFound.into()),
         }
     }
 
@@ -466,11 +515,13 @@ pub fn kind(target: &str) -> Kind {
 }
 
 /// Whether a request may read the journal. A host limits these requests, because
-/// they take longer than others.
+/// they take longer than others. What a browser needs before the login does not read,
+/// so that strangers cannot take the places of readers.
 pub fn is_read(request: &Request) -> bool {
     let (path, _) = split(&request.target);
+    let route = Route::of(View::of(path).1);
     matches!(request.method.as_str(), "GET" | "HEAD")
-        && Route::of(View::of(path).1) != Some(Route::Health)
+        && !route.is_some_and(|route| route == Route::Health || route.is_public_page())
 }
 
 /// Returns how far this host's clock is ahead of the platform's, according to
@@ -481,11 +532,19 @@ fn skew_of_dates(event: &Event) -> Option<i64> {
     (skew_ms < 0).then_some(skew_ms)
 }
 
-/// Returns the read token in the query of a page, if there is one.
-fn login_token(query: &str) -> Option<String> {
-    let mut parameters = Parameters::of(query);
-    parameters.drop_empty();
-    parameters.text("token")
+/// Checks the head of a form that a page sends. Pages of other sites may not send it.
+fn admit_form(route: Route, head: &Request) -> Result<Admitted, Box<Problem>> {
+    if is_cross_site(&head.headers) {
+        return Err(Refusal::CrossSite.into());
+    }
+    let length = declared_length(&head.headers).unwrap_or_default();
+    match route {
+        Route::Login if usize::try_from(length).is_ok_and(|length| length <= FORM_BYTES_MAX) => {
+            Ok(Admitted::Login)
+        }
+        Route::Login => Err(Refusal::BodyTooLarge.into()),
+        _ => Ok(Admitted::Logout),
+    }
 }
 
 /// Completes a response to a request that stores nothing.

@@ -18,18 +18,36 @@ pub enum Route {
     Tasks,
     /// One task.
     Task(TaskName),
+    /// One task, whose ids are in the query.
+    TaskPage,
     /// The events of one task.
     History(TaskName),
     /// All events, in order of arrival.
     Feed,
     /// The bodies that are not batch-task notifications.
     Quarantine,
+    /// One of these bodies, by its number.
+    Reject(u64),
+    /// What arrived over time.
+    Activity,
     /// An overview of the journal.
     Summary,
     /// The description of the API.
     Description,
     /// Whether the receiver is up.
     Health,
+    /// The form for the token, and where it is sent.
+    Login,
+    /// Ends the session of a browser.
+    Logout,
+    /// Selects the language of the pages.
+    Language,
+    /// The style of the pages.
+    Style,
+    /// The script of the pages.
+    Script,
+    /// The body of an event or of a reject, as a file.
+    Body,
 }
 
 /// The form in which a resource is returned.
@@ -37,7 +55,7 @@ pub enum Route {
 pub enum View {
     /// JSON, for programs.
     Json,
-    /// HTML, for people: `/`, and everything below `/page`.
+    /// HTML, for people: `/`, everything below `/page`, and the login.
     Page,
 }
 
@@ -45,10 +63,14 @@ impl View {
     /// Returns the view that a path names, and the path of its resource without
     /// the first `/`.
     pub fn of(path: &str) -> (Self, &str) {
-        match path.strip_prefix("/page/") {
-            _ if path == "/" => (Self::Page, "tasks"),
-            Some(rest) => (Self::Page, rest),
-            None => (Self::Json, path.strip_prefix('/').unwrap_or_default()),
+        let rest = path.strip_prefix('/').unwrap_or_default();
+        match rest {
+            "" if path == "/" => (Self::Page, "tasks"),
+            "login" | "logout" | "language" => (Self::Page, rest),
+            _ => match rest.strip_prefix("page/") {
+                Some(rest) => (Self::Page, rest),
+                None => (Self::Json, rest),
+            },
         }
     }
 }
@@ -108,22 +130,49 @@ impl Route {
             ("tasks", Some(app), Some(task), Some("events")) => Self::History(name(app, task)),
             ("events", None, None, None) => Self::Feed,
             ("quarantine", None, None, None) => Self::Quarantine,
+            ("quarantine", Some(seq), None, None) => Self::Reject(number(&seq, 0..=u64::MAX)?),
+            ("activity", None, None, None) => Self::Activity,
             ("summary", None, None, None) => Self::Summary,
             ("openapi.json", None, None, None) => Self::Description,
             ("health", None, None, None) => Self::Health,
+            ("login", None, None, None) => Self::Login,
+            ("logout", None, None, None) => Self::Logout,
+            ("language", None, None, None) => Self::Language,
+            ("style.css", None, None, None) => Self::Style,
+            ("script.js", None, None, None) => Self::Script,
+            ("task", None, None, None) => Self::TaskPage,
+            ("body", None, None, None) => Self::Body,
             _ => return None,
         })
     }
 
     /// Whether the resource has this view.
     pub fn has(&self, view: View) -> bool {
-        view == View::Json || matches!(self, Self::Tasks | Self::Task(_) | Self::Quarantine)
+        match self {
+            Self::Tasks | Self::Task(_) | Self::Quarantine => true,
+            _ if self.is_only_page() => view == View::Page,
+            _ => view == View::Json,
+        }
+    }
+
+    /// Whether only people use the resource.
+    fn is_only_page(&self) -> bool {
+        self.is_public_page() || matches!(self, Self::TaskPage | Self::Body)
+    }
+
+    /// Whether the resource is needed before the login.
+    pub fn is_public_page(&self) -> bool {
+        matches!(
+            self,
+            Self::Login | Self::Logout | Self::Language | Self::Style | Self::Script
+        )
     }
 
     /// The methods that the route supports, as the value of `Allow`.
     pub fn methods(&self) -> &'static str {
         match self {
-            Self::Notifications(_) => "POST, OPTIONS",
+            Self::Notifications(_) | Self::Logout => "POST, OPTIONS",
+            Self::Login => "GET, HEAD, POST, OPTIONS",
             _ => READ_METHODS,
         }
     }
@@ -131,7 +180,8 @@ impl Route {
     /// Whether the route supports this method. OPTIONS is handled elsewhere.
     pub fn takes(&self, method: &str) -> bool {
         match self {
-            Self::Notifications(_) => method == "POST",
+            Self::Notifications(_) | Self::Logout => method == "POST",
+            Self::Login => matches!(method, "GET" | "HEAD" | "POST"),
             _ => matches!(method, "GET" | "HEAD"),
         }
     }
@@ -149,6 +199,9 @@ fn filled_segments(path: &str) -> impl Iterator<Item = &str> {
 pub fn split(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
 }
+
+/// How often a parameter may be repeated.
+const VALUES_MAX: usize = 32;
 
 /// The parameters of a query string. Reading a parameter removes it, so that
 /// [`finish`](Self::finish) finds the unknown and repeated ones.
@@ -174,10 +227,47 @@ impl Parameters {
         self.0.retain(|(_, value)| !value.is_empty());
     }
 
+    /// Returns the parameters that have a value, and their values.
+    pub fn filled(self) -> impl Iterator<Item = (String, String)> {
+        self.0.into_iter().filter(|(_, value)| !value.is_empty())
+    }
+
     /// Removes a parameter, and returns its value.
     pub fn text(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(found, _)| found == name)?;
         Some(self.0.remove(at).1)
+    }
+
+    /// Removes a parameter that may be repeated, and returns its values.
+    pub fn texts(&mut self, name: &str) -> Result<Vec<String>, Box<Problem>> {
+        let mut values = Vec::new();
+        while let Some(value) = self.text(name) {
+            if values.len() >= VALUES_MAX {
+                return Err(Problem::bad_parameter(name, "given at most 32 times"));
+            }
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// Removes a parameter that may be repeated, and parses each of its values.
+    pub fn each_parsed(
+        &mut self,
+        name: &str,
+        form: &str,
+        mut parse: impl FnMut(&str) -> Option<()>,
+    ) -> Result<(), Box<Problem>> {
+        let values = self.texts(name)?;
+        if values.iter().all(|value| parse(value).is_some()) {
+            return Ok(());
+        }
+        Err(Problem::bad_parameter(name, form))
+    }
+
+    /// Removes a parameter that is `true` or `false`.
+    pub fn flag(&mut self, name: &str) -> Result<bool, Box<Problem>> {
+        let flag = self.parsed(name, "`true` or `false`", |text| text.parse().ok())?;
+        Ok(flag.unwrap_or(false))
     }
 
     /// Removes a parameter, and parses its value. `form` describes a valid

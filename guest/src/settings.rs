@@ -45,6 +45,9 @@ settings! {
     READ_TOKEN "BATCHTASK_READ_TOKEN",
         "16 to 256 visible ASCII characters without a comma, or two such tokens with a comma between them", "", SECRET,
         "The token that readers send as `Authorization: Bearer …`. Without it nothing can be read";
+    OPERATE_TOKEN "BATCHTASK_OPERATE_TOKEN",
+        "16 to 256 visible ASCII characters without a comma, or two such tokens with a comma between them", "", SECRET,
+        "The token of operators, who may read and also change what is in the quarantine and operate the sinks. Without it nothing can be operated";
     PATH_SECRET "BATCHTASK_PATH_SECRET",
         "16 to 128 characters of `A-Z a-z 0-9 _ -`, or two such secrets with a comma between them", "", SECRET,
         "The webhook is `/notifications/<secret>` instead of `/notifications`";
@@ -93,6 +96,9 @@ pub struct Settings {
     /// The tokens that readers may send: two during a rotation. Empty: nothing
     /// can be read.
     pub read_tokens: Vec<String>,
+    /// The tokens of operators, who may also read: two during a rotation. Empty:
+    /// nothing can be operated.
+    pub operate_tokens: Vec<String>,
     /// How senders are checked.
     pub scheme: Scheme,
     /// An open task without a new event for this time is stale, in
@@ -154,9 +160,8 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
                 })
             }),
-            read_tokens: self.value(&READ_TOKEN, |text| {
-                secrets(text, 16..=256, |byte| byte.is_ascii_graphic())
-            }),
+            read_tokens: self.value(&READ_TOKEN, tokens),
+            operate_tokens: self.value(&OPERATE_TOKEN, tokens),
             max_body_bytes: self.value(&MAX_BODY_BYTES, |text| {
                 number(text, 1024..=16 << 20).and_then(|bytes| usize::try_from(bytes).ok())
             }),
@@ -215,6 +220,11 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn has_fault(&self, setting: &Setting) -> bool {
         self.faults.iter().any(|fault| fault.name == setting.name)
     }
+}
+
+/// Parses the tokens of readers or operators.
+fn tokens(text: &str) -> Option<Vec<String>> {
+    secrets(text, 16..=256, |byte| byte.is_ascii_graphic())
 }
 
 /// Parses one secret, or two with a comma between them. Empty for an empty

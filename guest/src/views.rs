@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 use batchtask_notification::{Class, Flags, Status, Step, base64, hex, step, time};
 
 use crate::journal::{
-    Event, EventFlags, FailedDevice, HistoryPage, Notice, Policy, Progress, QuarantinePage,
-    Quarantined, Reject, StoredEvent, Summary, Task, TaskPage, source_name,
+    Activity, Event, EventFlags, FailedDevice, HistoryPage, Notice, Policy, Progress,
+    QuarantinePage, Quarantined, Reject, StepFlags, StoredEvent, Summary, Task, TaskPage,
+    TaskQuery, source_name,
 };
 use crate::json::Object;
 
@@ -80,7 +81,15 @@ pub fn tasks(page: &TaskPage, stale_before_ms: u64) -> List {
         let items = json.objects("tasks", &page.tasks, |json, task| {
             task_members(json, task, stale_before_ms);
         });
+        json.text_or_null("previous", page.previous.as_deref());
         json.text_or_null("next", page.next.as_deref());
+        match &page.count {
+            Some(count) => json.object("count", |json| {
+                json.number("tasks", count.tasks);
+                json.boolean("more", count.more);
+            }),
+            None => json.text_or_null("count", None),
+        }
         items
     })
 }
@@ -203,6 +212,11 @@ pub fn feed(events: &[StoredEvent], after: u64) -> Vec<u8> {
     })
 }
 
+/// Returns one event, without its step.
+pub fn event(stored: &StoredEvent) -> Vec<u8> {
+    Object::text_of(|json| event_members(json, stored, None))
+}
+
 fn event_members(json: &mut Object, stored: &StoredEvent, step: Option<&'static str>) {
     let event = &stored.event;
     json.text("app_id", &event.app_id);
@@ -245,6 +259,26 @@ pub fn quarantine(page: &QuarantinePage) -> List {
     })
 }
 
+/// Returns one reject of the quarantine.
+pub fn reject(quarantined: &Quarantined) -> Vec<u8> {
+    Object::text_of(|json| reject_members(json, quarantined))
+}
+
+/// Returns what arrived from `since_ms` until before `until_ms`, in spans of this
+/// many minutes.
+pub fn activity(spans: &[Activity], since_ms: u64, until_ms: u64, span_minutes: u32) -> Vec<u8> {
+    Object::text_of(|json| {
+        instant(json, "since", since_ms);
+        instant(json, "until", until_ms);
+        json.number("span_minutes", span_minutes.into());
+        json.objects("spans", spans, |json, span| {
+            instant(json, "start", span.start_ms);
+            json.number("notifications", span.notifications);
+            json.number("failures", span.failures);
+        });
+    })
+}
+
 fn reject_members(json: &mut Object, quarantined: &Quarantined) {
     let reject = &quarantined.reject;
     json.number("seq", quarantined.seq);
@@ -276,19 +310,34 @@ fn body(json: &mut Object, bytes: &[u8]) {
 /// which its events arrived.
 pub fn task_flags(task: &Task) -> Vec<&'static str> {
     let mut flags = flag_names(task.flags);
-    // If the trail is not complete, its first step is unknown.
-    let is_complete = usize::try_from(task.events).is_ok_and(|events| events == task.trail.len());
-    let mut statuses = task.trail.iter().map(|step| Status::of(&step.status));
-    let mut previous = if is_complete { None } else { statuses.next() };
-    let steps: Vec<Step> = statuses
-        .map(|next| step(previous.replace(next), next))
-        .collect();
-    for kind in [Step::Gap, Step::Reopened, Step::Unexpected] {
-        if steps.contains(&kind) {
+    for (flag, kind) in step_flags() {
+        if task.steps & flag == flag {
             flags.extend(kind.name());
         }
     }
     flags
+}
+
+/// Returns the flags of a task's steps, in the order in which they are listed.
+fn step_flags() -> [(StepFlags, Step); 3] {
+    [
+        (StepFlags::GAP, Step::Gap),
+        (StepFlags::REOPENED, Step::Reopened),
+        (StepFlags::UNEXPECTED_STEP, Step::Unexpected),
+    ]
+}
+
+/// Adds the flag with this name to the flags of a query. Returns `None` if tasks
+/// have no such flag.
+pub fn add_flag(query: &mut TaskQuery, name: &str) -> Option<()> {
+    let mut steps = step_flags().into_iter();
+    if let Some((flag, _)) = steps.find(|(_, kind)| kind.name() == Some(name)) {
+        query.steps = query.steps | flag;
+        return Some(());
+    }
+    let flag = Flags::of_name(name)?;
+    query.flags = query.flags | EventFlags::from_bits_retain(flag.bits());
+    Some(())
 }
 
 /// Returns the names of an event's flags. The bits are in the same order.

@@ -1,28 +1,38 @@
-//! The list of tasks, and the quarantine.
+//! The list of tasks.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::charts::{Axis, activity, bar, timeline};
+use super::context::Context;
 use super::html::Html;
-use super::parts::{
-    body, decimal, duration, encoded, instant, next, page, progress, short, span, stale_mark,
-    status, task_link, words,
-};
+use super::links::{changed, toggled};
+use super::parts::{decimal, duration, pager, short, stale_mark, status, task_link};
+use super::shell::{Title, page};
 use crate::bindings::exports::batchtask::receiver::intake::Response;
-use crate::journal::{Notice, QuarantinePage, Summary, Task, TaskPage};
+use crate::journal::{
+    Activity, Notice, QuarantinePage, Summary, Task, TaskCount, TaskOrder, TaskPage, TaskSort,
+};
 use crate::routes::Parameters;
 use crate::views::task_flags;
+use batchtask_notification::Class;
 
 /// The content of the page of tasks.
 pub struct TaskList<'a> {
+    /// What the page depends on besides its content.
+    pub context: Context<'a>,
     /// The overview of the journal, if the journal supports it.
     pub summary: Option<Summary>,
+    /// What arrived over the last day, if the journal supports it.
+    pub activity: Option<Vec<Activity>>,
+    /// The last reject of the quarantine, if the journal supports it.
+    pub quarantine: Option<QuarantinePage>,
     /// The tasks.
     pub tasks: TaskPage,
-    /// The query string of the request.
-    pub query: &'a str,
-    /// The time of the request, in milliseconds since 1970.
-    pub now_ms: u64,
-    /// An open task is stale if its last new event arrived before this, in
-    /// milliseconds since 1970.
-    pub stale_before_ms: u64,
+    /// The property by which the tasks are sorted.
+    pub sort: TaskSort,
+    /// The direction in which they are sorted.
+    pub order: TaskOrder,
     /// Whether the path of the webhook ends in a secret.
     pub has_path_secret: bool,
 }
@@ -30,188 +40,241 @@ pub struct TaskList<'a> {
 impl TaskList<'_> {
     /// Returns the page.
     pub fn page(&self) -> Response {
-        page("Batch tasks", &mut |html| {
-            html.markup("<div data-live>");
+        let mut title = Title::new("{Batch tasks|批量任务}$", "");
+        title.failed = self.failed();
+        page(&self.context, &title, &mut |html| {
+            html.markup("<div data-live='a'>");
             if let Some(summary) = &self.summary {
-                notices(html, &summary.notices);
+                self.health(html, summary);
                 self.counts(html, summary);
+            }
+            if let Some(spans) = self.activity.as_ref().filter(|spans| !spans.is_empty()) {
+                activity(html, spans, self.context.now_ms);
             }
             html.markup("</div>");
             self.form(html);
-            html.markup("<div data-live>");
+            html.markup("<div data-live='b'>");
+            if let Some(count) = &self.tasks.count {
+                results(html, count);
+            }
             self.table(html);
-            next(html, "/", self.query, self.tasks.next.as_deref());
+            let address = changed(self.context.query(), "cursor", "");
+            let (previous, next) = (&self.tasks.previous, &self.tasks.next);
+            pager(html, &address, previous.as_deref(), next.as_deref());
             html.markup("</div>");
         })
     }
 
+    /// How many tasks failed and may be retried.
+    fn failed(&self) -> u64 {
+        let counts = self.summary.iter().flat_map(|summary| &summary.statuses);
+        counts
+            .filter(|count| Class::of_rank(count.rank) == Class::Retryable)
+            .map(|count| count.tasks)
+            .fold(0, u64::saturating_add)
+    }
+
     fn counts(&self, html: &mut Html, summary: &Summary) {
-        html.markup("<ul>");
+        let query = self.context.query();
+        let chosen = Parameters::of(query).texts("status").unwrap_or_default();
+        html.markup("<ul class='counts'>");
         for count in &summary.statuses {
-            html.markup("<li>");
+            let tasks = decimal(count.tasks);
             if count.status.is_empty() {
-                status(html, "others", count.rank);
-            } else {
-                html.fill("<a href='/?status=$'>", &[&encoded(&count.status)]);
-                status(html, &count.status, count.rank);
-                html.markup("</a>");
+                html.fill("<li><span><b>$</b> {others|其他}</span>", &[&tasks]);
+                continue;
             }
-            html.fill(" <b>$</b></li>", &[&decimal(count.tasks)]);
+            html.fill(
+                "<li><a href='~$'",
+                &[&toggled(query, "status", &count.status)],
+            );
+            current(html, chosen.contains(&count.status));
+            html.fill("><b>$</b> ", &[&tasks]);
+            status(html, &count.status, count.rank);
+            html.markup("</a>");
         }
         if let Some(stale @ 1..) = summary.stale {
+            html.fill("<li><a href='~$'", &[&toggled(query, "stale", "true")]);
+            current(
+                html,
+                Parameters::of(query).text("stale").as_deref() == Some("true"),
+            );
             html.fill(
-                "<li><a class='warn' href='/?class=open&amp;order=oldest'>⚠ stale</a> <b>$</b></li>",
+                "><b>$</b> <span class='s warn'>⚠ {stale|停滞}</span></a>",
                 &[&decimal(stale)],
             );
         }
-        html.markup("<li>Last notification ");
-        match summary.last_received_at_ms {
-            Some(at_ms) => {
-                instant(html, at_ms);
-                let ago = span(self.now_ms.saturating_sub(at_ms));
-                html.fill(", $ ago</li></ul>", &[&ago]);
-            }
-            None => html.markup("never</li></ul>"),
-        }
+        html.markup("</ul>");
     }
 
-    fn form(&self, html: &mut Html) {
-        let mut parameters = Parameters::of(self.query);
-        html.markup(match self.query {
-            "" => "<details><summary>Filter</summary><form action='/'>",
-            _ => "<details open><summary>Filter</summary><form action='/'>",
-        });
-        for (name, label, kind) in [
-            ("q", "Text", "search"),
-            ("status", "Status", "text"),
-            ("task_type", "Type", "text"),
-            ("app_id", "Application", "text"),
-            ("since", "Changed since (UTC)", "datetime-local"),
-            ("until", "Changed before (UTC)", "datetime-local"),
-        ] {
-            let value = parameters.text(name).unwrap_or_default();
-            html.fill(
-                "<label>$<input type='$' name='$' value='$'></label>",
-                &[label, kind, name, &value],
-            );
-        }
-        for (name, label, options) in [
-            (
-                "class",
-                "State",
-                ["", "open", "retryable", "final"].as_slice(),
-            ),
-            ("order", "Order", &["newest", "oldest"]),
-        ] {
-            let value = parameters.text(name).unwrap_or_default();
-            html.fill("<label>$<select name='$'>", &[label, name]);
-            for option in options {
-                let selected = if *option == value { " selected" } else { "" };
-                html.markup("<option");
-                html.markup(selected);
-                html.fill(
-                    " value='$'>$</option>",
-                    &[option, if option.is_empty() { "any" } else { option }],
-                );
+    /// Writes whether all is well: the last notification, the quarantine, and the notices
+    /// of the host.
+    fn health(&self, html: &mut Html, summary: &Summary) {
+        html.markup("<ul class='health'><li>{Last notification|最近通知} ");
+        match summary.last_received_at_ms {
+            Some(at_ms) => {
+                html.markup("<b class='ago'>");
+                html.instant(at_ms);
+                html.markup("</b>");
             }
-            html.markup("</select></label>");
+            None => html.markup("<b>{never|从未}</b>"),
         }
-        html.markup("<button>Filter</button></form></details>");
+        if let Some(quarantine) = &self.quarantine {
+            html.markup("<li>{Quarantine|隔离区} ");
+            match quarantine.rejects.first() {
+                Some(last) => {
+                    html.markup("<a class='ago' href='~page/quarantine'>");
+                    html.instant(last.reject.received_at_ms);
+                    html.markup("</a>");
+                }
+                None => html.markup("<b>{empty|为空}</b>"),
+            }
+        }
+        html.fill("<li>batchtask <b>$</b>", &[env!("CARGO_PKG_VERSION")]);
+        if summary.notices.is_empty() {
+            html.markup("<li><span class='s good'>✔ {no warnings|没有警告}</span>");
+        }
+        html.markup("</ul>");
+        notices(html, &summary.notices);
     }
 
     fn table(&self, html: &mut Html) {
         if self.tasks.tasks.is_empty() {
-            let secret = if self.has_path_secret { SECRET } else { "" };
-            match self.query {
-                "" => html.fill(FIRST, &[secret]),
-                _ => html.markup("<p>No task matches. <a href='/'>Show all</a></p>"),
-            }
+            self.empty(html);
             return;
         }
-        html.markup(
-            "<table><thead><tr><th>Status<th>Task<th class='w'>Application<th class='w'>Type\
-             <th>Last change (UTC)<th class='w'>Duration<th class='w'>Events<th class='w'>Flags</thead><tbody>",
-        );
+        let axis = Axis::of(&self.tasks.tasks, self.context.now_ms);
+        html.markup("<table class='tasks'><thead><tr>");
+        self.heading(html, TaskSort::Status, "{Status|状态}");
+        self.heading(html, TaskSort::Task, "{Task|任务}");
+        html.markup("<th>{Progress|进度}");
+        if let Some(axis) = &axis {
+            html.markup("<th class='axis'>{Timeline|时间线}<span>");
+            html.instant(axis.from_ms);
+            html.markup(" ");
+            html.instant(axis.to_ms);
+            html.markup("</span>");
+        }
+        let changed = "{Last change|最近变更} (<span class='zone'>UTC</span>)";
+        self.heading(html, TaskSort::Changed, changed);
+        self.heading(html, TaskSort::FirstSeen, "{Duration|时长}");
+        html.markup("</thead><tbody>");
         for task in &self.tasks.tasks {
-            self.row(html, task);
+            self.row(html, axis.as_ref(), task);
         }
         html.markup("</tbody></table>");
     }
 
-    fn row(&self, html: &mut Html, task: &Task) {
-        html.markup("<tr><td>");
-        status(html, &task.status, task.rank);
-        stale_mark(html, task, self.stale_before_ms);
-        if let Some(devices) = &task.progress {
-            html.markup("<p>");
-            progress(html, devices);
-            html.markup("</p>");
+    /// Writes the heading of a column: a click sorts by it, and a second one reverses the
+    /// order.
+    fn heading(&self, html: &mut Html, sort: TaskSort, text: &str) {
+        let (name, default) = match sort {
+            TaskSort::Changed => ("changed", TaskOrder::Descending),
+            TaskSort::FirstSeen => ("first_seen", TaskOrder::Descending),
+            TaskSort::Status => ("status", TaskOrder::Ascending),
+            TaskSort::Application => ("app_id", TaskOrder::Ascending),
+            TaskSort::Task => ("task_id", TaskOrder::Ascending),
+        };
+        let is_sorted = sort == self.sort;
+        // The order after a click.
+        let is_ascending = if is_sorted {
+            self.order == TaskOrder::Descending
+        } else {
+            default == TaskOrder::Ascending
+        };
+        let query = changed(self.context.query(), "sort", name);
+        let query = query.strip_prefix('?').unwrap_or(&query);
+        let query = changed(query, "order", if is_ascending { "asc" } else { "desc" });
+        html.markup(match (is_sorted, is_ascending) {
+            (false, _) => "<th>",
+            (true, false) => "<th aria-sort='ascending'>",
+            (true, true) => "<th aria-sort='descending'>",
+        });
+        html.fill("<a href='~$'>", &[&query]);
+        html.markup(text);
+        html.markup("</a>");
+    }
+
+    fn empty(&self, html: &mut Html) {
+        let secret = if self.has_path_secret { SECRET } else { "" };
+        if self.context.query().contains('=') {
+            html.markup(
+                "<p class='note'>{No task matches.|没有匹配的任务。} \
+                 <a href='~'>{Show all|显示全部}</a></p>",
+            );
+        } else {
+            html.fill(FIRST, &[secret]);
         }
+    }
+
+    fn row(&self, html: &mut Html, axis: Option<&Axis>, task: &Task) {
+        let context = &self.context;
+        html.fill("<tr data-k='$'><td>", &[&key(task)]);
+        status(html, &task.status, task.rank);
+        stale_mark(html, task, context.stale_before_ms);
         html.markup("<td>");
         task_link(html, task);
-        if let Some(name) = &task.name {
-            html.fill("<p>$</p>", &[&short(name)]);
+        html.markup("<p class='dim'>");
+        if task.name.is_some() {
+            html.fill("<bdi>$</bdi> · ", &[&short(&task.task_id)]);
         }
         html.fill(
-            "<td class='w'>$<td class='w'>$<td>",
+            "<bdi>$</bdi> · <bdi>$</bdi>",
             &[&short(&task.app_id), &short(&task.task_type)],
         );
-        instant(html, task.occurred_at_ms);
-        html.fill(
-            "<td class='w'>$<td class='w'>$<td class='w'>$",
-            &[
-                &duration(task, self.now_ms),
-                &decimal(task.events),
-                &words(&task_flags(task)),
-            ],
-        );
+        for flag in task_flags(task) {
+            html.fill(" <a class='tag' href='~?flag=$'>$</a>", &[flag, flag]);
+        }
+        html.markup("</p><td>");
+        bar(html, task);
+        if let Some(axis) = axis {
+            html.markup("<td class='axis'>");
+            timeline(html, axis, task, context.now_ms);
+        }
+        html.markup("<td class='ago'>");
+        html.instant(task.occurred_at_ms);
+        html.markup("<td>");
+        duration(html, task);
     }
+}
+
+fn current(html: &mut Html, is_current: bool) {
+    if is_current {
+        html.markup(" aria-current='true'");
+    }
+}
+
+/// Writes the number of tasks that match.
+fn results(html: &mut Html, count: &TaskCount) {
+    html.markup("<p class='dim'>");
+    if count.more {
+        html.markup("{more than|多于} ");
+    }
+    html.fill("<b>$</b> {tasks|个任务}</p>", &[&decimal(count.tasks)]);
+}
+
+/// Identifies the row of a task when the page is updated.
+fn key(task: &Task) -> String {
+    let mut key = short(&task.app_id);
+    key.push('/');
+    key.push_str(&short(&task.task_id));
+    key
 }
 
 /// Writes the notices of the host.
 fn notices(html: &mut Html, notices: &[Notice]) {
     for notice in notices {
-        html.fill("<p class='warn'>⚠ $ (since ", &[&notice.text]);
-        instant(html, notice.since_ms);
+        html.fill("<p class='note warn'>⚠ $ ({since|自} ", &[&notice.text]);
+        html.instant(notice.since_ms);
         html.markup(")</p>");
     }
 }
 
 /// Shown while there is no task.
-const FIRST: &str = "<p>No notification has arrived yet. Make a rule action of the platform push to \
-<code>/notifications$</code> of this receiver, or send the platform's example:</p>\
-<pre>batchtask send</pre>";
+const FIRST: &str = "<div class='note'><p>{No notification has arrived yet. Make a rule action of the \
+platform push to|尚未收到通知。请在平台上创建规则动作，推送到此接收器的} <code>/notifications$</code>\
+{ of this receiver, or send the platform’s example:|，或发送平台的示例：}</p>\
+<pre>batchtask send</pre></div>";
 
 /// Shown instead of the secret in the path.
 const SECRET: &str = "/<path secret>";
-
-/// Returns the page of the quarantine.
-pub fn quarantine(rejects: &QuarantinePage, query: &str) -> Response {
-    page("Quarantine", &mut |html| {
-        html.fill(
-            "<div data-live><p>Bodies that are not batch-task notifications. Dropped to make room: $.</p><ol>",
-            &[&decimal(rejects.dropped)],
-        );
-        for quarantined in &rejects.rejects {
-            let reject = &quarantined.reject;
-            html.markup("<li class='e'>");
-            instant(html, reject.received_at_ms);
-            html.fill(
-                "<p><b>$</b> $ $</p>",
-                &[
-                    &reject.reason,
-                    &reject.detail,
-                    reject.pointer.as_deref().unwrap_or_default(),
-                ],
-            );
-            body(html, quarantined.seq, &reject.body);
-            html.markup("</li>");
-        }
-        html.markup("</ol>");
-        if rejects.rejects.is_empty() {
-            html.markup("<p>The quarantine is empty.</p>");
-        }
-        next(html, "/page/quarantine", query, rejects.next.as_deref());
-        html.markup("</div>");
-    })
-}

@@ -257,6 +257,12 @@ fn only_what_may_ask_the_journal_is_a_read() {
         ("GET", "/page/quarantine", true),
         ("GET", "/health", false),
         ("HEAD", "/health?x", false),
+        ("GET", "/page/task?app_id=a&task_id=t", true),
+        ("GET", "/page/body?event=1", true),
+        ("GET", "/login?to=tasks", false),
+        ("GET", "/page/style.css?v=1", false),
+        ("GET", "/page/script.js", false),
+        ("GET", "/language?language=zh", false),
         ("OPTIONS", "/tasks", false),
         ("POST", "/notifications", false),
     ] {

@@ -4,6 +4,7 @@
 //! - `decisions`: the answers to requests, and the entries to store.
 //! - `forms`: all forms of genuine requests.
 //! - `lengths`: lists and pages have a bounded length.
+//! - `pages`: the pages, in both languages.
 //! - `signatures`: a signature admits one notification.
 //! - `support`: a journal in memory, and requests.
 
@@ -11,5 +12,6 @@ mod clocks;
 mod decisions;
 mod forms;
 mod lengths;
+mod pages;
 mod signatures;
 mod support;

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::Request;
 use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, Journal, QuarantinePage, Reject, SignatureUse,
-    StoredEvent, Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Error, Event, HistoryPage, Journal, QuarantinePage,
+    Quarantined, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 use batchtask_guest::settings::Settings;
 
@@ -79,6 +79,14 @@ impl Journal for Digests {
         unsupported()
     }
 
+    fn find_reject(&self, _: u64) -> Result<Option<Quarantined>, Error> {
+        unsupported()
+    }
+
+    fn list_activity(&self, _: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        unsupported()
+    }
+
     fn summarize(&self, _: u64) -> Result<Summary, Error> {
         unsupported()
     }
@@ -103,6 +111,7 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect(),
         sender_proven: false,
+        over_https: false,
         body: body.into(),
     }
 }
