@@ -45,6 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         target: "/notifications".into(),
         headers: vec![("content-type".into(), b"application/json".into())],
         sender_proven: false,
+        over_https: false,
         body,
     };
     let response = intake.exchange(request).await;
@@ -56,6 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         target: "/tasks".into(),
         headers: vec![("authorization".into(), bearer.into_bytes())],
         sender_proven: false,
+        over_https: false,
         body: Vec::new(),
     };
     let response = intake.exchange(request).await;

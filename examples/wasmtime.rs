@@ -57,6 +57,8 @@ impl Host for State {
     fn list_history(&mut self, _: String, _: String, _: Option<String>, _: u32) -> Answer<HistoryPage> { unsupported() }
     fn follow(&mut self, _: u64, _: u32, _: u32) -> Answer<Vec<StoredEvent>> { unsupported() }
     fn list_quarantine(&mut self, _: Option<String>, _: u32) -> Answer<QuarantinePage> { unsupported() }
+    fn find_reject(&mut self, _: u64) -> Answer<Option<Quarantined>> { unsupported() }
+    fn list_activity(&mut self, _: ActivityQuery) -> Answer<Vec<Activity>> { unsupported() }
     fn summarize(&mut self, _: u64) -> Answer<Summary> { unsupported() }
 }
 
@@ -142,6 +144,7 @@ async fn main() -> Result<()> {
         headers: vec![("content-type".into(), b"application/json".into())],
         // True if the host has checked a client certificate of the sender.
         sender_proven: false,
+        over_https: false,
         body: body.clone(),
     };
     let response = intake.call_exchange(&mut store, &request).await?;

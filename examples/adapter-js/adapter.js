@@ -27,6 +27,8 @@ export const journal = {
   listHistory: unsupported,
   follow: unsupported,
   listQuarantine: unsupported,
+  findReject: unsupported,
+  listActivity: unsupported,
   summarize: unsupported,
 };
 

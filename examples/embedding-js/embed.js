@@ -24,7 +24,7 @@ assert.equal(intake.accept(message), "duplicate");
 
 // A whole HTTP request that the host has already read.
 const headers = [field("content-type", "application/json")];
-const request = { method: "POST", target: "/notifications", headers, senderProven: false, body };
+const request = { method: "POST", target: "/notifications", headers, senderProven: false, overHttps: false, body };
 const response = intake.exchange(request);
 assert.equal(response.status, 200);
 assert.equal(JSON.parse(new TextDecoder().decode(response.body)).outcome, "duplicate");

@@ -26,4 +26,6 @@ export const listTasks = unsupported;
 export const listHistory = unsupported;
 export const follow = unsupported;
 export const listQuarantine = unsupported;
+export const findReject = unsupported;
+export const listActivity = unsupported;
 export const summarize = unsupported;

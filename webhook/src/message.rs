@@ -23,10 +23,13 @@ const FIELD_UNESCAPED: &[u8] = b"!#$&'()*+,-./:;<=>?@[\\]^_`{|}~";
 /// The number of digits of the greatest `seq`.
 const SEQUENCE_DIGITS: usize = 20;
 
-/// The CloudEvents types of the messages.
-const EVENT_TYPE: &str = "batchtask.update";
+/// The CloudEvents type of an event.
+pub const EVENT_TYPE: &str = "batchtask.update";
 const REJECT_TYPE: &str = "batchtask.reject";
-const TEST_TYPE: &str = "batchtask.test";
+/// The CloudEvents type of a test.
+pub const TEST_TYPE: &str = "batchtask.test";
+/// The CloudEvents type of alerts.
+pub const ALERT_TYPE: &str = "batchtask.alert";
 
 /// A message to post.
 pub struct Message {
@@ -126,6 +129,20 @@ pub fn of_test(now_ms: u64) -> Message {
     });
     Message {
         id,
+        timestamp_s: seconds(now_ms),
+        body,
+    }
+}
+
+/// Returns the message for alerts. `data` writes the members of its data. The same alerts
+/// must have the same `id`.
+pub fn of_alerts(id: &str, now_ms: u64, data: impl FnOnce(&mut Object)) -> Message {
+    let body = Object::text_of(|json| {
+        attributes(json, id, "/alerts", ALERT_TYPE, now_ms);
+        json.object("data", data);
+    });
+    Message {
+        id: id.into(),
         timestamp_s: seconds(now_ms),
         body,
     }
@@ -266,6 +283,16 @@ mod tests {
         let body: Value = serde_json::from_slice(&message.body).unwrap();
         assert_eq!(body["type"], "batchtask.test");
         assert_eq!(body["time"], "2015-12-12T12:12:13.999Z");
+    }
+
+    #[test]
+    fn alerts_are_data() {
+        let message = of_alerts("a1", 1_449_922_333_999, |json| json.number("count", 3));
+        assert_eq!(message.id, "a1");
+        let body: Value = serde_json::from_slice(&message.body).unwrap();
+        assert_eq!(body["type"], "batchtask.alert");
+        assert_eq!(body["id"], "a1");
+        assert_eq!(body["data"], json!({ "count": 3 }));
     }
 
     #[test]

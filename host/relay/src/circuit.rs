@@ -18,12 +18,14 @@ const FAILURES_IN_A_ROW: u32 = 10;
 
 /// Keeps requests away from a sink that does not work. All times are in milliseconds.
 ///
-/// After ten failures in a row that are the sink's fault, it opens: nothing is sent for
+/// After some failures in a row that are the sink's fault (ten by default), it opens: nothing is sent for
 /// a while. Then one event is sent as a probe. If it fails, the circuit stays open for
 /// twice as long; any success closes it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Circuit {
     state: State,
+    /// How many failures in a row open it.
+    failures_max: u32,
     failures_in_a_row: u32,
     /// How often it opened since the last success.
     openings: u32,
@@ -65,7 +67,24 @@ pub(crate) enum Permit {
     Wait(Option<u64>),
 }
 
+impl Default for Circuit {
+    fn default() -> Self {
+        Self::new(FAILURES_IN_A_ROW)
+    }
+}
+
 impl Circuit {
+    /// Returns a circuit that opens after this number of failures in a row.
+    pub(crate) fn new(failures_max: u32) -> Self {
+        Self {
+            state: State::Closed,
+            failures_max,
+            failures_in_a_row: 0,
+            openings: 0,
+            not_before_ms: 0,
+        }
+    }
+
     /// Returns whether an event may be sent now. Does not change anything: call
     /// [`probe`](Self::probe) before a probe is sent.
     pub(crate) fn permit(&self, now_ms: u64) -> Permit {
@@ -107,7 +126,7 @@ impl Circuit {
         }
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let opens = match self.state {
-            State::Closed => self.failures_in_a_row >= FAILURES_IN_A_ROW,
+            State::Closed => self.failures_in_a_row >= self.failures_max,
             // Requests that began earlier say nothing new.
             State::Open { .. } => false,
             State::Probing => is_probe,

@@ -26,6 +26,11 @@ pub enum CommandError {
     /// There is no such dead letter.
     #[error("there is no dead letter {0}")]
     UnknownDeadLetter(u64),
+    /// The sink gets reports, and no events.
+    #[error(
+        "this sink gets digests or alerts, and no single events: there is nothing to send again"
+    )]
+    NoEvents,
     /// Another host owns the sink.
     #[error("another host owns this sink (`{0}`): send the command to it")]
     OtherOwner(String),

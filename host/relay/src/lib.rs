@@ -15,7 +15,11 @@
 //! | [`circuit`] | [`Circuit`](circuit::Circuit): whether a sink works, without input and output |
 //! | [`lease`] | [`Lease`](lease::Lease): whether this host owns a sink, without input and output |
 //! | `backoff` | how long to wait before another attempt |
-//! | `webhook` | posts events to a URL |
+//! | [`report`] | digests and alerts: what is sent to people, and when; without input and output |
+//! | `webhook` | posts events and alerts to a URL |
+//! | `chat` | posts digests and alerts to chats |
+//! | `mail` | sends digests and alerts as mail |
+//! | `component` | passes events to a component of the operator, in a sandbox |
 //! | `egress` | connections to receivers, to checked addresses only |
 //! | `command` | [`Command`]: what an operator asks of a sink |
 //! | `status` | [`SinkStatus`]: what operators see of a sink |
@@ -30,27 +34,39 @@
 //! a dead letter.
 
 mod backoff;
+mod chat;
 pub mod circuit;
 mod clock;
 mod command;
+mod component;
 mod egress;
 mod error;
 mod filter;
 pub mod lease;
+mod mail;
 mod metrics;
 mod relay;
+pub mod report;
 mod runner;
 pub mod scheduler;
 mod sink;
 mod status;
 mod webhook;
 
+pub use self::chat::{ChatOptions, Service};
 pub use self::command::{Command, Replay, Reply};
-pub use self::egress::{Identity, TlsOptions};
+pub use self::component::ComponentOptions;
+pub use self::egress::{HttpOptions, Identity, TlsOptions};
 pub use self::error::{CommandError, OptionError};
 pub use self::filter::Filter;
+pub use self::mail::{MailOptions, Security};
 pub use self::metrics::RelayMetrics;
 pub use self::relay::Relay;
-pub use self::sink::{PARALLEL_MAX, RETRIES, Sink, SinkOptions, Start};
+pub use self::report::note::Language;
+pub use self::sink::{
+    EventOptions, Kind, PARALLEL_MAX, Passing, ReportOptions, Sink, SinkOptions, Start,
+};
 pub use self::status::{Ownership, Results, SinkStatus};
 pub use self::webhook::{Mode, WebhookOptions};
+/// Where the requests of a component may be sent.
+pub use batchtask_sandbox::Origin;

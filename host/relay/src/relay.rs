@@ -1,6 +1,6 @@
 //! [`Relay`]: all sinks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::command::{Asked, Command, Reply};
 use crate::error::CommandError;
+use crate::report::{Condition, Observed};
 use crate::runner::Runner;
-use crate::sink::Sink;
+use crate::sink::{Passing, Sink};
 use crate::status::{Board, SinkStatus};
 
 /// How many commands of operators may wait for a sink.
@@ -27,6 +28,8 @@ pub struct Relay {
     journal: Arc<GroupCommit>,
     clock: Clock,
     owner: String,
+    /// What the host knows of the conditions that alerts report.
+    observed: watch::Sender<Arc<Observed>>,
     /// The sinks that should run.
     wanted: watch::Sender<Vec<Arc<Sink>>>,
     /// How to reach the sinks that run.
@@ -55,6 +58,7 @@ impl Relay {
             journal,
             clock: Clock::start(),
             owner: format!("{host}-{random:016x}"),
+            observed: watch::Sender::default(),
             wanted: watch::Sender::new(sinks),
             reach: Mutex::default(),
         }
@@ -63,6 +67,24 @@ impl Relay {
     /// Replaces the sinks. A sink whose options did not change keeps running.
     pub fn configure(&self, sinks: Vec<Arc<Sink>>) {
         self.wanted.send_replace(sinks);
+    }
+
+    /// Returns the conditions that a sink reports. [`observe`](Self::observe) is needed only
+    /// for these.
+    pub fn conditions(&self) -> BTreeSet<Condition> {
+        let sinks = self.wanted.borrow();
+        let lists = sinks
+            .iter()
+            .filter_map(|sink| match &sink.options().passing {
+                Passing::Alerts(_, conditions) => Some(conditions),
+                Passing::Events(_) | Passing::Digests(_) => None,
+            });
+        lists.flatten().copied().collect()
+    }
+
+    /// Tells the sinks what the host knows of the conditions.
+    pub fn observe(&self, observed: Observed) {
+        self.observed.send_replace(Arc::new(observed));
     }
 
     /// Runs the sinks until `stop` is cancelled. Then waits until events in progress have
@@ -124,6 +146,7 @@ impl Relay {
             owner: self.owner.clone(),
             clock: self.clock,
             commands: asked,
+            observed: self.observed.subscribe(),
             stop: stop.clone(),
         };
         let reach = Reach { board, commands };

@@ -1,10 +1,14 @@
 //! [`Runner`]: one sink, for as long as it is configured.
 //!
-//! - `session`: the sink while this host owns it.
+//! - `session`: a sink of events while this host owns it; `reporting`: a sink of reports.
+//! - `tenure`: the lease of a session; `feed`: when it reads the feed.
 //! - `work`: what a session does in the background; `replay`: sends events again.
 
+mod feed;
 mod replay;
+mod reporting;
 mod session;
+mod tenure;
 mod work;
 
 use std::sync::Arc;
@@ -12,16 +16,18 @@ use std::time::Duration;
 
 use batchtask_journal::outbox::{Acquired, Outbox};
 use batchtask_journal::{Error, GroupCommit, error_text};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::reporting::Reporting;
 use self::session::{End, Session};
 use crate::backoff;
 use crate::clock::Clock;
-use crate::command::Asked;
+use crate::command::{Asked, Reply};
 use crate::error::CommandError;
 use crate::lease::{Lease, Step};
-use crate::sink::{Sink, Start};
+use crate::report::Observed;
+use crate::sink::{Passing, Sink, Start};
 use crate::status::{Board, Ownership};
 
 /// How long a host owns a sink without a renewal.
@@ -40,6 +46,8 @@ pub(crate) struct Runner {
     pub(crate) owner: String,
     pub(crate) clock: Clock,
     pub(crate) commands: mpsc::Receiver<Asked>,
+    /// What the host knows of the conditions that alerts report.
+    pub(crate) observed: watch::Receiver<Arc<Observed>>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -76,10 +84,32 @@ impl Runner {
     }
 
     async fn session(&mut self, lease: Lease, fence: u64) -> End {
-        match Session::open(self, lease, fence).await {
-            Ok(session) => session.run().await,
-            Err(error) => End::Failed(error_text(error)),
-        }
+        let sink = self.sink.clone();
+        let ended = match &sink.options().passing {
+            Passing::Events(options) => match Session::open(self, options, lease, fence).await {
+                Ok(session) => Ok(session.run().await),
+                Err(error) => Err(error),
+            },
+            Passing::Digests(options) | Passing::Alerts(options, _) => {
+                match Reporting::open(self, options, lease, fence).await {
+                    Ok(session) => Ok(session.run().await),
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        ended.unwrap_or_else(|error| End::Failed(error_text(error)))
+    }
+
+    /// Sends a message that reports nothing.
+    fn test(&self, reply: oneshot::Sender<Result<Reply, CommandError>>) {
+        let sink = self.sink.clone();
+        tokio::spawn(async move {
+            let result = match sink.test().await.error() {
+                None => Reply::Accepted,
+                Some(error) => Reply::Failed(error.to_owned()),
+            };
+            let _ = reply.send(Ok(result));
+        });
     }
 
     /// Waits until this host owns the sink. Returns its fencing number, or `None` when

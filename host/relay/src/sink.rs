@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use batchtask_journal::StoredEvent;
 
+use crate::chat::{Chat, ChatOptions};
+use crate::component::{Component, ComponentOptions};
 use crate::error::OptionError;
 use crate::filter::Filter;
+use crate::mail::{Mail, MailOptions};
+use crate::report::note::{Language, Writer};
+use crate::report::{Condition, Report};
 use crate::scheduler::{AfterDead, Outcome, Policy};
 use crate::webhook::{Webhook, WebhookOptions};
 
@@ -15,16 +20,6 @@ const WINDOW: usize = 1024;
 const PARKED_MAX: usize = 10_000;
 /// The greatest number of events in progress at once.
 pub const PARALLEL_MAX: usize = 256;
-/// How long to wait after each refusal: that of Svix.
-pub const RETRIES: [Duration; 7] = [
-    Duration::from_secs(5),
-    Duration::from_secs(5 * 60),
-    Duration::from_secs(30 * 60),
-    Duration::from_secs(2 * 3600),
-    Duration::from_secs(5 * 3600),
-    Duration::from_secs(10 * 3600),
-    Duration::from_secs(10 * 3600),
-];
 
 /// The options of a sink.
 #[derive(Eq, PartialEq)]
@@ -35,6 +30,39 @@ pub struct SinkOptions {
     pub filter: Filter,
     /// Where a new sink begins. A sink that the journal knows continues where it was.
     pub start: Start,
+    /// What is passed on to it.
+    pub passing: Passing,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a sink is, with the options of its receiver.
+#[derive(Eq, PartialEq)]
+pub enum Kind {
+    /// A URL to which each event, or alerts are posted.
+    Webhook(WebhookOptions),
+    /// A bot of a chat, which gets digests or alerts.
+    Chat(ChatOptions),
+    /// Mail, with digests or alerts.
+    Mail(MailOptions),
+    /// A component of the operator, which gets each event, or alerts.
+    Component(ComponentOptions),
+}
+
+/// What is passed on to a sink.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Passing {
+    /// Each event, in order within its task.
+    Events(EventOptions),
+    /// Digests of the events.
+    Digests(ReportOptions),
+    /// Alerts of these conditions.
+    Alerts(ReportOptions, Vec<Condition>),
+}
+
+/// How events are passed on one by one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EventOptions {
     /// How many events are in progress at once, each of another task.
     pub parallel: usize,
     /// How long to wait after each time that the receiver refused an event. After one
@@ -42,8 +70,48 @@ pub struct SinkOptions {
     pub retries: Vec<Duration>,
     /// What becomes of the later events of a task with a dead letter.
     pub after_dead: AfterDead,
-    /// Its receiver.
-    pub webhook: WebhookOptions,
+}
+
+/// How digests and alerts are sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReportOptions {
+    /// The shortest time between two messages.
+    pub every: Duration,
+    /// The URL of the receiver's page, to which messages have links.
+    pub page: Option<String>,
+    /// The language of the messages.
+    pub language: Language,
+}
+
+impl EventOptions {
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            parallel: self.parallel.clamp(1, PARALLEL_MAX),
+            window: WINDOW,
+            parked_max: PARKED_MAX,
+            dead_max: PARKED_MAX,
+            retries: self.retries.clone(),
+            after_dead: self.after_dead,
+        }
+    }
+}
+
+impl Passing {
+    /// Returns how reports are sent, if they are.
+    fn reports(&self) -> Option<&ReportOptions> {
+        match self {
+            Self::Events(_) => None,
+            Self::Digests(options) | Self::Alerts(options, _) => Some(options),
+        }
+    }
+
+    /// Returns how many messages may be in progress at once.
+    fn parallel(&self) -> usize {
+        match self {
+            Self::Events(options) => options.parallel,
+            Self::Digests(_) | Self::Alerts(..) => 1,
+        }
+    }
 }
 
 /// Where a new sink begins.
@@ -61,7 +129,15 @@ pub enum Start {
 /// A sink whose options can be used.
 pub struct Sink {
     options: SinkOptions,
-    webhook: Webhook,
+    client: Client,
+}
+
+/// The client of a sink's receiver.
+enum Client {
+    Webhook(Webhook),
+    Chat(Chat, Writer),
+    Mail(Mail, Writer),
+    Component(Component),
 }
 
 impl Sink {
@@ -70,8 +146,8 @@ impl Sink {
     /// # Errors
     /// The first option that cannot be used. Shows no secret.
     pub fn new(options: SinkOptions) -> Result<Self, OptionError> {
-        let webhook = Webhook::new(&options.webhook, options.parallel)?;
-        Ok(Self { options, webhook })
+        let client = Client::new(&options)?;
+        Ok(Self { options, client })
     }
 
     /// Returns the name of the sink.
@@ -84,27 +160,65 @@ impl Sink {
         &self.options
     }
 
-    pub(crate) fn policy(&self) -> Policy {
-        Policy {
-            parallel: self.options.parallel.clamp(1, PARALLEL_MAX),
-            window: WINDOW,
-            parked_max: PARKED_MAX,
-            dead_max: PARKED_MAX,
-            retries: self.options.retries.clone(),
-            after_dead: self.options.after_dead,
-        }
-    }
-
     pub(crate) async fn deliver(&self, event: &StoredEvent) -> Outcome {
-        self.webhook.deliver(event).await
+        match &self.client {
+            Client::Webhook(webhook) => webhook.deliver(event).await,
+            Client::Component(component) => component.deliver(event, false).await,
+            Client::Chat(..) | Client::Mail(..) => Outcome::Refused(NO_EVENTS.into()),
+        }
     }
 
     /// Sends an event that was delivered before.
     pub(crate) async fn replay(&self, event: &StoredEvent) -> Outcome {
-        self.webhook.replay(event).await
+        match &self.client {
+            Client::Webhook(webhook) => webhook.replay(event).await,
+            Client::Component(component) => component.deliver(event, true).await,
+            Client::Chat(..) | Client::Mail(..) => Outcome::Refused(NO_EVENTS.into()),
+        }
     }
 
+    /// Sends a digest or alerts.
+    pub(crate) async fn report(&self, report: &Report) -> Outcome {
+        match &self.client {
+            Client::Webhook(webhook) => webhook.report(self.name(), report).await,
+            Client::Component(component) => component.report(self.name(), report).await,
+            Client::Chat(chat, writer) => chat.send(&writer.note(self.name(), report)).await,
+            Client::Mail(mail, writer) => mail.send(&writer.note(self.name(), report)).await,
+        }
+    }
+
+    /// Sends a message that reports nothing.
     pub(crate) async fn test(&self) -> Outcome {
-        self.webhook.test().await
+        match &self.client {
+            Client::Webhook(webhook) => webhook.test().await,
+            Client::Component(component) => component.test().await,
+            Client::Chat(..) | Client::Mail(..) => self.report(&Report::Test).await,
+        }
+    }
+}
+
+/// Why an event is not sent to a sink of people. [`Client::new`] refuses such options.
+const NO_EVENTS: &str = "a sink of this kind gets no single events";
+
+impl Client {
+    fn new(options: &SinkOptions) -> Result<Self, OptionError> {
+        let (passing, parallel) = (&options.passing, options.passing.parallel());
+        let writer = passing.reports().map(Writer::new).transpose()?;
+        match (&options.kind, writer) {
+            (Kind::Webhook(_) | Kind::Component(_), _)
+                if matches!(passing, Passing::Digests(_)) =>
+            {
+                let reason = "a sink of this kind gets events or alerts";
+                Err(OptionError::new("kind", reason))
+            }
+            (Kind::Component(component), _) => {
+                let component = Component::new(&options.name, component, parallel)?;
+                Ok(Self::Component(component))
+            }
+            (Kind::Webhook(webhook), _) => Ok(Self::Webhook(Webhook::new(webhook, parallel)?)),
+            (Kind::Chat(chat), Some(writer)) => Ok(Self::Chat(Chat::new(chat)?, writer)),
+            (Kind::Mail(mail), Some(writer)) => Ok(Self::Mail(Mail::new(mail)?, writer)),
+            (Kind::Chat(_) | Kind::Mail(_), None) => Err(OptionError::new("kind", NO_EVENTS)),
+        }
     }
 }

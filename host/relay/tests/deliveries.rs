@@ -10,8 +10,8 @@ use batchtask_journal::{
 use batchtask_relay::circuit::CircuitState;
 use batchtask_relay::scheduler::AfterDead;
 use batchtask_relay::{
-    Command, CommandError, Filter, Identity, Mode, Relay, Replay, Reply, Sink, SinkOptions,
-    SinkStatus, Start, TlsOptions, WebhookOptions,
+    Command, CommandError, EventOptions, Filter, HttpOptions, Identity, Kind, Mode, Passing, Relay,
+    Replay, Reply, Sink, SinkOptions, SinkStatus, Start, TlsOptions, WebhookOptions,
 };
 use batchtask_webhook::Key;
 use batchtask_webhook::signature::signatures;
@@ -26,13 +26,13 @@ const KEYS: [&str; 2] = [
     "whsec_c2Vjb25kLXNlY3JldC1vZi10aGUtdGVzdHM=",
 ];
 
-fn journal() -> Arc<GroupCommit> {
+pub(crate) fn journal() -> Arc<GroupCommit> {
     let journal = Arc::new(MemoryJournal::default());
     let options = group_commit::Options::default();
     Arc::new(GroupCommit::new(journal, options, None).unwrap())
 }
 
-fn event(task: usize, number: u64) -> Event {
+pub(crate) fn event(task: usize, number: u64) -> Event {
     let mut digest = vec![0; 32];
     digest[..8].copy_from_slice(&number.to_be_bytes());
     Event {
@@ -70,14 +70,33 @@ fn options(url: &str) -> SinkOptions {
         name: "hook".into(),
         filter: Filter::default(),
         start: Start::Beginning,
-        parallel: 64,
-        retries: vec![Duration::from_millis(50); 2],
-        after_dead: AfterDead::Skip,
-        webhook: WebhookOptions {
-            url: url.into(),
-            timeout: Duration::from_secs(5),
+        passing: Passing::Events(EventOptions {
+            parallel: 64,
+            retries: vec![Duration::from_millis(50); 2],
+            after_dead: AfterDead::Skip,
+        }),
+        kind: Kind::Webhook(WebhookOptions {
+            http: HttpOptions {
+                url: url.into(),
+                timeout: Duration::from_secs(5),
+                ..HttpOptions::default()
+            },
             ..WebhookOptions::default()
-        },
+        }),
+    }
+}
+
+fn webhook(options: &mut SinkOptions) -> &mut WebhookOptions {
+    match &mut options.kind {
+        Kind::Webhook(webhook) => webhook,
+        _ => panic!("not a webhook"),
+    }
+}
+
+fn events(options: &mut SinkOptions) -> &mut EventOptions {
+    match &mut options.passing {
+        Passing::Events(events) => events,
+        Passing::Digests(_) | Passing::Alerts(..) => panic!("not a sink of events"),
     }
 }
 
@@ -86,14 +105,14 @@ fn sink(options: SinkOptions) -> Arc<Sink> {
 }
 
 /// A relay that runs.
-struct Running {
-    relay: Arc<Relay>,
+pub(crate) struct Running {
+    pub(crate) relay: Arc<Relay>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    fn start(journal: &Arc<GroupCommit>, options: Vec<SinkOptions>) -> Self {
+    pub(crate) fn start(journal: &Arc<GroupCommit>, options: Vec<SinkOptions>) -> Self {
         let sinks = options.into_iter().map(sink).collect();
         let relay = Arc::new(Relay::new(journal.clone(), "host", sinks));
         let stop = CancellationToken::new();
@@ -102,13 +121,13 @@ impl Running {
         Self { relay, stop, task }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
     }
 
     /// Waits until the status of the sink `hook` fulfils a condition.
-    async fn until(&self, holds: impl Fn(&SinkStatus) -> bool) -> SinkStatus {
+    pub(crate) async fn until(&self, holds: impl Fn(&SinkStatus) -> bool) -> SinkStatus {
         let started = Instant::now();
         loop {
             let mut statuses = self.relay.statuses();
@@ -121,7 +140,7 @@ impl Running {
         }
     }
 
-    async fn command(&self, command: Command) -> Result<Reply, CommandError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<Reply, CommandError> {
         let started = Instant::now();
         loop {
             match self.relay.command("hook", command.clone()).await {
@@ -260,9 +279,10 @@ async fn a_dead_letter_can_hold_its_task_until_an_operator_decides() {
         false => refuses_third(received),
     });
     let receiver = receiver.await;
-    let holding = || SinkOptions {
-        after_dead: AfterDead::Hold,
-        ..options(&receiver.url())
+    let holding = || {
+        let mut options = options(&receiver.url());
+        events(&mut options).after_dead = AfterDead::Hold;
+        options
     };
     let running = Running::start(&journal, vec![holding()]);
     let dead = |status: &SinkStatus| status.counts.dead == 1 && status.counts.parked == 3;
@@ -552,10 +572,10 @@ async fn messages_are_signed_with_both_keys_over_mutual_tls() {
     let url = format!("https://{}/hook?x=1", receiver.address);
     let with = |identity: Option<&(String, String)>, mode| {
         let mut options = options(&url);
-        options.webhook.mode = mode;
-        options.webhook.keys = KEYS.map(|key| Key::of(key).unwrap()).to_vec();
-        options.webhook.headers = vec![("Authorization".into(), "Bearer hush".into())];
-        options.webhook.tls = TlsOptions {
+        webhook(&mut options).mode = mode;
+        webhook(&mut options).keys = KEYS.map(|key| Key::of(key).unwrap()).to_vec();
+        webhook(&mut options).headers = vec![("Authorization".into(), "Bearer hush".into())];
+        webhook(&mut options).http.tls = TlsOptions {
             authorities: Some(certificates.authority.clone().into()),
             identity: identity.map(|(chain, key)| Identity {
                 chain: chain.clone().into(),
@@ -633,7 +653,7 @@ async fn a_receiver_that_never_answers_is_a_failing_sink() {
     store(&journal, 0, 1, 1).await;
     let receiver = Receiver::start(|_| Reaction::Hang).await;
     let mut options = options(&receiver.url());
-    options.webhook.timeout = Duration::from_millis(100);
+    webhook(&mut options).http.timeout = Duration::from_millis(100);
     let running = Running::start(&journal, vec![options]);
     let status = running.until(has_failed).await;
     let error = status.counts.last_error.unwrap().text;

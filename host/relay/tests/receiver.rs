@@ -38,6 +38,8 @@ pub(crate) enum Reaction {
     AcceptEndlessly,
     /// It answers with this status and these fields of the header.
     Answer(u16, Vec<(&'static str, String)>),
+    /// It answers 200 with this body, which may say that it failed.
+    Say(String),
     /// It never answers.
     Hang,
 }
@@ -45,6 +47,8 @@ pub(crate) enum Reaction {
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
+    /// The path and the query.
+    pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// Whether the receiver accepted it.
@@ -220,6 +224,7 @@ impl Log {
             return response(400, Answer::whole(""));
         };
         let mut received = Received {
+            target: head.uri.to_string(),
             headers: head.headers,
             body: body.to_bytes(),
             is_accepted: false,
@@ -246,6 +251,7 @@ impl Log {
                 }
                 response
             }
+            Reaction::Say(body) => response(200, Answer::Whole(Some(body.into()))),
             Reaction::Hang => std::future::pending().await,
         }
     }

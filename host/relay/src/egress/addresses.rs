@@ -9,10 +9,12 @@ const METADATA: [IpAddr; 3] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// Which addresses a URL of the operator may lead to. It may lead to private and
-/// loopback addresses, because many receivers have one.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// Which addresses a request may be sent to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Addresses {
+    /// Also to private and loopback addresses. A URL of the operator may lead there, because
+    /// many receivers have such an address.
+    pub(crate) private: bool,
     /// Also to link-local addresses and to those of metadata services, which give
     /// credentials to everyone who asks.
     pub(crate) link_local: bool,
@@ -38,7 +40,33 @@ impl Addresses {
         if !self.link_local && (is_link_local || METADATA.contains(&address)) {
             return Some("it is link-local or that of a metadata service");
         }
+        if !self.private && !is_link_local && is_private(address) {
+            return Some("it is private");
+        }
         None
+    }
+}
+
+/// Whether an address cannot be reached over the internet.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, second, third, _] = address.octets();
+            address.is_loopback()
+                || address.is_private()
+                // Shared by the customers of a provider (RFC 6598), of protocols (RFC 6890),
+                // and for benchmarks (RFC 2544).
+                || (first == 100 && (64..128).contains(&second))
+                || (first, second, third) == (192, 0, 0)
+                || (first == 198 && (18..20).contains(&second))
+                || first == 0
+                || first >= 240
+        }
+        IpAddr::V6(address) => {
+            let first = address.segments()[0];
+            // Site-local addresses (RFC 3879) are no longer assigned, but may still work.
+            address.is_loopback() || address.is_unique_local() || first & 0xffc0 == 0xfec0
+        }
     }
 }
 
@@ -64,7 +92,47 @@ mod tests {
 
     fn is_refused(address: &str, link_local: bool) -> bool {
         let address = address.parse().unwrap();
-        Addresses { link_local }.refusal(address).is_some()
+        let private = true;
+        let addresses = Addresses {
+            private,
+            link_local,
+        };
+        addresses.refusal(address).is_some()
+    }
+
+    #[test]
+    fn a_component_may_not_reach_private_addresses() {
+        let addresses = Addresses {
+            private: false,
+            link_local: false,
+        };
+        for address in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.0.1",
+            "100.64.0.1",
+            "192.0.0.8",
+            "198.19.0.1",
+            "240.0.0.1",
+            "169.254.0.1",
+            "::1",
+            "fd12::1",
+            "fec0::1",
+            "fe80::1",
+            "::ffff:127.0.0.1",
+            "::10.0.0.1",
+            "64:ff9b::192.168.0.1",
+            "2002:7f00:1::1",
+        ] {
+            let refusal = addresses.refusal(address.parse().unwrap());
+            assert!(refusal.is_some(), "{address}");
+        }
+        for address in ["203.0.113.9", "8.8.8.8", "172.32.0.1", "2001:4860::1"] {
+            let refusal = addresses.refusal(address.parse().unwrap());
+            assert_eq!(refusal, None, "{address}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) fn connector(tls: ClientConfig, addresses: Addresses, timeout: Durati
         .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(Checked { addresses, timeout })
+        .wrap_connector(Checked::new(addresses, timeout))
 }
 
 /// Connects to checked addresses only.
@@ -56,28 +56,21 @@ pub(crate) enum Unreached {
 }
 
 impl Checked {
-    async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, Error> {
-        let host = uri.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let connecting = self.connect_to(host, port(&uri));
+    pub(crate) fn new(addresses: Addresses, timeout: Duration) -> Self {
+        Self { addresses, timeout }
+    }
+
+    /// Connects to a host.
+    pub(crate) async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Unreached> {
+        let connecting = self.connect_to(host, port);
         let connected = tokio::time::timeout(self.timeout, connecting).await;
-        let connected = connected.unwrap_or_else(|_| Err(refused(host, io::ErrorKind::TimedOut)));
-        Ok(TokioIo::new(connected?))
+        connected.unwrap_or_else(|_| Err(refused(host, io::ErrorKind::TimedOut)))
     }
 
     async fn connect_to(&self, host: &str, port: u16) -> Result<TcpStream, Unreached> {
-        let mut last = refused(host, io::ErrorKind::AddrNotAvailable);
-        for address in self.resolve(host, port).await? {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    // A slow stream is better than none.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
-                }
-                Err(error) => last = refused(host, error),
-            }
-        }
-        Err(last)
+        let addresses = self.resolve(host, port).await?;
+        let stream = batchtask_trust::connect(&addresses, self.timeout).await;
+        stream.map_err(|error| refused(host, error))
     }
 
     /// Returns the addresses of a host, all of which are allowed.
@@ -124,6 +117,12 @@ impl Service<Uri> for Checked {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
+        let connector = self.clone();
+        Box::pin(async move {
+            let host = uri.host().unwrap_or_default();
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let stream = connector.connect(host, port(&uri)).await?;
+            Ok(TokioIo::new(stream))
+        })
     }
 }

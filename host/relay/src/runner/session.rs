@@ -7,35 +7,32 @@ use std::time::Duration;
 use batchtask_journal::outbox::{Hold, SinkState};
 use batchtask_journal::page::event_bytes;
 use batchtask_journal::{Error, StoredEvent, error_text};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::feed::{Feed, READ_EVENTS};
 use super::replay::replay;
+use super::tenure::Tenure;
 use super::work::{Message, Worker};
 use super::{LEASE, Runner, outbox};
 use crate::circuit::CircuitState;
 use crate::command::{Asked, Command, Replay, Reply};
 use crate::error::CommandError;
-use crate::lease::{Lease, Step};
-use crate::scheduler::{Offered, Outcome, Scheduler};
+use crate::lease::Lease;
+use crate::scheduler::{LastError, Offered, Outcome, Scheduler};
+use crate::sink::EventOptions;
 use crate::status::Ownership;
 
-/// How many events are read at once.
-const READ_EVENTS: u32 = 256;
 /// How many bytes of events are kept until they are sent. Beyond this, all are dropped, and
 /// read again one by one.
 const KEPT_BYTES_MAX: usize = 8 << 20;
 /// How often progress is stored, if there is any, and counts are published. Each time is
 /// a commit, and after a crash the events of about two such times are sent again.
-const TICK_MS: u64 = 250;
-/// How often the feed is read although no new event is known: another host may have
-/// stored some.
-const LOOK_MS: u64 = 1000;
+pub(super) const TICK_MS: u64 = 250;
 /// How many replays may be in progress.
 const REPLAYS_MAX: usize = 4;
 /// How long events in progress may take after a stop.
-const STOP_TIME: Duration = Duration::from_secs(1);
+pub(super) const STOP_TIME: Duration = Duration::from_secs(1);
 
 /// Why a session ended.
 pub(super) enum End {
@@ -50,18 +47,14 @@ pub(super) enum End {
 pub(super) struct Session<'a> {
     runner: &'a mut Runner,
     scheduler: Scheduler,
-    lease: Lease,
+    tenure: Tenure,
+    feed: Feed,
     worker: Worker,
     work: JoinSet<Message>,
     /// Events that were read and not sent yet.
     kept: HashMap<u64, Arc<StoredEvent>>,
     kept_bytes: usize,
-    last_seq: watch::Receiver<u64>,
-    /// When the feed may be read again, if the last read found nothing.
-    look_at_ms: u64,
-    is_reading: bool,
     is_saving: bool,
-    is_renewing: bool,
     tick_at_ms: u64,
     /// Replays in progress.
     replays: JoinSet<()>,
@@ -70,20 +63,22 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) async fn open(
         runner: &'a mut Runner,
+        options: &EventOptions,
         lease: Lease,
         fence: u64,
     ) -> Result<Self, Error> {
         let outbox = outbox(&runner.journal)?;
         let state = outbox.load(runner.sink.name()).await?;
         let scheduler = Scheduler::new(
-            runner.sink.policy(),
+            options.policy(),
             state.unwrap_or_else(SinkState::default),
             fastrand::Rng::new(),
         );
         runner.board.set_ownership(Ownership::Owned);
         Ok(Self {
             scheduler,
-            lease,
+            tenure: Tenure::new(lease, fence),
+            feed: Feed::new(runner.journal.journal().last_seq()),
             worker: Worker {
                 sink: runner.sink.clone(),
                 journal: runner.journal.clone(),
@@ -92,11 +87,7 @@ impl<'a> Session<'a> {
             work: JoinSet::new(),
             kept: HashMap::new(),
             kept_bytes: 0,
-            last_seq: runner.journal.journal().last_seq(),
-            look_at_ms: 0,
-            is_reading: false,
             is_saving: false,
-            is_renewing: false,
             tick_at_ms: 0,
             replays: JoinSet::new(),
             runner,
@@ -116,13 +107,13 @@ impl<'a> Session<'a> {
         let stop = self.runner.stop.clone();
         loop {
             let now_ms = self.now_ms();
-            if self.lease.fence(now_ms).is_none() {
+            if self.tenure.is_over(now_ms) {
                 return End::Lost;
             }
             self.begin_work(now_ms);
             let wake_at_ms = self.wake_at(now_ms);
             let wake_at = self.runner.clock.instant(wake_at_ms);
-            let waits_for_news = self.waits_for_news();
+            let waits_for_news = self.feed.waits_for_news(self.wants_more());
             let mut done = tokio::select! {
                 () = stop.cancelled() => return End::Stopped,
                 Some(done) = self.work.join_next() => Some(done),
@@ -130,11 +121,10 @@ impl<'a> Session<'a> {
                     self.obey(asked);
                     None
                 }
-                changed = self.last_seq.changed(), if waits_for_news => {
-                    if changed.is_err() {
+                news = self.feed.news(), if waits_for_news => {
+                    if news.is_err() {
                         return End::Failed("the journal is closed".into());
                     }
-                    self.look_at_ms = 0;
                     None
                 }
                 () = tokio::time::sleep_until(wake_at.into()) => None,
@@ -163,15 +153,11 @@ impl<'a> Session<'a> {
             let worker = self.worker.clone();
             self.work.spawn(worker.attempt(delivery.seq, event));
         }
-        if let Some(after) = self.read_after()
-            && now_ms >= self.look_at_ms
-        {
-            self.is_reading = true;
+        if let Some(after) = self.feed.begin(self.scheduler.wants_after(), now_ms) {
             self.work
                 .spawn(self.worker.clone().read(after, READ_EVENTS));
         }
-        if !self.is_renewing && matches!(self.lease.step(now_ms), Step::Renew(_)) {
-            self.is_renewing = true;
+        if self.tenure.renews(now_ms) {
             self.work.spawn(self.worker.clone().renew(now_ms, LEASE));
         }
         if now_ms >= self.tick_at_ms {
@@ -181,28 +167,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the `seq` after which the feed should be read.
-    fn read_after(&self) -> Option<u64> {
-        self.scheduler.wants_after().filter(|_| !self.is_reading)
-    }
-
-    /// Whether a new event of the journal matters now.
-    fn waits_for_news(&self) -> bool {
-        self.look_at_ms > 0 && self.read_after().is_some()
+    fn wants_more(&self) -> bool {
+        self.scheduler.wants_after().is_some()
     }
 
     /// Returns when something is due although nothing else happens.
     fn wake_at(&mut self, now_ms: u64) -> u64 {
-        let mut at_ms = self.tick_at_ms;
-        if !self.is_renewing
-            && let Step::WaitUntil(step_ms) = self.lease.step(now_ms)
-        {
-            at_ms = at_ms.min(step_ms);
-        }
-        if self.read_after().is_some() {
-            at_ms = at_ms.min(self.look_at_ms);
-        }
-        at_ms.min(self.scheduler.wake_at().unwrap_or(u64::MAX))
+        let due_ms = self.scheduler.wake_at().unwrap_or(u64::MAX);
+        let feed_ms = self.feed.wake_at(self.wants_more());
+        let tenure_ms = self.tenure.wake_at(now_ms);
+        self.tick_at_ms.min(due_ms).min(feed_ms).min(tenure_ms)
     }
 
     fn save(&mut self) {
@@ -217,7 +191,7 @@ impl<'a> Session<'a> {
 
     fn publish(&self, now_ms: u64) {
         let counts = self.scheduler.counts();
-        let last_seq = *self.last_seq.borrow();
+        let last_seq = self.feed.last_seq();
         let lag_ms = counts
             .oldest_ms
             .map(|oldest_ms| now_ms.saturating_sub(oldest_ms));
@@ -242,30 +216,16 @@ impl<'a> Session<'a> {
                 }
             }
             Message::Renewed(sent_ms, renewed) => {
-                self.is_renewing = false;
-                match renewed {
-                    Ok(Hold::Kept) => self.lease.granted(self.worker.fence, sent_ms),
-                    Ok(Hold::Lost) => return Err(End::Lost),
-                    Err(_) => self.lease.unanswered(self.now_ms()),
-                }
+                let now_ms = self.now_ms();
+                return self.tenure.renewed(sent_ms, renewed, now_ms);
             }
         }
         Ok(())
     }
 
     fn take_read(&mut self, read: Result<Vec<StoredEvent>, Error>) {
-        self.is_reading = false;
         let now_ms = self.now_ms();
-        let events = match read {
-            Ok(events) if !events.is_empty() => events,
-            // Errors pass, or the save fails, too.
-            _ => {
-                self.look_at_ms = now_ms + LOOK_MS;
-                return;
-            }
-        };
-        self.look_at_ms = 0;
-        for event in events {
+        for event in self.feed.take(read, now_ms) {
             if self.runner.sink.options().filter.admits(&event.event) {
                 self.offer(event, now_ms);
             } else {
@@ -306,26 +266,11 @@ impl<'a> Session<'a> {
         }
         let before = self.scheduler.circuit();
         let is_retried = self.scheduler.finish(seq, outcome, self.now_ms());
-        self.report(before);
+        let last_error = self.scheduler.counts().last_error;
+        report_circuit(name, before, self.scheduler.circuit(), last_error);
         if was_refused && !is_retried {
             tracing::warn!("the sink `{name}` gave up event {seq}: it is a dead letter now");
             self.runner.board.count_dead();
-        }
-    }
-
-    /// Logs that the sink stopped working, or that it works again.
-    fn report(&self, before: CircuitState) {
-        let name = self.runner.sink.name();
-        match (before, self.scheduler.circuit()) {
-            (CircuitState::Closed, CircuitState::Open) => {
-                let error = self.scheduler.counts().last_error;
-                let error = error.map_or_else(String::new, |error| error.text);
-                tracing::error!("the sink `{name}` does not work, its events wait: {error}");
-            }
-            (CircuitState::Open | CircuitState::HalfOpen, CircuitState::Closed) => {
-                tracing::info!("the sink `{name}` works again");
-            }
-            _ => {}
         }
     }
 
@@ -340,17 +285,7 @@ impl<'a> Session<'a> {
                 self.scheduler.resume();
                 Ok(Reply::Done)
             }
-            Command::Test => {
-                let sink = self.runner.sink.clone();
-                tokio::spawn(async move {
-                    let reply = match sink.test().await.error() {
-                        None => Reply::Accepted,
-                        Some(error) => Reply::Failed(error.to_owned()),
-                    };
-                    let _ = asked.reply.send(Ok(reply));
-                });
-                return;
-            }
+            Command::Test => return self.runner.test(asked.reply),
             Command::Replay(selection) => Ok(self.replay(selection)),
             Command::ListDead => Ok(Reply::Dead(
                 self.scheduler.dead_letters().cloned().collect(),
@@ -373,7 +308,7 @@ impl<'a> Session<'a> {
             return Reply::Failed("too many replays are in progress: wait for one to end".into());
         }
         // Not those that arrive meanwhile.
-        selection.to = selection.to.min(*self.last_seq.borrow());
+        selection.to = selection.to.min(self.feed.last_seq());
         let (worker, board) = (self.worker.clone(), self.runner.board.clone());
         self.replays
             .spawn(async move { replay(worker, &board, selection).await });
@@ -414,18 +349,26 @@ impl<'a> Session<'a> {
         });
         let _ = ending.await;
         self.work.abort_all();
-        if let Some(change) = self.scheduler.final_change() {
-            let saved = self.worker.save_now(&change).await;
-            self.warn_at_end(saved);
-        }
-        let released = self.worker.release().await;
-        self.warn_at_end(released);
+        let change = self.scheduler.final_change();
+        self.worker.leave(change.as_ref()).await;
     }
+}
 
-    fn warn_at_end(&self, result: Result<Hold, Error>) {
-        if let Err(error) = result {
-            let (name, text) = (self.runner.sink.name(), error_text(error));
-            tracing::warn!("the sink `{name}` did not end well: {text}");
+/// Logs that a sink stopped working, or that it works again.
+pub(super) fn report_circuit(
+    name: &str,
+    before: CircuitState,
+    after: CircuitState,
+    last_error: Option<LastError>,
+) {
+    match (before, after) {
+        (CircuitState::Closed, CircuitState::Open) => {
+            let error = last_error.map_or_else(String::new, |error| error.text);
+            tracing::error!("the sink `{name}` does not work, its events wait: {error}");
         }
+        (CircuitState::Open | CircuitState::HalfOpen, CircuitState::Closed) => {
+            tracing::info!("the sink `{name}` works again");
+        }
+        _ => {}
     }
 }

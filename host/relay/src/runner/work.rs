@@ -7,6 +7,7 @@ use batchtask_journal::outbox::{Hold, SinkChange};
 use batchtask_journal::{Error, GroupCommit, StoredEvent, error_text};
 
 use super::outbox;
+use crate::report::{Devices, Report};
 use crate::scheduler::Outcome;
 use crate::sink::Sink;
 
@@ -14,7 +15,7 @@ use crate::sink::Sink;
 pub(super) enum Message {
     /// Events of the feed.
     Read(Result<Vec<StoredEvent>, Error>),
-    /// The result of an attempt.
+    /// The result of an attempt. With the `seq` of the event, or 0 for a report.
     Tried(u64, Outcome),
     /// A change was stored, or not. With the last event that had been read when it was
     /// made.
@@ -73,8 +74,40 @@ impl Worker {
         Message::Renewed(sent_ms, renewed)
     }
 
-    pub(super) async fn release(&self) -> Result<Hold, Error> {
+    /// Stores the last change, and releases the sink.
+    pub(super) async fn leave(&self, change: Option<&SinkChange>) {
+        if let Some(change) = change {
+            self.warn(self.save_now(change).await);
+        }
+        self.warn(self.release().await);
+    }
+
+    async fn release(&self) -> Result<Hold, Error> {
         let outbox = outbox(&self.journal)?;
         outbox.release(self.sink.name(), self.fence).await
+    }
+
+    fn warn(&self, result: Result<Hold, Error>) {
+        if let Err(error) = result {
+            let (name, text) = (self.sink.name(), error_text(error));
+            tracing::warn!("the sink `{name}` did not end well: {text}");
+        }
+    }
+
+    /// Sends a report, with what is known of its tasks.
+    pub(super) async fn report(self, mut report: Report) -> Message {
+        for line in report.tasks_mut() {
+            let journal = self.journal.journal();
+            // Without its details, a report is good enough.
+            if let Ok(Some(task)) = journal.find_task(&line.app_id, &line.task_id).await {
+                line.name = task.name;
+                line.devices = task.progress.map(|progress| Devices {
+                    total: progress.total,
+                    succeeded: progress.success,
+                    failed: progress.fail,
+                });
+            }
+        }
+        Message::Tried(0, self.sink.report(&report).await)
     }
 }

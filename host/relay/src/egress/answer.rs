@@ -13,7 +13,7 @@ const EXCERPT_CHARS: usize = 200;
 impl Answer {
     /// Returns the result of the request. `shows_secret` returns whether a text must
     /// not be shown.
-    pub(super) fn outcome(&self, shows_secret: impl Fn(&str) -> bool) -> Outcome {
+    pub(crate) fn outcome(&self, shows_secret: impl Fn(&str) -> bool) -> Outcome {
         if self.status.is_success() {
             return Outcome::Delivered;
         }
@@ -21,25 +21,44 @@ impl Answer {
         if self.status.is_redirection() {
             error.push_str("; redirects are not followed: set the final URL");
         }
-        let excerpt = self.excerpt();
-        if !excerpt.is_empty() && !shows_secret(&String::from_utf8_lossy(&self.body)) {
-            error = format!("{error}: {excerpt}");
-        }
+        self.explain(&mut error, shows_secret);
         if is_fault_of_event(self.status) {
             return Outcome::Refused(error);
         }
         Outcome::SinkFailed {
             error,
-            retry_after: retry_after(&self.headers, SystemTime::now()),
+            retry_after: self.retry_after(),
         }
     }
 
-    /// Returns the beginning of the body, without control characters.
-    fn excerpt(&self) -> String {
+    /// Adds the beginning of the body to an error, unless it shows a secret.
+    pub(crate) fn explain(&self, error: &mut String, shows_secret: impl Fn(&str) -> bool) {
         let text = String::from_utf8_lossy(&self.body);
-        let printable = |c: char| if c.is_control() { ' ' } else { c };
-        let excerpt: String = text.chars().take(EXCERPT_CHARS).map(printable).collect();
-        excerpt.trim().to_owned()
+        let excerpt = excerpt(&text);
+        if !excerpt.is_empty() && !shows_secret(&text) {
+            error.push_str(": ");
+            error.push_str(&excerpt);
+        }
+    }
+
+    /// Returns how long the receiver asks to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        retry_after(&self.headers, SystemTime::now())
+    }
+}
+
+/// Returns the beginning of a text, without control characters.
+pub(crate) fn excerpt(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let excerpt: String = text.chars().take(EXCERPT_CHARS).map(printable).collect();
+    excerpt.trim().to_owned()
+}
+
+/// Returns the outcome of a request without an answer.
+pub(crate) fn failed(error: String) -> Outcome {
+    Outcome::SinkFailed {
+        error,
+        retry_after: None,
     }
 }
 
