@@ -33,7 +33,7 @@ const READY_TIME: Duration = Duration::from_secs(5);
 /// More paths of the admin listener, for operators.
 #[async_trait]
 pub trait Operations: Send + Sync {
-    /// Answers a request whose path begins with `/sinks`.
+    /// Answers a request whose path begins with `/sinks` or `/quarantine/`.
     async fn answer(&self, head: &Parts) -> Answer;
 }
 
@@ -102,7 +102,7 @@ impl Admin {
     async fn answer(&self, head: &Parts) -> Answer {
         let (method, path) = (&head.method, head.uri.path());
         if let Some(operations) = &self.operations
-            && (path == "/sinks" || path.starts_with("/sinks/"))
+            && (path == "/sinks" || path.starts_with("/sinks/") || path.starts_with("/quarantine/"))
         {
             return operations.answer(head).await;
         }

@@ -6,16 +6,23 @@
 //!   connection.
 //! - `stream`: closes connections that stall.
 //! - `answers`: converts the component's responses to HTTP.
+//! - `live`: the feed as a stream; `cors`: which other sites may read.
 //! - `drain`: lets connections end when the listener stops.
 //! - `proxy`: reads PROXY protocol headers; `forwarded`: reads `X-Forwarded-For`
 //!   and `Forwarded`.
+//! - `logins`: refuses logins after too many failed ones; `operate`: what operators do on
+//!   the page of the quarantine.
 
 mod answers;
 mod body;
+mod cors;
 pub(crate) mod crowd;
 mod drain;
 mod exchange;
 mod forwarded;
+mod live;
+mod logins;
+mod operate;
 mod proxy;
 mod room;
 pub(crate) mod stream;
@@ -44,10 +51,14 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+pub use self::cors::Origins;
+
 use self::answers::{Answer, closing, empty};
 use self::crowd::{Crowd, Peer};
 use self::drain::{Drain, Watcher};
 use self::exchange::{Connection, Sender};
+use self::live::LiveStreams;
+use self::logins::Logins;
 use self::room::Room;
 use self::stream::{Answering, Guarded};
 use self::streams::Streams;
@@ -74,10 +85,13 @@ pub struct Server {
     limits: Limits,
     tls: Option<Arc<Tls>>,
     trust: RwLock<Arc<Trust>>,
+    origins: RwLock<Arc<Origins>>,
+    live: LiveStreams,
     connections: Crowd,
     /// Requests whose body is still arriving, and all HTTP/2 requests.
     unfinished: Crowd,
     room: Room,
+    logins: Logins,
     open: IntGauge,
     evictions: Evictions,
     cut: CancellationToken,
@@ -159,14 +173,17 @@ impl Server {
             connections: Crowd::new(limits.max_connections as usize),
             unfinished: Crowd::new(limits.max_unfinished as usize),
             room: Room::new(limits.body_memory_bytes(), max_body_bytes),
+            logins: Logins::default(),
             evictions: Evictions::register(registry)?,
             open: registry.gauge("batchtask_connections", "Connections open now.")?,
             failures: ConnectionFailures::register(registry)?,
+            live: LiveStreams::register(limits.max_streams, registry)?,
             intake,
             max_body_bytes,
             limits,
             tls,
             trust: RwLock::default(),
+            origins: RwLock::default(),
             cut: CancellationToken::new(),
         })
     }
@@ -176,6 +193,20 @@ impl Server {
     pub fn trust(&self, trust: Trust) {
         let trust = Arc::new(trust);
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+    }
+
+    /// Lets pages of these origins read the API from the next request on. At first there
+    /// are none.
+    pub fn allow_origins(&self, origins: Origins) {
+        let origins = Arc::new(origins);
+        *self.origins.write().unwrap_or_else(PoisonError::into_inner) = origins;
+    }
+
+    fn allowed_origins(&self) -> Arc<Origins> {
+        self.origins
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn trusted(&self) -> Arc<Trust> {
@@ -265,8 +296,10 @@ impl Server {
                     let sender = Sender {
                         peer,
                         is_proven: false,
+                        over_https: self.tls.is_some(),
                         connection,
                         audience,
+                        watcher: watcher.clone(),
                     };
                     self.accepted(stream, watcher, sender).await;
                 }
@@ -386,7 +419,7 @@ impl Server {
                 answering.set(true);
                 let mut answer = server.answer(request, &sender).await;
                 marker.mark(&mut answer);
-                answering.set(false);
+                answer.body_mut().end_answering(answering);
                 Ok::<_, Infallible>(answer)
             }
         });

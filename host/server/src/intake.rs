@@ -2,9 +2,11 @@
 //! limits, counts and logs them, asks the component to decide, and commits.
 //!
 //! - `metrics`: request metrics; `lines`: log lines; `skew`: detects a wrong clock.
+//! - `quarantine`: replays and drops rejects.
 
 mod lines;
 mod metrics;
+mod quarantine;
 mod skew;
 
 use std::net::SocketAddr;
@@ -18,13 +20,17 @@ use batchtask_guest::settings::{Fault, Settings as Checked};
 use batchtask_journal::{Entry, GroupCommit};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+pub use self::quarantine::QuarantineError;
+
 use self::metrics::IntakeMetrics;
 use self::skew::Skew;
 use crate::bursts::Bursts;
 use crate::component::{
     Admission, BuildError, Called, Component, Failure, Kind, Message, Options, Request, Response,
 };
+use crate::gzip;
 use crate::limits::Limits;
+use crate::notices::Notices;
 use crate::pressure::Pressure;
 use crate::reads::{Read, Reads};
 use crate::settings::Settings;
@@ -44,6 +50,7 @@ pub struct Intake {
     pressure: Pressure,
     skew: Skew,
     /// The values of the settings.
+    notices: Notices,
     checked: RwLock<Arc<Checked>>,
 }
 
@@ -100,6 +107,7 @@ impl Intake {
             refused: lines::bursts(),
             pressure: Pressure::new(),
             skew: Skew::register(registry, options.notices.clone())?,
+            notices: options.notices.clone(),
             checked: RwLock::new(Arc::new(checked)),
         })
     }
@@ -232,9 +240,15 @@ impl Intake {
         let Some(read) = self.reads.begin() else {
             return (refusal(Refusal::Overloaded, None), None);
         };
+        let is_compressed = gzip::is_wanted(&request, kind(&request.target));
         let decided = self.component.decide(request, deadline);
         let decided = self.reads.in_turn(decided).await;
-        let response = self.conclude(decided, deadline).await;
+        let mut response = self.conclude(decided, deadline).await;
+        if is_compressed {
+            self.reads
+                .in_turn(async { gzip::compress(&mut response) })
+                .await;
+        }
         // Only a reader with the token may hold a read slot while the answer is sent.
         let was_read = outcome(&response) == Some(Outcome::Success(Success::Read));
         (response, was_read.then_some(read))
@@ -261,7 +275,9 @@ impl Intake {
             .answered(caller, response, elapsed.as_secs_f64());
         if caller.was_pushed() {
             let has_path_secret = !self.settings().path_secrets.is_empty();
-            self.metrics.pushed(caller, response, has_path_secret);
+            if let Some(failures) = self.metrics.pushed(caller, response, has_path_secret) {
+                self.show_failures(failures);
+            }
             self.pressure.count(response.status == 503);
         }
         if caller.was_sent() {
@@ -270,10 +286,41 @@ impl Intake {
         lines::log(caller, response, elapsed, &self.refused);
     }
 
+    /// Shows readers how many pushes in a row were not answered 200.
+    fn show_failures(&self, failures: i64) {
+        const NOTICE: &str = "pushes";
+        if failures == 0 {
+            self.notices.clear(NOTICE);
+        } else {
+            let text = format!(
+                "{failures} pushes in a row were not answered 200; after 10 the platform blocks \
+                 this host. The log says why"
+            );
+            self.notices.set(NOTICE, text);
+        }
+    }
+
     /// Returns why this host is refusing pushes now (no capacity or no file
     /// descriptors), or `None` if it is not.
     pub fn refusing(&self) -> Option<String> {
         self.pressure.refusing()
+    }
+
+    /// Returns how many pushes in a row were not answered 200, as far as the platform counts
+    /// them.
+    pub fn push_failures_in_a_row(&self) -> u64 {
+        self.metrics.failures_in_a_row()
+    }
+
+    /// Returns whether the clock of this host agrees with the platform's, if pushes since the
+    /// start showed it.
+    pub fn clock_agrees(&self) -> Option<bool> {
+        self.skew.agrees()
+    }
+
+    /// Returns after how many milliseconds without a new event an open task is stale.
+    pub fn stale_after_ms(&self) -> u64 {
+        self.settings().stale_after_ms
     }
 
     pub(crate) fn pressure(&self) -> &Pressure {

@@ -10,6 +10,7 @@
 //! - [`services`]: how the parts of a program start, restart and stop.
 //! - [`settings`]: the receiver's settings; [`limits`]: all limits;
 //!   [`notices`]: warnings that the page shows.
+//! - `gzip` compresses long answers to reads.
 //! - `bursts` limits log lines; `pressure` detects that pushes are being refused.
 //! - [`clock`]: the current time.
 //!
@@ -21,6 +22,7 @@ mod bindings;
 mod bursts;
 pub mod clock;
 pub mod component;
+mod gzip;
 pub mod http;
 pub mod intake;
 pub mod limits;

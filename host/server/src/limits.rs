@@ -58,6 +58,8 @@ limits! {
     body_memory_mib "N" 1..=4096, 32;
     /// Reads at the same time. A read counts until its answer has been sent. Others are answered 503, so that reads never delay notifications
     max_reads "N" 1..=1_000_000, 32;
+    /// Live streams of events at the same time (`GET /events` with `Accept: text/event-stream`). Others are answered 503
+    max_streams "N" 0..=65_536, 64;
     /// Bytes of a request's header. A longer one is answered 431
     header_bytes "N" 8192..=u32::MAX, 16 << 10;
     /// Fields of a request's header. A header with more is answered 431

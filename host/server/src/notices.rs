@@ -7,6 +7,9 @@ use batchtask_guest::journal::Notice;
 
 use crate::clock::now_ms;
 
+/// The name of the notice that the clock of the host differs from the platform's.
+pub const CLOCK: &str = "clock";
+
 /// The current notices. Clones share one list.
 #[derive(Clone, Debug, Default)]
 pub struct Notices(Arc<Mutex<Vec<Notice>>>);

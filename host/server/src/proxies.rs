@@ -19,7 +19,7 @@ impl Proxies {
     }
 
     /// Whether the peer of a connection is a trusted proxy.
-    pub(crate) fn include(&self, peer: Option<SocketAddr>) -> bool {
+    pub fn include(&self, peer: Option<SocketAddr>) -> bool {
         peer.is_none_or(|peer| self.0.iter().any(|network| network.contains(&peer.ip())))
     }
 }

@@ -113,6 +113,13 @@ impl Tls {
         })
     }
 
+    /// Returns when the certificate expires, in milliseconds since 1970, if it can be read.
+    pub fn expires_at_ms(&self) -> Option<u64> {
+        let seconds = u64::try_from(self.expiry.gauge().get()).ok();
+        let seconds = seconds.filter(|seconds| *seconds > 0);
+        seconds.map(|seconds| seconds.saturating_mul(1000))
+    }
+
     /// Registers the metric of when the certificate expires.
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         registry.register(self.expiry.gauge().clone()).map(drop)

@@ -96,7 +96,9 @@ macro_rules! flags {
 }
 
 // Requests and responses.
-record!(guest::Request => export::Request; { method, target, headers, sender_proven, body });
+record!(guest::Request => export::Request; {
+    method, target, headers, sender_proven, over_https, body,
+});
 record!(export::Response => guest::Response; { status, headers, body, report });
 record!(export::Report => guest::Report; {
     kind, outcome, app_id, task_id, detail, signature, skew_ms,
@@ -140,10 +142,21 @@ flags!(
 
 // Reads.
 record!(import::TaskQuery => journal::TaskQuery; {
-    status, class, task_type, app_id, text, since_ms, until_ms, order, cursor, limit,
+    statuses, classes, task_types, app_ids, flags, steps, stale_before_ms, text, since_ms,
+    until_ms, sort, order, cursor, limit, count,
 });
 cases!(import::Class => journal::Class; { Open, Retryable, Final });
-cases!(import::TaskOrder => journal::TaskOrder; { Newest, Oldest });
+cases!(import::TaskSort => journal::TaskSort; {
+    Changed, FirstSeen, Status, Application, Task,
+});
+cases!(import::TaskOrder => journal::TaskOrder; { Ascending, Descending });
+record!(import::ActivityQuery => journal::ActivityQuery; { since_ms, span_minutes, spans });
+record!(journal::Activity => import::Activity; { start_ms, notifications, failures });
+record!(journal::TaskCount => import::TaskCount; { tasks, more });
+flags!(
+    import::StepFlags => journal::StepFlags,
+    journal::StepFlags => import::StepFlags; { GAP, REOPENED, UNEXPECTED_STEP }
+);
 cases!(journal::Appended => import::Appended; { Recorded, Duplicate, Replayed });
 record!(journal::Step => import::Step; { status, occurred_at_ms });
 record!(journal::Progress => import::Progress; {
@@ -153,10 +166,10 @@ record!(journal::Policy => import::Policy; { schedule_time, retry_count, retry_i
 record!(journal::FailedDevice => import::FailedDevice; { device, error_code, error_msg });
 record!(journal::Task => import::Task; {
     app_id, task_id, task_type, status, status_desc, occurred_at_ms, rank, first_occurred_at_ms,
-    last_received_at_ms, events, duplicates, flags, name, policy, progress, failed_devices,
+    last_received_at_ms, events, duplicates, flags, steps, name, policy, progress, failed_devices,
     request_ids, trail,
 });
-record!(journal::TaskPage => import::TaskPage; { tasks, next });
+record!(journal::TaskPage => import::TaskPage; { tasks, previous, next, count });
 record!(journal::StoredEvent => import::StoredEvent; { event, seq, duplicates, request_ids, late });
 record!(journal::HistoryPage => import::HistoryPage; { events, previous_status, next });
 record!(journal::Quarantined => import::Quarantined; { seq, reject });

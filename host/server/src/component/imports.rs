@@ -15,8 +15,8 @@ use wasmtime_wasi_http::{
 use super::convert::Convert;
 use super::memory::Memory;
 use crate::bindings::batchtask::receiver::journal::{
-    Appended, Error, Event, HistoryPage, QuarantinePage, Reject, SignatureUse, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Error, Event, HistoryPage, QuarantinePage, Quarantined,
+    Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 use crate::bindings::batchtask::receiver::{journal as import, settings};
 use crate::notices::Notices;
@@ -209,6 +209,15 @@ impl import::Host for Receiver {
                 .list_quarantine(cursor.as_deref(), limit)
                 .await,
         )
+    }
+
+    async fn find_reject(&mut self, seq: u64) -> Called<Option<Quarantined>> {
+        called(self.shared.journal.journal().find_reject(seq).await)
+    }
+
+    async fn list_activity(&mut self, query: ActivityQuery) -> Called<Vec<Activity>> {
+        let journal = self.shared.journal.journal();
+        called(journal.list_activity(&query.convert()).await)
     }
 
     async fn summarize(&mut self, stale_before_ms: u64) -> Called<Summary> {

@@ -3,12 +3,14 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
 
+use super::stream::Answering;
 use super::streams::Stream;
 use crate::component::Response;
 use crate::reads::{self, Read};
@@ -55,6 +57,23 @@ pub(crate) fn closing(mut answer: http::Response<Answer>) -> http::Response<Answ
 pub(crate) struct Answer {
     rest: Bytes,
     stream: Option<Arc<Stream>>,
+    /// What follows, if the answer is a live stream.
+    live: Option<Live>,
+}
+
+/// The rest of a live stream.
+struct Live {
+    pieces: mpsc::Receiver<Bytes>,
+    /// The HTTP/1.1 connection, which is not idle before the end.
+    answering: Option<Answering>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(answering) = &self.answering {
+            answering.set(false);
+        }
+    }
 }
 
 impl Answer {
@@ -63,7 +82,29 @@ impl Answer {
         if let Some(stream) = &stream {
             stream.moved();
         }
-        Self { rest: body, stream }
+        Self {
+            rest: body,
+            stream,
+            live: None,
+        }
+    }
+
+    /// Returns the body of a live stream: a text, and then pieces as they come.
+    pub(crate) fn live(opening: &'static str, pieces: mpsc::Receiver<Bytes>) -> Self {
+        let answering = None;
+        Self {
+            live: Some(Live { pieces, answering }),
+            ..Self::new(Bytes::from_static(opening.as_bytes()))
+        }
+    }
+
+    /// Ends the answering on an HTTP/1.1 connection: now, or at the end of a live
+    /// stream.
+    pub(crate) fn end_answering(&mut self, answering: Answering) {
+        match &mut self.live {
+            Some(live) => live.answering = Some(answering),
+            None => answering.set(false),
+        }
     }
 
     /// Takes the next piece. It is a copy, so that it does not keep the whole answer
@@ -86,10 +127,17 @@ impl Body for Answer {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.rest.is_empty() {
-            return Poll::Ready(None);
+            let Some(live) = &mut self.live else {
+                return Poll::Ready(None);
+            };
+            let Some(piece) = ready!(live.pieces.poll_recv(context)) else {
+                self.live = None;
+                return Poll::Ready(None);
+            };
+            self.rest = piece;
         }
         let piece = match self.stream.clone() {
             Some(stream) => self.next(&stream),
@@ -99,10 +147,13 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.is_empty() && self.live.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        match self.live {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(self.rest.len() as u64),
+        }
     }
 }

@@ -89,6 +89,11 @@ impl Watcher {
         connection.await
     }
 
+    /// Resolves when the listener is stopping.
+    pub(super) async fn closing(mut self) {
+        self.reached(Phase::Closing).await;
+    }
+
     async fn reached(&mut self, last: Phase) {
         // This fails only after the drain was dropped, when nothing is served.
         let _ = self.0.wait_for(|phase| *phase >= last).await;

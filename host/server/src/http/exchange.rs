@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use batchtask_guest::journal::Source;
 use batchtask_guest::outcomes::Refusal;
 use batchtask_guest::receiver::kind;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use hyper::body::Incoming;
 use tokio::sync::SemaphorePermit;
 
 use super::answers::{Answer, closing, http_response};
 use super::body::{Body, Rest, Unreadable};
 use super::crowd::{Hold, Member, Peer};
+use super::drain::Watcher;
+use super::operate::Operation;
 use super::room::RoomPermit;
 use super::streams::Stream;
-use super::{Audience, Server, forwarded};
+use super::{Audience, Server, forwarded, live};
 use crate::component::{Kind, Request, Response};
 use crate::intake::{Caller, method_label, refusal};
 use crate::reads::Read;
@@ -33,10 +35,14 @@ pub(super) struct Sender {
     pub(super) peer: Option<SocketAddr>,
     /// Whether a client certificate was verified.
     pub(super) is_proven: bool,
+    /// Whether the client used https.
+    pub(super) over_https: bool,
     /// The connection's place in the crowd.
     pub(super) connection: Arc<Connection>,
     /// The requests that the listener serves.
     pub(super) audience: Audience,
+    /// The phase of the listener.
+    pub(super) watcher: Watcher,
 }
 
 impl Sender {
@@ -113,7 +119,7 @@ impl Holds {
 impl Server {
     pub(super) async fn answer(
         &self,
-        request: http::Request<Incoming>,
+        mut request: http::Request<Incoming>,
         sender: &Sender,
     ) -> http::Response<Answer> {
         let sender = &self.through_proxies(sender, request.headers());
@@ -127,16 +133,41 @@ impl Server {
             source: Source::Push,
         };
         let is_served = sender.audience.includes(&request, caller.kind);
+        let origins = self.allowed_origins();
+        let origin = origins.allowed(request.headers());
+        let live = live::requested(&request).filter(|_| is_served);
+        if let Some(after) = live {
+            *request.uri_mut() = live::check_target(after);
+        }
         let (response, (read, body)) = self
             .intake
             .observe(&caller, async |deadline| {
                 if !is_served {
                     return (refusal(Refusal::NotFound, None), (None, Rest::Unread));
                 }
-                self.exchange(request, sender, deadline).await
+                let is_login = is_login(&request);
+                if is_login && !self.logins.admit(sender.ip()) {
+                    return (refusal(Refusal::TooManyLogins, None), (None, Rest::Unread));
+                }
+                let (response, rest) = self.exchange(request, sender, deadline).await;
+                if is_login && response.status == 401 {
+                    self.logins.failed(sender.ip());
+                }
+                (response, rest)
             })
             .await;
-        let mut answer = http_response(response, read);
+        let status = response.status;
+        let mut answer = match live {
+            Some(after) if status == 200 => self.live(after, sender),
+            _ => http_response(response, read),
+        };
+        // A wrong path of the webhook must look like any unknown path.
+        if caller.kind == Kind::Read || status == 404 {
+            answer
+                .headers_mut()
+                .append(header::VARY, HeaderValue::from_static("accept-encoding"));
+            origins.mark(origin, answer.headers_mut());
+        }
         if body == Rest::Unread && version < Version::HTTP_2 {
             // The rest of the body would be read as the next request, so close the
             // connection and say so.
@@ -145,13 +176,25 @@ impl Server {
         answer
     }
 
+    /// Begins a live stream of the feed, for a sender who may read it.
+    fn live(&self, after: u64, sender: &Sender) -> http::Response<Answer> {
+        let Some(place) = self.live.enter() else {
+            return http_response(refusal(Refusal::Overloaded, None), None);
+        };
+        let journal = self.intake.journal().clone();
+        let watcher = sender.watcher.clone();
+        live::answer(journal, after, place, watcher, self.limits.write_time())
+    }
+
     /// Returns the sender of a request, with the address that trusted proxies report.
     fn through_proxies<'a>(&self, sender: &'a Sender, headers: &HeaderMap) -> Cow<'a, Sender> {
         let Some(proxies) = &self.trusted().forwarders else {
             return Cow::Borrowed(sender);
         };
+        let over_https = forwarded::over_https(headers, proxies, sender.peer);
         Cow::Owned(Sender {
             peer: forwarded::client(headers, proxies, sender.peer),
+            over_https: over_https.unwrap_or(sender.over_https),
             ..sender.clone()
         })
     }
@@ -165,7 +208,11 @@ impl Server {
         deadline: Instant,
     ) -> (Response, (Option<Read>, Rest)) {
         let (head, body) = request.into_parts();
-        let mut request = wire_request(&head, sender.is_proven);
+        let mut request = wire_request(&head, sender);
+        if let Some(operation) = Operation::of(&head.method, head.uri.path()) {
+            let response = self.operate(operation, &request).await;
+            return (response, (None, Rest::Unread));
+        }
         let mut body = Body::new(body, self.max_body_bytes);
         let expects_continue = head.headers.contains_key(header::EXPECT);
         match self
@@ -372,7 +419,7 @@ impl<'a> Arriving<'a> {
 }
 
 /// Converts the head of a request into the component's type. The body is empty.
-fn wire_request(head: &http::request::Parts, sender_proven: bool) -> Request {
+fn wire_request(head: &http::request::Parts, sender: &Sender) -> Request {
     let target = head.uri.path_and_query();
     let headers = head.headers.iter();
     Request {
@@ -381,9 +428,15 @@ fn wire_request(head: &http::request::Parts, sender_proven: bool) -> Request {
         headers: headers
             .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
             .collect(),
-        sender_proven,
+        sender_proven: sender.is_proven,
+        over_https: sender.over_https,
         body: Vec::new(),
     }
+}
+
+/// Whether a request is a login with a token.
+fn is_login<B>(request: &http::Request<B>) -> bool {
+    request.method() == Method::POST && request.uri().path().ends_with("/login")
 }
 
 fn unreadable(reason: Unreadable) -> Box<Response> {

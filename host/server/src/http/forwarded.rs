@@ -1,6 +1,7 @@
 //! Finds the client of a request that came through trusted proxies, by the header
-//! field `X-Forwarded-For` or `Forwarded` (RFC 7239). The address is used for logs
-//! and limits, and never proves the sender.
+//! field `X-Forwarded-For` or `Forwarded` (RFC 7239), and whether it used https, by
+//! `X-Forwarded-Proto` or `Forwarded`. The address is used for logs and limits, and
+//! never proves the sender.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +10,7 @@ use http::{HeaderMap, HeaderName, header};
 use crate::proxies::Proxies;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Returns the client: the last address that is not a trusted proxy. Addresses
 /// before it may be forged. `peer` is the other end of the connection.
@@ -28,6 +30,22 @@ pub(super) fn client(
     client
 }
 
+/// Whether the client used https, as the trusted proxy at the other end of the
+/// connection says. `None` if there is no such proxy, or if it does not say so.
+pub(super) fn over_https(
+    headers: &HeaderMap,
+    proxies: &Proxies,
+    peer: Option<SocketAddr>,
+) -> Option<bool> {
+    if !proxies.include(peer) {
+        return None;
+    }
+    let proto = elements(headers, &X_FORWARDED_PROTO).last();
+    let standard = || pair(elements(headers, &header::FORWARDED).last()?, "proto");
+    let proto = proto.map(str::trim).or_else(standard)?;
+    Some(proto.eq_ignore_ascii_case("https"))
+}
+
 /// Returns the addresses in the order of the hops, with `None` for an address that
 /// cannot be parsed.
 fn hops(headers: &HeaderMap) -> Vec<Option<SocketAddr>> {
@@ -35,7 +53,7 @@ fn hops(headers: &HeaderMap) -> Vec<Option<SocketAddr>> {
         return elements(headers, &X_FORWARDED_FOR).map(address).collect();
     }
     elements(headers, &header::FORWARDED)
-        .map(|element| address(forwarded_for(element)?))
+        .map(|element| address(pair(element, "for")?))
         .collect()
 }
 
@@ -45,11 +63,13 @@ fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
     values.flat_map(|value| value.to_str().unwrap_or_default().split(','))
 }
 
-/// Returns the value of `for` in an element of `Forwarded`, without quotes.
-fn forwarded_for(element: &str) -> Option<&str> {
+/// Returns the value with this name in an element of `Forwarded`, without quotes.
+fn pair<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-    let mut nodes = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
-    nodes.next().map(|(_, node)| node.trim().trim_matches('"'))
+    let mut named = pairs.filter(|(found, _)| found.trim().eq_ignore_ascii_case(name));
+    named
+        .next()
+        .map(|(_, value)| value.trim().trim_matches('"'))
 }
 
 /// Parses an address. If it has no port, the port is 0.
@@ -114,6 +134,31 @@ mod tests {
             (&["for=1.2.3.4, for=_hidden"], "10.0.0.1:5"),
         ] {
             assert_eq!(found(name, values, "10.0.0.1:5"), client, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_whether_the_client_used_https() {
+        let x = "x-forwarded-proto";
+        for (name, value, peer, expected) in [
+            (x, "https", "10.0.0.1:5", Some(true)),
+            (x, "http", "10.0.0.1:5", Some(false)),
+            (x, "http, HTTPS", "10.0.0.1:5", Some(true)),
+            (x, "https", "192.0.2.9:5", None),
+            (
+                "forwarded",
+                "for=1.2.3.4;proto=https",
+                "10.0.0.1:5",
+                Some(true),
+            ),
+            ("forwarded", "proto=https, for=1.2.3.4", "10.0.0.1:5", None),
+            ("x-other", "https", "10.0.0.1:5", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(name, HeaderValue::from_static(value));
+            let proxies = "10.0.0.0/8".parse().unwrap();
+            let found = over_https(&headers, &proxies, peer.parse().ok());
+            assert_eq!(found, expected, "{name}: {value} from {peer}");
         }
     }
 }

@@ -80,13 +80,28 @@ impl IntakeMetrics {
         }
     }
 
-    /// Updates the number of failures in a row after a push.
-    pub(super) fn pushed(&self, caller: &Caller, response: &Response, has_path_secret: bool) {
+    /// Returns the number of failures in a row.
+    pub(super) fn failures_in_a_row(&self) -> u64 {
+        u64::try_from(self.failures_in_a_row.get()).unwrap_or(0)
+    }
+
+    /// Updates the number of failures in a row after a push. Returns it if it changed.
+    pub(super) fn pushed(
+        &self,
+        caller: &Caller,
+        response: &Response,
+        has_path_secret: bool,
+    ) -> Option<i64> {
+        let failures = &self.failures_in_a_row;
         if response.status == 200 {
-            self.failures_in_a_row.set(0);
-        } else if is_failure(caller, response, has_path_secret) {
-            self.failures_in_a_row.inc();
+            let had_any = failures.get() > 0;
+            failures.set(0);
+            return had_any.then_some(0);
         }
+        is_failure(caller, response, has_path_secret).then(|| {
+            failures.inc();
+            failures.get()
+        })
     }
 }
 
@@ -97,12 +112,14 @@ fn outcomes(kind: Kind) -> impl Iterator<Item = Outcome> {
     let successes = successes.filter(move |success| match success {
         Success::Recorded | Success::Duplicate | Success::Quarantined => is_push,
         Success::Read | Success::NotModified => !is_push,
+        Success::LoggedIn | Success::LoggedOut | Success::Redirected => kind == Kind::Page,
         Success::Methods => true,
     });
     let refusals = Refusal::ALL.iter().copied();
     let refusals = refusals.filter(move |refusal| match refusal {
         Refusal::NotAcceptable | Refusal::BadParameter => !is_push,
-        Refusal::CrossSite => is_push,
+        Refusal::CrossSite => kind != Kind::Read,
+        Refusal::TooManyLogins => kind == Kind::Page,
         _ => true,
     });
     successes
@@ -206,8 +223,8 @@ mod tests {
         }
         metrics.answered(&push(false), &success(), 0.0);
         let families = prometheus::core::Collector::collect(&metrics.requests);
-        // A push has no query, and is never asked for a coding.
-        assert_eq!(families[0].get_metric().len(), before + 2);
+        // A push has no query, is never asked for a coding, and is no login.
+        assert_eq!(families[0].get_metric().len(), before + 3);
     }
 
     #[test]

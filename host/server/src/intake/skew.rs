@@ -8,7 +8,7 @@ use prometheus::Gauge;
 use tokio::time::Instant;
 
 use crate::component::Response;
-use crate::notices::Notices;
+use crate::notices::{CLOCK, Notices};
 use crate::telemetry::Registry;
 
 /// Differences up to this are ignored, because they may be the time that a push
@@ -23,9 +23,6 @@ const PUSHES_MIN: u32 = 3;
 /// Without signatures, no push proves that the clock is right.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 
-/// The name of the notice.
-const NOTICE: &str = "clock";
-
 /// The clock difference that recent pushes showed.
 pub(super) struct Skew {
     seconds: Gauge,
@@ -39,6 +36,8 @@ struct Far {
     /// How many such pushes came in a row.
     count: u32,
     last: Option<Instant>,
+    /// Whether a push showed before that the clock is right.
+    has_agreed: bool,
 }
 
 impl Skew {
@@ -55,6 +54,16 @@ impl Skew {
             notices,
             far: Mutex::default(),
         })
+    }
+
+    /// Returns whether the clock agrees with the platform's, if pushes showed it.
+    pub(super) fn agrees(&self) -> Option<bool> {
+        let far = self.far.lock().unwrap_or_else(PoisonError::into_inner);
+        match far.count {
+            PUSHES_MIN.. => Some(false),
+            0 if far.has_agreed => Some(true),
+            _ => None,
+        }
     }
 
     /// Records the clock difference that a push showed. Refused pushes count only
@@ -85,7 +94,7 @@ impl Skew {
             if far.count == PUSHES_MIN {
                 tracing::warn!("{text}");
             }
-            self.notices.set(NOTICE, text);
+            self.notices.set(CLOCK, text);
         }
     }
 
@@ -100,9 +109,12 @@ impl Skew {
     fn end(&self, far: &mut Far) {
         if far.count >= PUSHES_MIN {
             tracing::info!("the clock of this host agrees with the platform's again");
-            self.notices.clear(NOTICE);
+            self.notices.clear(CLOCK);
         }
-        *far = Far::default();
+        *far = Far {
+            has_agreed: true,
+            ..Far::default()
+        };
     }
 }
 
@@ -140,6 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_difference_that_lasts_is_a_notice_until_it_is_gone() {
         let skew = skew();
+        assert_eq!(skew.agrees(), None, "no push showed it");
         for far_ms in [600_000, -61_000] {
             skew.pushed(&push(200, None, Some(far_ms)));
             skew.pushed(&push(200, None, Some(far_ms)));
@@ -148,10 +161,11 @@ mod tests {
             assert_eq!(skew.seconds.get(), far_ms as f64 / 1000.0);
             let seconds = far_ms.abs() / 1000;
             let text = notice(&skew).expect("a notice");
+            assert_eq!(skew.agrees(), Some(false));
             assert!(text.contains(&format!(" {seconds} s ")), "{text}");
             assert_eq!(text.contains("behind"), far_ms < 0);
             skew.pushed(&push(200, None, Some(60_000)));
-            assert_eq!(notice(&skew), None);
+            assert_eq!((notice(&skew), skew.agrees()), (None, Some(true)));
         }
     }
 
