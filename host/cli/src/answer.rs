@@ -81,6 +81,14 @@ const ADVICE: &[(&str, &str)] = &[
         " (its certificate has another authority than `--ca`)",
     ),
     (
+        "no tunnel",
+        " (the proxy made no connection to it: check HTTPS_PROXY, or list the host in NO_PROXY)",
+    ),
+    (
+        "name resolution failed",
+        " (the name of its host is unknown: check `--url`)",
+    ),
+    (
         "Connection refused",
         " (is the receiver running? Check `--url`)",
     ),

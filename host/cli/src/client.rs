@@ -1,31 +1,25 @@
 //! A client of a receiver: one request, one whole answer, within bounds.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
 use batchtask_host::tls::certificates;
+use batchtask_platform::{HttpClient, TransportOptions};
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
 
 use super::answer::{ANSWER_TIME, Answer, ClientError, MAX_ANSWER_BYTES, Refusal};
 use super::config::{CA, URL, Values};
+use super::proxy::proxy_for;
 
 /// The longest that connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-
-/// A connection is not used again once it was idle so long: a receiver closes
-/// it soon after.
-const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// Where a receiver is.
 pub(super) struct Server {
@@ -36,11 +30,6 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// A server at this URL, without TLS.
-    pub(super) fn at(url: BaseUrl) -> Self {
-        Self { url, ca: None }
-    }
-
     pub(super) fn new(values: &mut Values) -> Self {
         // The secrets in the file are for the receiver of the file. The default URL
         // may be that of another one.
@@ -61,6 +50,7 @@ impl Server {
 #[derive(Clone, Debug, Default)]
 pub(super) struct BaseUrl {
     text: String,
+    host: String,
     is_https: bool,
 }
 
@@ -79,6 +69,7 @@ impl FromStr for BaseUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = ascii_host(text).ok_or("its host is not a valid name")?;
         let uri: Uri = text.parse().map_err(|_| "it is not a valid URL")?;
         let is_https = match uri.scheme_str() {
             Some("http") => false,
@@ -89,33 +80,54 @@ impl FromStr for BaseUrl {
             return Err("it must have a host, and neither a user name nor a query");
         }
         let text = text.trim_end_matches('/').to_owned();
-        Ok(Self { text, is_https })
+        let host = uri.host().unwrap_or_default().to_owned();
+        Ok(Self {
+            text,
+            host,
+            is_https,
+        })
     }
+}
+
+/// Returns a URL whose host is in ASCII: a host in another script becomes Punycode
+/// (UTS 46), as in a browser. Returns `None` if it is not a valid name.
+fn ascii_host(url: &str) -> Option<String> {
+    let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.is_ascii()) else {
+        return Some(url.to_owned());
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, format!(":{port}")),
+        None => (authority, String::new()),
+    };
+    let host = idna::domain_to_ascii(host).ok()?;
+    Some(format!("{scheme}://{host}{port}{path}"))
 }
 
 /// A client of one receiver, with a pool of connections.
 pub(super) struct Client {
-    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: HttpClient,
     base: BaseUrl,
 }
 
 impl Client {
     pub(super) fn new(server: Server) -> anyhow::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIME));
-        tcp.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(&server)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIME)
-            .build(connector);
+        let is_https = server.url.is_https;
+        let variable = |name: &str| std::env::var(name).ok();
+        let options = TransportOptions {
+            proxy: proxy_for(&server.url.host, is_https, variable)?,
+            authorities: server.ca.as_deref().map(authorities).transpose()?,
+            connect_timeout: CONNECT_TIME,
+            timeout: ANSWER_TIME,
+        };
+        let http = HttpClient::new(&options, is_https);
+        let http = http.map_err(|error| anyhow::anyhow!(error.reason));
         let base = server.url;
-        Ok(Self { http, base })
+        Ok(Self {
+            http: http.context("`--ca`")?,
+            base,
+        })
     }
 
     /// The URL of the receiver, without a path.
@@ -173,22 +185,11 @@ impl Client {
     }
 }
 
-fn tls(server: &Server) -> anyhow::Result<ClientConfig> {
-    let roots = match &server.ca {
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(path)? {
-                roots
-                    .add(authority)
-                    .with_context(|| format!("cannot use a certificate in `{}`", path.display()))?;
-            }
-            roots
-        }
-        // The system's authorities are read only when they are needed.
-        None if server.url.is_https => batchtask_trust::roots(None).context("`--ca`")?,
-        None => RootCertStore::empty(),
-    };
-    Ok(batchtask_trust::client(roots)?.with_no_client_auth())
+/// Reads a file of certificates.
+fn authorities(path: &Path) -> anyhow::Result<Vec<u8>> {
+    // Its errors name the file and what is wrong with it.
+    certificates(path)?;
+    fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 #[cfg(test)]
@@ -204,6 +205,11 @@ mod tests {
                 "https://[::1]/behind/a/proxy/",
                 "https://[::1]/behind/a/proxy",
             ),
+            (
+                "http://bücher.example:81/x",
+                "http://xn--bcher-kva.example:81/x",
+            ),
+            ("https://例子.测试", "https://xn--fsqu00a.xn--0zwm56d"),
         ] {
             assert_eq!(text.parse::<BaseUrl>().unwrap().text, base);
         }
@@ -215,6 +221,7 @@ mod tests {
             "http://user:password@host",
             "http://host/?q=1",
             "/tasks",
+            "http://ü\u{fffd}.example",
         ] {
             assert!(text.parse::<BaseUrl>().is_err(), "{text}");
         }

@@ -27,7 +27,7 @@ pub(crate) use self::args::{
     SetupGroup,
 };
 pub(crate) use self::fault::Faults;
-pub(crate) use self::host::{HostConfig, receiver};
+pub(crate) use self::host::{HostConfig, default_cache_dir, receiver};
 pub(crate) use self::manual::secrets;
 pub(crate) use self::options::{
     ADMIN, AMQP_URL, CA, JOURNAL, OPERATE_TOKEN, PLATFORM_APP_ID, PLATFORM_QUEUE,

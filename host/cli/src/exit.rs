@@ -10,6 +10,7 @@ use batchtask_platform::Error as PlatformError;
 
 use super::answer::ClientError;
 use super::config::Faults;
+use super::reader::Task;
 use super::send::SendError;
 
 /// The command failed. Most often, the receiver refused a request.
@@ -20,6 +21,54 @@ const USAGE: u8 = 2;
 
 /// The receiver or the platform could not be reached, or did not answer.
 const UNREACHABLE: u8 = 3;
+
+/// The task that was waited for failed, at least in part, and may be retried.
+const TASK_FAILED: u8 = 4;
+/// It was stopped.
+const TASK_STOPPED: u8 = 5;
+/// It had not ended when the time was over.
+const TASK_OPEN: u8 = 6;
+/// The same as that of a program that SIGINT ends.
+const INTERRUPTED: u8 = 130;
+
+/// How a task that was waited for has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("the task succeeded")]
+    Succeeded,
+    #[error("the task failed, at least in part: `batchtask platform task retry` may help")]
+    Failed,
+    #[error("the task was stopped")]
+    Stopped,
+    #[error("the task has not ended within the time: wait longer with `--timeout`")]
+    NotYet,
+}
+
+impl Ended {
+    /// Returns how a task has ended, or `None` if it is open.
+    pub(super) fn of(task: &Task) -> Option<Self> {
+        match (task.class.as_str(), task.status.as_str()) {
+            ("final", "Stopped") => Some(Self::Stopped),
+            ("final", _) => Some(Self::Succeeded),
+            ("retryable", _) => Some(Self::Failed),
+            _ => None,
+        }
+    }
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::Succeeded => 0,
+            Self::Failed => TASK_FAILED,
+            Self::Stopped => TASK_STOPPED,
+            Self::NotYet => TASK_OPEN,
+        }
+    }
+}
+
+/// Ctrl-C ended a command.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(super) struct Interrupted;
 
 /// The command line is invalid in a way that its parser cannot see.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +113,11 @@ fn code(error: &anyhow::Error) -> u8 {
     } else {
         error.downcast_ref().is_some_and(is_unreachable)
     };
-    if error.is::<Faults>() || error.is::<Usage>() {
+    if let Some(ended) = error.downcast_ref::<Ended>() {
+        ended.code()
+    } else if error.is::<Interrupted>() {
+        INTERRUPTED
+    } else if error.is::<Faults>() || error.is::<Usage>() {
         USAGE
     } else if is_unanswered {
         UNREACHABLE

@@ -1,7 +1,6 @@
 //! `batchtask export`: writes tasks or events to a file.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -9,22 +8,28 @@ use batchtask_guest::journal::PAGE_ITEMS_MAX;
 use clap::{Args, Subcommand, ValueEnum};
 use csv::{Terminator, WriterBuilder};
 
-use super::filter::{Filter, Order};
+use super::exit::Interrupted;
+use super::filter::{Filter, Order, Sort};
+use super::new_file::NewFile;
 use super::reader::{Event, Item, Progress, Reader, Remote, Task};
+use super::table::escape_unprintable;
 
 const HELP: &str = "\
 Rows are read and written page by page. Tasks are ordered by their last change,
 the oldest first, so that no task is missed if some change meanwhile; a task that
 changes may appear twice. Events are in order of arrival.
 
+An error or Ctrl-C leaves an existing file as it was.
+
 CSV follows RFC 4180, in UTF-8. An apostrophe is put in front of cells that a
 spreadsheet would read as a formula, because they begin with = + - @ (or their
-full-width forms), a tab or a line break. JSON Lines contains everything
+full-width forms), a tab or a line break. JSON Lines contains every value
 unchanged.
 
 Examples:
   batchtask export tasks --format csv --output tasks.csv
   batchtask export tasks --format csv --app-id APP --since 2026-01-01
+  batchtask export tasks --format csv --bom --output tasks-for-a-spreadsheet.csv
   batchtask export events --format jsonl | gzip > events.jsonl.gz
 
 Exit codes: 0 success, 1 refused or not written, 2 usage error, 3 the receiver
@@ -66,9 +71,13 @@ struct Output {
     #[arg(long, value_enum)]
     format: Format,
     /// Write to this file instead of the standard output. An existing file is
-    /// overwritten
+    /// replaced when the new one is complete
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Begin CSV with a byte-order mark, without which some spreadsheets do not read
+    /// it as UTF-8
+    #[arg(long)]
+    bom: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -81,6 +90,13 @@ enum Format {
 
 impl Export {
     pub(super) async fn run(self) -> anyhow::Result<()> {
+        tokio::select! {
+            result = self.write() => result,
+            Ok(()) = tokio::signal::ctrl_c() => Err(Interrupted.into()),
+        }
+    }
+
+    async fn write(self) -> anyhow::Result<()> {
         match self.rows {
             Rows::Tasks {
                 filter,
@@ -99,7 +115,7 @@ impl Export {
 }
 
 async fn export_tasks(reader: &Reader, filter: &Filter, mut writer: Writer) -> anyhow::Result<()> {
-    let query = filter.query(Order::Oldest, PAGE_ITEMS_MAX);
+    let query = filter.query(Sort::Changed, Some(Order::Asc), PAGE_ITEMS_MAX);
     let mut cursor = None;
     writer.begin::<Task>()?;
     loop {
@@ -130,15 +146,54 @@ async fn export_events(reader: &Reader, mut writer: Writer) -> anyhow::Result<()
 
 impl Output {
     fn open(&self) -> anyhow::Result<Writer> {
-        let out: Box<dyn Write> = match &self.output {
-            None => Box::new(BufWriter::new(io::stdout())),
+        let (mut out, is_terminal) = match &self.output {
+            None => (
+                Destination::Stdout(io::stdout()),
+                io::stdout().is_terminal(),
+            ),
             Some(path) => {
-                let file = File::create(path);
+                let file = NewFile::create(path);
                 let file = file.with_context(|| format!("cannot write `{}`", path.display()))?;
-                Box::new(BufWriter::new(file))
+                (Destination::File(file), false)
             }
         };
-        Ok(Writer::new(self.format, out))
+        if self.bom && matches!(self.format, Format::Csv) {
+            out.write_all("\u{feff}".as_bytes())?;
+        }
+        Ok(Writer::new(self.format, out, is_terminal))
+    }
+}
+
+/// Where rows go.
+enum Destination {
+    Stdout(io::Stdout),
+    File(NewFile),
+}
+
+impl Destination {
+    /// Ends the output: everything was written.
+    fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        match self {
+            Self::Stdout(_) => Ok(()),
+            Self::File(file) => file.finish(),
+        }
+    }
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(out) => out.write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(out) => out.flush(),
+            Self::File(file) => file.flush(),
+        }
     }
 }
 
@@ -262,25 +317,31 @@ impl Row for Event {
 
 /// Writes rows in a format.
 enum Writer {
-    Csv(Box<csv::Writer<Box<dyn Write>>>),
-    Jsonl(Box<dyn Write>),
+    Csv {
+        csv: Box<csv::Writer<Destination>>,
+        /// Whether cells must not control a terminal.
+        is_terminal: bool,
+    },
+    Jsonl(BufWriter<Destination>),
 }
 
 impl Writer {
-    fn new(format: Format, out: Box<dyn Write>) -> Self {
+    fn new(format: Format, out: Destination, is_terminal: bool) -> Self {
         match format {
-            Format::Jsonl => Self::Jsonl(out),
-            Format::Csv => Self::Csv(Box::new(
-                WriterBuilder::new()
+            Format::Jsonl => Self::Jsonl(BufWriter::new(out)),
+            Format::Csv => {
+                let csv = WriterBuilder::new()
                     .terminator(Terminator::CRLF)
-                    .from_writer(out),
-            )),
+                    .from_writer(out);
+                let csv = Box::new(csv);
+                Self::Csv { csv, is_terminal }
+            }
         }
     }
 
     fn begin<T: Row>(&mut self) -> io::Result<()> {
         match self {
-            Self::Csv(csv) => csv.write_record(T::HEADINGS).map_err(io_error),
+            Self::Csv { csv, .. } => csv.write_record(T::HEADINGS).map_err(io_error),
             Self::Jsonl(_) => Ok(()),
         }
     }
@@ -288,9 +349,15 @@ impl Writer {
     fn write<T: Row>(&mut self, items: &[Item<T>]) -> io::Result<()> {
         for item in items {
             match self {
-                Self::Csv(csv) => {
-                    let cells = item.value.cells();
-                    let cells = cells.into_iter().map(escape_formula);
+                Self::Csv { csv, is_terminal } => {
+                    let cells = item.value.cells().into_iter().map(escape_formula);
+                    let cells = cells.map(|cell| {
+                        if *is_terminal {
+                            escape_unprintable(&cell)
+                        } else {
+                            cell
+                        }
+                    });
                     csv.write_record(cells).map_err(io_error)?;
                 }
                 Self::Jsonl(out) => writeln!(out, "{}", item.json)?,
@@ -299,11 +366,13 @@ impl Writer {
         Ok(())
     }
 
-    fn end(&mut self) -> io::Result<()> {
-        match self {
-            Self::Csv(csv) => csv.flush(),
-            Self::Jsonl(out) => out.flush(),
-        }
+    /// Ends the output. Without this, a file stays as it was.
+    fn end(self) -> io::Result<()> {
+        let out = match self {
+            Self::Csv { csv, .. } => csv.into_inner().map_err(|error| error.into_error()),
+            Self::Jsonl(out) => out.into_inner().map_err(io::IntoInnerError::into_error),
+        };
+        out?.finish()
     }
 }
 

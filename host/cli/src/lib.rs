@@ -7,15 +7,17 @@
 //! - `backup`, with `restore`, `prune` and `copy`: look after a `journal`.
 //! - `send`: plays the platform.
 //! - `sinks`: shows and operates where events are passed on to.
-//! - `tasks`, `task`, `tail`, `export`, `status`: read a receiver, through `reader` and
-//!   its `filter`s; `table`: columns for people.
+//! - `tasks`, `task`, `wait`, `tail`, `export`, `status`, `quarantine`: read a receiver,
+//!   through `reader` and its `filter`s; `table`: columns for people; `output`: lines for
+//!   a terminal or a pipe; `new_file`: a file that is complete or not there.
 //! - `platform`: sets up the platform for a receiver, and works on its tasks;
 //!   `reconcile`: finds changes that no push reported.
-//! - `client`: HTTP, for `send` and readers; `answer`: answers and errors of a request.
+//! - `client`: HTTP, for `send` and readers; `proxy`: that of the environment; `answer`: answers and errors of a request.
 //! - `progress`: the progress bar.
 //! - `manual`: completions and man pages.
 //! - `exit`: exit codes.
 
+mod admin;
 mod answer;
 mod backup;
 mod check;
@@ -28,9 +30,13 @@ mod filter;
 mod journal;
 mod logging;
 mod manual;
+mod new_file;
+mod output;
 mod platform;
 mod progress;
+mod proxy;
 mod prune;
+mod quarantine;
 mod reader;
 mod reconcile;
 mod send;
@@ -42,6 +48,7 @@ mod tail;
 mod task;
 mod tasks;
 mod tls;
+mod wait;
 mod warnings;
 
 use std::process::ExitCode;
@@ -76,12 +83,16 @@ enum Command {
     Tasks(tasks::Tasks),
     /// Show a task of a running receiver, and what happened to it.
     Task(task::Task),
+    /// Wait until a task of a running receiver has ended.
+    Wait(wait::Wait),
     /// Follow the events of a running receiver as they arrive.
     Tail(tail::Tail),
     /// Write the tasks or events of a running receiver as CSV or JSON Lines.
     Export(export::Export),
     /// Show whether a running receiver is well.
     Status(status::Status),
+    /// Look through the quarantine of a running receiver.
+    Quarantine(quarantine::Quarantine),
     /// Copy a journal, which may be in use, to a file.
     Backup(backup::Backup),
     /// Put a backup in the place of a journal.
@@ -118,9 +129,11 @@ impl Cli {
             Some(Command::Send(send)) => send.run().await,
             Some(Command::Tasks(tasks)) => tasks.run().await,
             Some(Command::Task(task)) => task.run().await,
+            Some(Command::Wait(wait)) => wait.run().await,
             Some(Command::Tail(tail)) => tail.run().await,
             Some(Command::Export(export)) => export.run().await,
             Some(Command::Status(status)) => status.run().await,
+            Some(Command::Quarantine(quarantine)) => quarantine.run().await,
             Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Restore(restore)) => restore.run(),
             Some(Command::Prune(prune)) => prune.run().await,

@@ -40,6 +40,13 @@ pub(super) enum Format {
     Json,
 }
 
+/// Whether lines are coloured: stderr is a terminal, and `NO_COLOR` is not set
+/// (<https://no-color.org>).
+fn has_color() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !no_color
+}
+
 impl Logging {
     /// Starts logging. Keep the result until the program ends.
     pub(super) fn start(&self) -> anyhow::Result<Log> {
@@ -55,7 +62,7 @@ impl Logging {
         match self.format {
             Format::Text => {
                 let lines = lines
-                    .with_ansi(io::stderr().is_terminal())
+                    .with_ansi(has_color())
                     .with_writer(writer(&queue, line::text));
                 tracing_subscriber::registry()
                     .with(filter)

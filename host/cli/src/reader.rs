@@ -15,6 +15,7 @@ use super::answer::ClientError;
 use super::client::{Client, Server};
 use super::config::{ClientGroup, Flags, Values};
 use super::exit::Usage;
+use super::table::escape_json;
 
 /// The receiver that is read, and the token for it.
 #[derive(Args)]
@@ -58,7 +59,8 @@ pub(super) struct Reader {
 /// An object of the API: its known members, and the JSON as received.
 pub(super) struct Item<T> {
     pub(super) value: T,
-    /// The JSON, on one line. It includes members that this program does not know.
+    /// The JSON, on one line. It includes members that this program does not know. What
+    /// could control a terminal is escaped.
     pub(super) json: String,
 }
 
@@ -66,8 +68,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Item<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let value = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
-        // In JSON, a line break can only be between tokens.
-        let json = raw.get().replace(['\n', '\r'], " ");
+        let json = escape_json(raw.get());
         Ok(Self { value, json })
     }
 }
@@ -249,10 +250,20 @@ impl Reader {
         self.get("/summary").await
     }
 
-    /// The first page of `GET /quarantine`.
-    pub(super) async fn quarantine<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
-        let query = Query::default().with("limit", Some(PAGE_ITEMS_MAX));
+    /// A page of `GET /quarantine`.
+    pub(super) async fn quarantine<T: DeserializeOwned>(
+        &self,
+        cursor: Option<&str>,
+    ) -> Result<T, ClientError> {
+        let query = Query::default()
+            .with("limit", Some(PAGE_ITEMS_MAX))
+            .with("cursor", cursor);
         self.get(&format!("/quarantine{query}")).await
+    }
+
+    /// `GET /quarantine/{seq}`
+    pub(super) async fn reject<T: DeserializeOwned>(&self, seq: u64) -> Result<T, ClientError> {
+        self.get(&format!("/quarantine/{seq}")).await
     }
 
     /// The URL of the receiver.
@@ -264,6 +275,19 @@ impl Reader {
     /// report it, so this searches the feed: about forty requests for a million
     /// events.
     pub(super) async fn last_seq(&self) -> Result<u64, ClientError> {
+        self.search(|_| true).await
+    }
+
+    /// Returns the `seq` of the last event that arrived before an instant in the form of
+    /// the API, or 0 if there is none. Events arrive in the order of the feed, unless
+    /// the clock of the receiver went back.
+    pub(super) async fn seq_before(&self, instant: &str) -> Result<u64, ClientError> {
+        self.search(|event| event.received_at.as_str() < instant)
+            .await
+    }
+
+    /// Returns the `seq` of the last event that matches, if all events before it do too.
+    async fn search(&self, matches: impl Fn(&Event) -> bool) -> Result<u64, ClientError> {
         let mut last = 0_u64;
         let mut step = 1_u64;
         let mut end = None;
@@ -277,8 +301,8 @@ impl Reader {
             };
             step = step.saturating_mul(2);
             match self.feed(at, 1, 0).await?.events.last() {
-                Some(event) => last = event.value.seq,
-                None => end = Some(at),
+                Some(event) if matches(&event.value) => last = event.value.seq,
+                _ => end = Some(at),
             }
         }
     }
@@ -308,6 +332,14 @@ fn encode(text: &str) -> String {
 pub(super) struct Query(String);
 
 impl Query {
+    /// Adds a parameter for each value.
+    pub(super) fn with_each(self, name: &str, values: &[impl ToString]) -> Self {
+        let values = values.iter();
+        values.fold(self, |query, value| {
+            query.with(name, Some(value.to_string()))
+        })
+    }
+
     /// Adds a parameter, if it has a value.
     pub(super) fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {

@@ -6,15 +6,18 @@
 //! - `amqp`: the AMQP channel.
 //! - `handover`: how a successor takes its place; `replacement`: starts one.
 //! - `manager`: reports to a service manager.
-//! - `operations`: what operators ask of sinks.
+//! - `operations`: what operators ask of sinks; `alerts`: what sinks report as alerts;
+//!   `quarantine`: what operators ask of the quarantine.
 //! - `examine`: checks a configuration without starting.
 
+mod alerts;
 mod amqp;
 mod examine;
 mod handover;
 mod listen;
 mod manager;
 mod operations;
+mod quarantine;
 mod reload;
 mod replacement;
 mod running;
@@ -22,7 +25,6 @@ mod signals;
 mod sockets;
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -49,6 +51,7 @@ use super::prune::time_of_days;
 use super::reconcile;
 use super::warnings::warnings;
 
+use self::alerts::Observer;
 pub(super) use self::examine::examine;
 use self::handover::{Door, Predecessor};
 use self::listen::Socket;
@@ -200,7 +203,7 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
         config.sinks.clone(),
     ));
     registry.register(RelayMetrics::new(relay.clone()))?;
-    let operations = Operations::new(relay.clone(), config.operate_tokens.clone());
+    let operations = Operations::new(relay.clone(), intake.clone(), config.operate_tokens.clone());
     let operations = Arc::new(operations);
     let amqp = config.amqp.clone();
     let amqp = amqp
@@ -209,6 +212,7 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
     let tls = common.tls.clone();
     let server = Server::new(intake.clone(), options.limits, tls, &registry)?;
     server.trust(trust(config));
+    server.allow_origins(config.cors_origins.clone());
     let server = Arc::new(server);
     let mut services = Services::new(&registry)?;
     if let Some(tls) = common.tls.clone() {
@@ -235,6 +239,16 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
         amqp::start(&mut services, client, &options.notices);
     }
     start_relay(&mut services, relay.clone());
+    start_observer(
+        &mut services,
+        Observer {
+            relay: relay.clone(),
+            intake: intake.clone(),
+            notices: options.notices,
+            tls: common.tls.clone(),
+            started_ms: alerts::now_ms(),
+        },
+    );
     let door = open_door(config);
     tracing::info!("listening on {}", common.url());
     if common.page_url() != common.url() {
@@ -306,7 +320,7 @@ fn options(
     Ok(component::Options {
         settings,
         wasm: component_bytes(config)?,
-        cache_dir: config.cache_dir.clone().or_else(default_cache_dir),
+        cache_dir: config.cache_dir.clone(),
         reuse: config.instance_reuse,
         limits: config.limits.clone(),
         registry: registry.clone(),
@@ -373,6 +387,15 @@ fn start_relay(services: &mut Services, relay: Arc<Relay>) {
     });
 }
 
+/// Starts to observe what sinks report as alerts.
+fn start_observer(services: &mut Services, observer: Observer) {
+    let observer = Arc::new(observer);
+    services.start("alerts", move |stop| {
+        let observer = observer.clone();
+        async move { observer.run(stop).await }
+    });
+}
+
 /// The name of this machine, for operators.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
@@ -422,7 +445,7 @@ fn listener(socket: &Weak<Socket>) -> Option<Listener> {
 /// Explains a token that was made for this run.
 fn token_text(token: &str, url: &str) -> String {
     format!(
-        "\n  Open:  {url}/?token={token}\n  \
+        "\n  Open:  {url}/login#{token}\n  \
          Read:  curl -H 'Authorization: Bearer {token}' {url}/tasks\n\n"
     )
 }
@@ -444,13 +467,4 @@ fn made_read_token(
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
     Ok(Some(hex(&bytes)))
-}
-
-/// The default folder for compiled code: `$XDG_CACHE_HOME/batchtask`, or the
-/// same in `~/.cache`; `None` if neither is known.
-pub(super) fn default_cache_dir() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let base = variable("XDG_CACHE_HOME").map(PathBuf::from);
-    let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")))?;
-    Some(base.join("batchtask")).filter(|path| path.is_absolute())
 }

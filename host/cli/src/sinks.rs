@@ -5,21 +5,16 @@ use std::io::{self, Write};
 use anyhow::bail;
 use batchtask_guest::percent;
 use batchtask_notification::time;
-use bytes::Bytes;
 use clap::{Args, Subcommand};
-use http::header::{AUTHORIZATION, HeaderValue};
-use http::{Method, Request, StatusCode};
-use http_body_util::Full;
+use http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::answer::Refusal;
-use super::client::{BaseUrl, Client, Server};
-use super::config::{ADMIN, AdminGroup, Flags, OPERATE_TOKEN, Values, sink_keys};
-use super::exit::Usage;
+use super::admin::Operator;
+use super::config::{AdminGroup, Flags, sink_keys};
 use super::filter::instant;
-use super::table::{Table, escape_unprintable};
+use super::table::{Table, escape_json, escape_unprintable};
 
 #[derive(Args)]
 #[command(
@@ -327,88 +322,7 @@ impl Selected {
 fn print_lines(objects: &[Box<RawValue>]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for object in objects {
-        writeln!(out, "{}", object.get())?;
+        writeln!(out, "{}", escape_json(object.get()))?;
     }
     Ok(())
-}
-
-/// A client of the admin listener.
-struct Operator {
-    client: Client,
-    token: HeaderValue,
-}
-
-impl Operator {
-    fn new(values: &mut Values) -> anyhow::Result<Self> {
-        let admin = values.value(&ADMIN);
-        let tokens = values.value(&OPERATE_TOKEN);
-        values.check()?;
-        let url = url(admin.as_deref())?;
-        // The first of two is the new one.
-        let token = tokens.first().ok_or(Usage(
-            "there is no operate token: set BATCHTASK_OPERATE_TOKEN to the receiver's token",
-        ))?;
-        let mut token = HeaderValue::try_from(format!("Bearer {token}"))?;
-        token.set_sensitive(true);
-        let client = Client::new(Server::at(url))?;
-        Ok(Self { client, token })
-    }
-
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> anyhow::Result<T> {
-        let request = Request::builder()
-            .method(method)
-            .uri(self.client.uri(path)?)
-            .header(AUTHORIZATION, self.token.clone())
-            .body(Full::<Bytes>::default())?;
-        let answer = self.client.exchange(request).await?;
-        if answer.status != StatusCode::OK {
-            let detail = Refusal::of(&answer).detail;
-            bail!("the receiver refused: {}", escape_unprintable(&detail));
-        }
-        Ok(self.client.value(&answer)?)
-    }
-}
-
-/// Returns the URL of the admin listener at this address.
-fn url(admin: Option<&str>) -> Result<BaseUrl, Usage> {
-    let address = match admin {
-        None => {
-            return Err(Usage(
-                "`admin` is `off`, so the receiver cannot be operated",
-            ));
-        }
-        Some(address) if address.starts_with("unix:") => {
-            return Err(Usage(
-                "`admin` is a Unix socket, which this command cannot use: set an address",
-            ));
-        }
-        Some(address) => address,
-    };
-    // A listener of all interfaces is reached over loopback.
-    let address = match address.rsplit_once(':') {
-        Some(("" | "0.0.0.0" | "[::]", port)) => format!("127.0.0.1:{port}"),
-        _ => address.to_owned(),
-    };
-    let url = format!("http://{address}").parse();
-    url.map_err(|_| Usage("`admin` must be `ADDRESS:PORT`"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_url_follows_from_the_address() {
-        for (address, expected) in [
-            ("127.0.0.1:9090", "http://127.0.0.1:9090"),
-            (":9090", "http://127.0.0.1:9090"),
-            ("0.0.0.0:9090", "http://127.0.0.1:9090"),
-            ("[::]:9090", "http://127.0.0.1:9090"),
-            ("[::1]:9090", "http://[::1]:9090"),
-        ] {
-            assert_eq!(url(Some(address)).unwrap().text(), expected, "{address}");
-        }
-        assert!(url(None).is_err());
-        assert!(url(Some("unix:/run/admin.sock")).is_err());
-    }
 }

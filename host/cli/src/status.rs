@@ -1,17 +1,15 @@
 //! `batchtask status`: what an operator looks at first.
 //!
-//! - `admin`: asks the admin listener.
 //! - `view`: the answers as lines or as JSON.
 
-mod admin;
 mod view;
 
 use std::io;
 
 use clap::Args;
 
-use self::admin::Admin;
 use self::view::View;
+use super::admin::Admin;
 use super::reader::{Reader, Remote};
 
 #[derive(Args)]

@@ -7,6 +7,8 @@ use batchtask_guest::journal::PAGE_ITEMS_MAX;
 use clap::Args;
 
 use super::answer::ClientError;
+use super::filter::{Class, instant};
+use super::output::note;
 use super::reader::{Event, Feed, Item, Reader, Remote};
 use super::table::{escape_unprintable, write_row};
 
@@ -30,6 +32,7 @@ note the `seq` of the last event that was shown, and pass it to `--after`.
 
 Examples:
   batchtask tail
+  batchtask tail --since 2h --class retryable
   batchtask tail --after 1200 --json >> events.jsonl
   batchtask tail --json | jq -r 'select(.status == \"Fail\") | .task_id'
 
@@ -41,6 +44,12 @@ pub(super) struct Tail {
     /// Begin with the first event
     #[arg(long, conflicts_with = "after")]
     from_start: bool,
+    /// Begin with the first event that arrived at or after this time, such as `2h` (ago)
+    /// or `2026-01-31T20:00+08:00`
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with_all = ["after", "from_start"])]
+    since: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// Print each event as the API's JSON object, on one line
     #[arg(long)]
     json: bool,
@@ -48,21 +57,63 @@ pub(super) struct Tail {
     remote: Remote,
 }
 
+/// Which events are shown. An event must match all options; an option that is repeated
+/// matches if one of its values does.
+#[derive(Args)]
+#[command(next_help_heading = "Filters (each may be repeated)")]
+struct Filter {
+    /// Changes to this status, such as `Fail`
+    #[arg(long, value_name = "STATUS")]
+    status: Vec<String>,
+    /// Changes to a status of this class
+    #[arg(long, value_enum)]
+    class: Vec<Class>,
+    /// Changes of tasks of this type
+    #[arg(long, value_name = "TYPE")]
+    task_type: Vec<String>,
+    /// Changes of tasks of this resource space
+    #[arg(long, value_name = "ID")]
+    app_id: Vec<String>,
+    /// Changes of this task
+    #[arg(long, value_name = "ID")]
+    task_id: Vec<String>,
+    /// Events with this flag, such as `late`
+    #[arg(long, value_name = "FLAG")]
+    flag: Vec<String>,
+}
+
+impl Filter {
+    fn matches(&self, event: &Event) -> bool {
+        let lists = |wanted: &[String], found| wanted.is_empty() || wanted.contains(found);
+        let is_class = |class: &Class| class.includes(&event.status);
+        let has_flag = |flag| event.flags.contains(flag);
+        lists(&self.status, &event.status)
+            && lists(&self.task_type, &event.task_type)
+            && lists(&self.app_id, &event.app_id)
+            && lists(&self.task_id, &event.task_id)
+            && (self.class.is_empty() || self.class.iter().any(is_class))
+            && (self.flag.is_empty() || self.flag.iter().any(has_flag))
+    }
+}
+
 impl Tail {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let reader = Reader::new(&self.remote)?;
-        let mut after = match self.after {
-            Some(after) => after,
-            None if self.from_start => 0,
-            None => reader.last_seq().await?,
+        let mut after = match (self.after, &self.since) {
+            (Some(after), _) => after,
+            (None, Some(since)) => reader.seq_before(since).await?,
+            (None, None) if self.from_start => 0,
+            (None, None) => reader.last_seq().await?,
         };
         // Fail at once if the first request fails, because the URL is probably wrong.
         let mut feed = reader.feed(after, PAGE_ITEMS_MAX, 0).await?;
-        eprintln!("following the events after seq {after}");
+        note(&format!("following the events after seq {after}"));
         let mut out = BufWriter::new(io::stdout());
         loop {
             for event in &feed.events {
-                write(&mut out, event, self.json)?;
+                if self.filter.matches(&event.value) {
+                    write(&mut out, event, self.json)?;
+                }
                 after = event.value.seq;
             }
             // Show a page as soon as it has arrived.
@@ -104,7 +155,7 @@ async fn next(reader: &Reader, after: u64) -> Result<Feed, ClientError> {
             }
             Err(error) if error.is_temporary() => {
                 if retry == FIRST_RETRY {
-                    eprintln!("{:#}; retrying", anyhow::Error::from(error));
+                    note(&format!("{:#}; retrying", anyhow::Error::from(error)));
                 }
                 tokio::time::sleep(retry).await;
                 retry = (retry * 2).min(LAST_RETRY);

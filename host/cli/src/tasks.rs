@@ -5,7 +5,8 @@ use std::io::{self, BufWriter, Write};
 use batchtask_guest::journal::PAGE_ITEMS_MAX;
 use clap::Args;
 
-use super::filter::{Filter, Order};
+use super::filter::{Filter, Order, Sort};
+use super::output::note;
 use super::reader::{Item, Progress, Reader, Remote, Task};
 use super::table::Table;
 
@@ -13,14 +14,19 @@ use super::table::Table;
 #[command(after_help = "\
 Examples:
   batchtask tasks
-  batchtask tasks --class open --since 2026-01-31
-  batchtask tasks --status Fail --all --json | jq -r .task_id
+  batchtask tasks --class open --since 2h
+  batchtask tasks --flag gap --sort task-id
+  batchtask tasks --status Fail --status PartialSuccess --all --json | jq -r .task_id
 
 Exit codes: 0 success, 1 refused, 2 usage error, 3 the receiver was not reached.")]
 pub(super) struct Tasks {
-    /// The order of tasks, by the time of their last change
+    /// What tasks are sorted by
     #[arg(long, value_enum, default_value_t)]
-    order: Order,
+    sort: Sort,
+    /// The direction in which they are sorted. Without it, the last time comes first,
+    /// and the least of everything else
+    #[arg(long, value_enum)]
+    order: Option<Order>,
     /// Show at most this many tasks
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -45,7 +51,7 @@ impl Tasks {
             self.limit as usize
         };
         let page_limit = left.min(PAGE_ITEMS_MAX as usize) as u32;
-        let query = self.filter.query(self.order, page_limit);
+        let query = self.filter.query(self.sort, self.order, page_limit);
         let mut output = Output::new(self.json);
         let mut cursor = None;
         loop {
@@ -59,7 +65,7 @@ impl Tasks {
             if cursor.is_none() || left == 0 {
                 output.finish()?;
                 if has_more {
-                    eprintln!("there are more tasks: use `--limit N` or `--all`");
+                    note("there are more tasks: use `--limit N` or `--all`");
                 }
                 return Ok(());
             }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::output::note;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -61,7 +62,10 @@ impl Tls {
                 )
             })?;
         }
-        eprintln!("wrote ca.pem, cert.pem and key.pem to `{}`", dir.display());
+        note(&format!(
+            "wrote ca.pem, cert.pem and key.pem to `{}`",
+            dir.display()
+        ));
         Ok(())
     }
 }

@@ -52,6 +52,24 @@ const IDLE_TIME: Duration = Duration::from_secs(30);
 pub(crate) type Connector = HttpsConnector<Route>;
 type Tcp = HttpConnector<Resolver>;
 
+/// A client of HTTP that connects in this way, with a pool of connections.
+pub struct HttpClient(legacy::Client<Connector, Full<Bytes>>);
+
+impl HttpClient {
+    /// Creates a client. The system's authorities are read only if `is_https`.
+    ///
+    /// # Errors
+    /// The authorities cannot be used.
+    pub fn new(options: &TransportOptions, is_https: bool) -> Result<Self, OptionError> {
+        client(options, is_https).map(Self)
+    }
+
+    /// Sends a request for an absolute URL.
+    pub fn request(&self, request: http::Request<Full<Bytes>>) -> legacy::ResponseFuture {
+        self.0.request(request)
+    }
+}
+
 /// Returns a client that connects in this way.
 pub(crate) fn client(
     options: &TransportOptions,
@@ -127,7 +145,7 @@ impl Service<Uri> for Route {
                 Box::pin(async move { connecting.await.map_err(Into::into) })
             }
             Self::Proxied(tunnel) => {
-                let connecting = tunnel.call(uri);
+                let connecting = tunnel.call(with_port(uri));
                 Box::pin(async move {
                     connecting
                         .await
@@ -136,6 +154,18 @@ impl Service<Uri> for Route {
             }
         }
     }
+}
+
+/// Returns a URL with the port of `http`, because a tunnel would use that of `https`.
+fn with_port(uri: Uri) -> Uri {
+    let Some(host) = uri.host().filter(|_| uri.port().is_none()) else {
+        return uri;
+    };
+    if uri.scheme_str() != Some("http") {
+        return uri;
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    format!("http://{host}:80{path}").parse().unwrap_or(uri)
 }
 
 /// The system's resolver, whose errors are an [`UnknownHost`].

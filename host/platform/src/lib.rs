@@ -68,7 +68,7 @@ mod token;
 mod transport;
 
 pub use self::client::Client;
-pub use self::connector::TransportOptions;
+pub use self::connector::{HttpClient, TransportOptions};
 pub use self::credentials::{AccessKey, Credentials, Password};
 pub use self::endpoint::{Edition, Endpoint};
 pub use self::error::{Error, OptionError, Source};

@@ -63,10 +63,6 @@ impl Fault {
 }
 
 impl Fault {
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// The name of the option. Empty if there is none.
     pub(crate) fn name(&self) -> &str {
         &self.name

@@ -26,14 +26,14 @@ pub(super) struct Content {
 }
 
 /// A table of a list of tables.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) place: Place,
     values: BTreeMap<String, (Raw, Place)>,
 }
 
 /// A value that is not checked yet.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(super) enum Raw {
     Text(String),
     /// A whole number, in decimal digits.
@@ -66,11 +66,6 @@ impl Entry {
         self.get(key)
             .map_or(&self.place, |(_, place)| place)
             .clone()
-    }
-
-    /// Whether a place is in the table.
-    pub(super) fn has(&self, place: &Place) -> bool {
-        self.place == *place || self.values.values().any(|(_, found)| found == place)
     }
 }
 

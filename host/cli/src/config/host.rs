@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use batchtask_guest::settings::{SETTINGS, Settings as Checked};
+use batchtask_host::http::Origins;
 use batchtask_host::limits::{Limit, Limits};
 use batchtask_host::proxies::Proxies;
 use batchtask_host::settings::Settings;
@@ -14,8 +15,8 @@ use batchtask_relay::Sink;
 use super::amqp::{Amqp, amqp};
 use super::fault::Faults;
 use super::options::{
-    self, ADMIN, CACHE_DIR, COMPONENT, INSTANCE_REUSE, JOURNAL, KEEP_DAYS, LISTEN, LOG, LOG_FORMAT,
-    OPERATE_TOKEN, PLATFORM_RECONCILE, PROXY_PROTOCOL, QUARANTINE_MIB, READ_LISTEN, TAKEOVER,
+    self, ADMIN, CACHE_DIR, COMPONENT, CORS_ORIGINS, INSTANCE_REUSE, JOURNAL, KEEP_DAYS, LISTEN,
+    LOG, LOG_FORMAT, PLATFORM_RECONCILE, PROXY_PROTOCOL, QUARANTINE_MIB, READ_LISTEN, TAKEOVER,
     TLS_CERT, TLS_CLIENT_CA, TLS_KEY, TRUSTED_PROXIES, User,
 };
 use super::platform::{check_rule, platform, search};
@@ -38,6 +39,8 @@ pub(crate) struct HostConfig {
     pub(crate) admin: Option<String>,
     /// The proxies that speak the PROXY protocol.
     pub(crate) proxy_protocol: Option<Proxies>,
+    /// The sites whose pages may read the API.
+    pub(crate) cors_origins: Origins,
     /// The proxies that name the sender in a header field.
     pub(crate) trusted_proxies: Option<Proxies>,
     pub(crate) takeover: bool,
@@ -85,6 +88,7 @@ impl HostConfig {
         let read_listen = read_listen(&mut values, listen.as_ref());
         let admin = values.value(&ADMIN);
         let proxy_protocol = values.value(&PROXY_PROTOCOL);
+        let cors_origins = values.value(&CORS_ORIGINS);
         let trusted_proxies = values.value(&TRUSTED_PROXIES);
         let takeover = values.value(&TAKEOVER);
         let journal = values.value(&JOURNAL);
@@ -92,7 +96,7 @@ impl HostConfig {
         let quarantine_mib = values.value(&QUARANTINE_MIB);
         let tls = tls_files(&mut values);
         let component = values.value(&COMPONENT);
-        let cache_dir = values.value(&CACHE_DIR);
+        let cache_dir = values.value(&CACHE_DIR).or_else(default_cache_dir);
         let instance_reuse = values.value(&INSTANCE_REUSE);
         let limits = limits(&mut values);
         let logging = Logging {
@@ -105,8 +109,7 @@ impl HostConfig {
             .flatten();
         let is_on = values.value(&PLATFORM_RECONCILE) && platform.is_some();
         let reconcile = is_on.then(|| search(&mut values));
-        let operate_tokens = values.value(&OPERATE_TOKEN);
-        let sinks = sinks(&mut values);
+        let sinks = sinks(&mut values, cache_dir.as_deref());
         let amqp = amqp(&mut values);
         let (settings, receiver) = receiver(&mut values)?;
         Ok(Self {
@@ -115,6 +118,7 @@ impl HostConfig {
             amqp,
             admin,
             proxy_protocol,
+            cors_origins,
             trusted_proxies,
             takeover,
             journal,
@@ -128,7 +132,7 @@ impl HostConfig {
             logging,
             platform,
             reconcile,
-            operate_tokens,
+            operate_tokens: receiver.operate_tokens.clone(),
             sinks,
             settings,
             receiver,
@@ -223,4 +227,13 @@ fn tls_files(values: &mut Values) -> Option<TlsFiles> {
         key: key?,
         client_ca,
     })
+}
+
+/// The default folder for compiled code: `$XDG_CACHE_HOME/batchtask`, or the
+/// same in `~/.cache`; `None` if neither is known.
+pub(crate) fn default_cache_dir() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")))?;
+    Some(base.join("batchtask")).filter(|path| path.is_absolute())
 }

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use batchtask_amqp::Broker;
 use batchtask_guest::settings::{SETTINGS, Setting};
+use batchtask_host::http::Origins;
 use batchtask_host::limits::{Limit, Limits};
 use batchtask_host::proxies::Proxies;
 use batchtask_platform::setup::Target;
@@ -17,8 +18,8 @@ use batchtask_platform::{Edition, Proxy, Secret};
 
 use super::parse::{
     access_codes, access_key, address_or_off, broker, edition, log_filter, log_format, memory_mib,
-    messages, on_or_off, path, positive, proxies, proxy, proxy_protocol, queue, queues, rule_name,
-    secret, switch, text, tokens, whole,
+    messages, on_or_off, origins, path, positive, proxies, proxy, proxy_protocol, queue, queues,
+    rule_name, secret, switch, text, tokens, whole,
 };
 use crate::client::BaseUrl;
 use crate::journal::{self, Location};
@@ -183,6 +184,13 @@ pub(crate) struct Opt<T> {
     pub(crate) parse: fn(&str) -> Result<T, String>,
 }
 
+/// The token of operators. It is a setting of the receiver, which the admin listener and
+/// its clients use, too.
+pub(crate) const OPERATE_TOKEN: Opt<Vec<String>> = Opt {
+    name: "operate_token",
+    parse: tokens,
+};
+
 macro_rules! options {
     ($($(#[doc = $help:literal])* $id:ident: $type:ty = $name:literal $value_name:literal,
         $user:ident $kind:ident $change:ident $heading:literal, $form:literal, $default:literal, $parse:expr;)*) => {
@@ -214,15 +222,15 @@ options! {
     /// The address for operators: `/healthz`, `/readyz`, `/metrics`. A socket with the name `admin` that a service manager passes is used instead
     ADMIN: Option<String> = "admin" "ADDRESS",
         Admin Value Restart "Listening", "`ADDRESS:PORT`, `:PORT` for all interfaces, `unix:PATH` or `off`", "127.0.0.1:9090", address_or_off;
-    /// The token that operators send to the admin listener as `Authorization: Bearer …`, for `batchtask sinks`. Without it nothing can be operated
-    OPERATE_TOKEN: Vec<String> = "operate_token" "TOKEN",
-        Host Secret Reload "Listening", "16 to 256 visible ASCII characters without a comma, or two such tokens with a comma between them", "", tokens;
     /// The proxies in front of the webhook that speak the PROXY protocol (version 1 or 2). A connection from another address is closed
     PROXY_PROTOCOL: Option<Proxies> = "proxy_protocol" "PROXIES",
         Host List Reload "Listening", "`off`, `on` for any address, or addresses and networks with commas between them", "off", proxy_protocol;
     /// The proxies in front of the webhook whose `X-Forwarded-For` or `Forwarded` names the sender, for logs and limits
     TRUSTED_PROXIES: Option<Proxies> = "trusted_proxies" "PROXIES",
         Host List Reload "Listening", "addresses and networks with commas between them", "", |text| proxies(text).map(Some);
+    /// The sites whose pages may read the API with a token (CORS): origins, or `*` for all
+    CORS_ORIGINS: Origins = "cors_origins" "ORIGINS",
+        Host List Reload "Listening", "origins such as `https://wall.example` with commas between them, or `*`", "", origins;
     /// Take the place of the process that serves this journal, if there is one, without losing a push
     TAKEOVER: bool = "takeover" "",
         Host Switch Restart "Listening", "`true` or `false`", "false", switch;

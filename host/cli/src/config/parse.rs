@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use batchtask_amqp::{Broker, QUEUES_MAX};
+use batchtask_host::http::Origins;
 use batchtask_host::proxies::Proxies;
 use batchtask_platform::api::queues::DEFAULT_QUEUE;
 use batchtask_platform::setup::{Target, Wanted};
@@ -48,6 +49,10 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<String>, String> {
 }
 
 pub(super) fn proxies(text: &str) -> Result<Proxies, String> {
+    text.parse()
+}
+
+pub(super) fn origins(text: &str) -> Result<Origins, String> {
     text.parse()
 }
 

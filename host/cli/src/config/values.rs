@@ -76,7 +76,6 @@ impl Values {
             .filter(|spec| spec.user.is_served())
             .map(|spec| &*spec.name)
             .filter(|name| self.text(name) != other.text(name))
-            .chain((self.sinks != other.sinks).then_some(SINKS))
             .collect()
     }
 

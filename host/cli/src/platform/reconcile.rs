@@ -14,10 +14,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::connection::connect;
+use crate::config::default_cache_dir;
 use crate::config::{Flags, JOURNAL, SearchGroup, search};
 use crate::journal::{self, Location};
 use crate::reconcile::{Answered, Failure, Found, Search};
-use crate::serve::default_cache_dir;
 use crate::table::Table;
 
 /// A task is not asked for twice in one search, in milliseconds.

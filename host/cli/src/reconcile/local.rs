@@ -1,6 +1,6 @@
 //! Tasks as the journal has them.
 
-use batchtask_journal::{Class, Error, GroupCommit, Task, TaskOrder, TaskQuery};
+use batchtask_journal::{Class, Error, GroupCommit, Task, TaskQuery};
 use batchtask_notification::{Status, Step, step};
 use batchtask_platform::reconcile::{LocalTask, TaskKey};
 
@@ -26,7 +26,7 @@ pub(super) async fn list(
     max: usize,
 ) -> Result<Vec<LocalTask>, Error> {
     let open = TaskQuery {
-        class: Some(Class::Open),
+        classes: vec![Class::Open],
         ..query(app_id)
     };
     let recent = TaskQuery {
@@ -45,16 +45,9 @@ pub(super) async fn list(
 
 fn query(app_id: Option<&str>) -> TaskQuery {
     TaskQuery {
-        status: None,
-        class: None,
-        task_type: None,
-        app_id: app_id.map(str::to_owned),
-        text: None,
-        since_ms: None,
-        until_ms: None,
-        order: TaskOrder::Newest,
-        cursor: None,
+        app_ids: app_id.map(str::to_owned).into_iter().collect(),
         limit: PAGE,
+        ..TaskQuery::all()
     }
 }
 

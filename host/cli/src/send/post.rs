@@ -45,7 +45,6 @@ fn rate(text: &str) -> Result<f64, &'static str> {
 }
 
 /// Where notifications are sent.
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub(super) enum Target {
     /// They are posted to a receiver.
     Webhook {

@@ -1,4 +1,4 @@
-//! What operators ask of sinks, over the admin listener.
+//! What operators ask of sinks and of the quarantine, over the admin listener.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use batchtask_guest::outcomes::Refusal;
 use batchtask_guest::percent;
 use batchtask_guest::signature::is_secret;
+use batchtask_host::Intake;
 use batchtask_host::admin::{self, Answer};
 use batchtask_notification::time::rfc3339;
 use batchtask_relay::{Command, CommandError, Ownership, Relay, Replay, Reply, SinkStatus};
@@ -14,17 +15,21 @@ use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
+use super::quarantine;
+
 /// Answers requests of operators.
 pub(super) struct Operations {
     relay: Arc<Relay>,
+    intake: Arc<Intake>,
     /// Without a token, nothing can be operated.
     tokens: RwLock<Vec<String>>,
 }
 
 impl Operations {
-    pub(super) fn new(relay: Arc<Relay>, tokens: Vec<String>) -> Self {
+    pub(super) fn new(relay: Arc<Relay>, intake: Arc<Intake>, tokens: Vec<String>) -> Self {
         Self {
             relay,
+            intake,
             tokens: RwLock::new(tokens),
         }
     }
@@ -54,6 +59,9 @@ impl Operations {
     async fn result(&self, head: &Parts) -> Result<Value, Problem> {
         self.authorize(head)?;
         let path = head.uri.path();
+        if let Some(rest) = path.strip_prefix("/quarantine/") {
+            return quarantine::result(&self.intake, head, rest).await;
+        }
         let mut segments = path.split('/').skip(2);
         let Some(sink) = segments.next() else {
             expect_method(head, &Method::GET)?;
@@ -149,7 +157,7 @@ fn replay(query: &str) -> Result<Replay, Problem> {
     Ok(selection)
 }
 
-fn expect_method(head: &Parts, expected: &Method) -> Result<(), Problem> {
+pub(super) fn expect_method(head: &Parts, expected: &Method) -> Result<(), Problem> {
     if head.method == *expected {
         return Ok(());
     }
@@ -208,14 +216,14 @@ fn reply_json(reply: Reply) -> Value {
 }
 
 /// A request that is not carried out.
-struct Problem {
+pub(super) struct Problem {
     status: StatusCode,
     kind: &'static str,
     detail: String,
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
         Self {
             status,
             kind,
@@ -228,6 +236,7 @@ impl Problem {
             CommandError::UnknownSink(_) | CommandError::UnknownDeadLetter(_) => {
                 (StatusCode::NOT_FOUND, "not-found")
             }
+            CommandError::NoEvents => (StatusCode::CONFLICT, "no-events"),
             CommandError::OtherOwner(_) => (StatusCode::CONFLICT, "other-owner"),
             CommandError::NotRunning(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-running"),
         };

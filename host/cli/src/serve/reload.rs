@@ -1,6 +1,9 @@
 //! SIGHUP: the configuration file and the certificates are read again.
 
+use std::sync::Arc;
+
 use batchtask_host::tls::Tls;
+use batchtask_relay::Sink;
 
 use super::running::Running;
 use super::{Common, Configured, manager, trust};
@@ -34,6 +37,7 @@ async fn apply(
         tracing::info!("the TLS certificate was reloaded");
     }
     running.server.trust(trust(&config));
+    running.server.allow_origins(config.cors_origins.clone());
     running.relay.configure(config.sinks.clone());
     running.operations.use_tokens(config.operate_tokens.clone());
     if let Some((client, amqp)) = running.amqp.as_ref().zip(config.amqp.clone()) {
@@ -42,18 +46,46 @@ async fn apply(
     if changed.contains(&"log") {
         common.log.set_filter(&config.logging.filter)?;
     }
+    let sinks = sink_changes(&configured.config.sinks, &config.sinks);
     configured.config = config;
-    report(&changed, &kept);
+    report(&changed, &sinks, &kept);
     Ok(())
 }
 
-fn report(changed: &[&str], kept: &[&str]) {
-    if changed.is_empty() && kept.is_empty() {
+/// Describes each sink that was added, removed or changed. A sink whose table only moved
+/// has not changed.
+fn sink_changes(old: &[Arc<Sink>], new: &[Arc<Sink>]) -> Vec<String> {
+    let find = |sinks: &[Arc<Sink>], name: &str| {
+        let mut sinks = sinks.iter();
+        sinks.find(|sink| sink.name() == name).cloned()
+    };
+    let change = |sink: &Arc<Sink>| match find(old, sink.name()) {
+        None => Some("added"),
+        Some(old) if old.options() != sink.options() => Some("changed"),
+        Some(_) => None,
+    };
+    let kept = new
+        .iter()
+        .filter_map(|sink| Some((sink.name(), change(sink)?)));
+    let removed = old
+        .iter()
+        .filter(|sink| find(new, sink.name()).is_none())
+        .map(|sink| (sink.name(), "removed"));
+    let changes = kept.chain(removed);
+    changes
+        .map(|(name, change)| format!("sink `{name}` {change}"))
+        .collect()
+}
+
+fn report(changed: &[&str], sinks: &[String], kept: &[&str]) {
+    let options = (!changed.is_empty()).then(|| format!("{} changed", list(changed)));
+    let changes: Vec<String> = options.into_iter().chain(sinks.iter().cloned()).collect();
+    if !changes.is_empty() {
+        tracing::info!("reloaded: {}", changes.join(", "));
+    } else if kept.is_empty() {
         tracing::info!("reloaded: no option has changed");
-    } else if changed.is_empty() {
-        tracing::info!("reloaded: no option changed that can change now");
     } else {
-        tracing::info!("reloaded: {} changed", list(changed));
+        tracing::info!("reloaded: no option changed that can change now");
     }
     if !kept.is_empty() {
         tracing::warn!(

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::admin::Admin;
+use crate::admin::Admin;
 use crate::answer::ClientError;
 use crate::reader::{Item, Reader};
 use crate::table::{escape_unprintable, write_row};
@@ -74,7 +74,7 @@ impl View {
         }
         let summary: Option<Item<Summary>> =
             or_problem("the summary", reader.summary().await, &mut problems)?;
-        let quarantine = reader.quarantine().await;
+        let quarantine = reader.quarantine(None).await;
         let quarantine = or_problem("the quarantine", quarantine, &mut problems)?;
         let notices = summary.iter().flat_map(|summary| &summary.value.notices);
         problems.extend(notices.map(|notice| format!("{}: {}", notice.name, notice.text)));
