@@ -3,6 +3,7 @@
 //! | module | content |
 //! |---|---|
 //! | `driver` | Chromium, driven over WebDriver |
+//! | `hour` | what an operator does in an hour, behind nginx |
 //! | `sights` | a host with content on every page |
 //! | `rules` | accessibility, the rules of HTML, and screenshots |
 //!
@@ -10,6 +11,7 @@
 //! `BATCHTASK_SCREENSHOTS` names a folder, screenshots are written to it.
 
 mod driver;
+mod hour;
 mod rules;
 mod sights;
 
@@ -19,10 +21,14 @@ use crate::support::host::{Host, READ_TOKEN, Setup};
 use driver::{Browser, ENTER, Scripts};
 use sights::Life;
 
-/// Opens the link with the token, which redirects to the tasks.
+/// Logs in with the form.
 async fn enter(browser: &mut Browser, host: &Host) {
-    let link = format!("http://{}/?token={READ_TOKEN}", host.address());
-    browser.open(&link).await;
+    browser
+        .open(&format!("http://{}/login", host.address()))
+        .await;
+    browser.tab_to("it.name === 'token'").await;
+    browser.press(READ_TOKEN).await;
+    browser.press(ENTER).await;
     browser.until("document.querySelector('table')").await;
     let target = browser.target().await;
     assert_eq!(target, "/", "no token is left in the address");
@@ -44,10 +50,10 @@ async fn texts(browser: &mut Browser, selector: &str) -> Vec<String> {
 /// Visits the pages of three tasks with the keyboard only.
 async fn look_around(browser: &mut Browser, host: &Host) {
     enter(browser, host).await;
-    let counts = texts(browser, "main ul li").await;
+    let counts = texts(browser, ".counts li").await;
     for (at, status) in ["Processing", "Fail", "Success"].iter().enumerate() {
         assert!(
-            counts[at].contains(status) && counts[at].ends_with(" 1"),
+            counts[at].contains(status) && counts[at].starts_with("1 "),
             "{counts:?}"
         );
     }
@@ -58,7 +64,7 @@ async fn look_around(browser: &mut Browser, host: &Host) {
     browser
         .until("document.querySelector('h1').innerText === 'upgrade-north'")
         .await;
-    let history = texts(browser, "li.e").await;
+    let history = texts(browser, ".history li").await;
     let statuses = ["Waitting", "Processing", "Fail"];
     assert_eq!(history.len(), statuses.len());
     for (event, status) in history.iter().zip(statuses) {
@@ -75,13 +81,12 @@ async fn look_around(browser: &mut Browser, host: &Host) {
     let body = texts(browser, "details[open] pre").await;
     assert!(body[0].contains("upgrade-north"), "{body:?}");
 
-    browser.tab_to("it.getAttribute('href') === '/'").await;
+    browser.tab_to("it.innerText === 'Tasks'").await;
     browser.press(ENTER).await;
-    browser.until("document.querySelector('form')").await;
-    browser.tab_to("it.innerText === 'Filter'").await;
-    browser.press(ENTER).await;
+    browser.until("document.querySelector('.filter')").await;
     browser.tab_to("it.name === 'status'").await;
     browser.press("Success").await;
+    browser.tab_to("it.innerText === 'Filter'").await;
     browser.press(ENTER).await;
     browser
         .until("document.querySelectorAll('tbody tr').length === 1")
@@ -97,7 +102,7 @@ async fn look_around(browser: &mut Browser, host: &Host) {
     browser
         .until("document.querySelector('h1').innerText === 'Quarantine'")
         .await;
-    assert_eq!(texts(browser, "li.e").await.len(), 2);
+    assert_eq!(texts(browser, ".rejects > li").await.len(), 2);
 }
 
 #[tokio::test]
@@ -122,9 +127,11 @@ async fn three_tasks_are_seen_by_keyboard_and_a_change_appears_by_itself() {
         "upgrade-west",
         "the page was not loaded again"
     );
-    let counts = texts(&mut browser, "main ul li").await;
+    let counts = texts(&mut browser, ".counts li").await;
     assert!(
-        counts.iter().any(|count| count.ends_with("Success 2")),
+        counts
+            .iter()
+            .any(|count| count.starts_with("2 ") && count.ends_with("Success")),
         "{counts:?}"
     );
     assert_eq!(browser.console().await, [""; 0]);
@@ -163,7 +170,7 @@ async fn the_printed_link_leads_to_the_tasks() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(folder.path());
     let host = setup.without_read_token().on_terminal().start();
-    let line = host.says(|line| line.contains("/?token=")).await;
+    let line = host.says(|line| line.contains("/login#")).await;
     browser
         .open(&line[line.find("http").expect("a link")..])
         .await;

@@ -2,9 +2,12 @@
 
 mod export;
 mod manual;
+mod network;
+mod quarantine;
 mod read;
 mod send;
 mod tail;
+mod wait;
 
 use std::net::SocketAddr;
 

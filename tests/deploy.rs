@@ -5,7 +5,7 @@
 //! - `nginx`: nginx in front of a host.
 
 mod booted;
-mod nginx;
+pub(crate) mod nginx;
 
 use std::fs;
 use std::path::PathBuf;

@@ -187,7 +187,13 @@ async fn people_see_it_as_text() {
     let host = Setup::in_folder(folder.path()).start();
     let mut client = host.client();
     client.post(Notification::numbered(999).body()).await;
-    let plain = ["/", "/?q=task&limit=1", "/page/tasks/app/task%2D49"];
+    let plain = [
+        "/",
+        "/?q=task&limit=1",
+        "/?app_id=app&status=",
+        "/?status=Processing",
+        "/page/tasks/app/task%2D49",
+    ];
     let mut known = BTreeSet::new();
     for path in plain {
         known.extend(markup(&client.get(path).await.text()));

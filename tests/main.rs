@@ -27,6 +27,7 @@
 //! | `failures` | failures are counted by reason, and logged with the peer |
 //! | `unread` | a log that is not read delays nothing |
 //! | `faults` | failing system calls cause an error for one request, and no loss |
+//! | `live` | the feed as a stream, compression, and pages of other sites |
 //! | `limits` | beyond a limit, the answer comes at once |
 //! | `floods` | unfinished requests of strangers do not prevent the 200 of genuine pushes, in bounded memory |
 //! | `address_space` | little address space is reserved, and little is enough |
@@ -76,6 +77,7 @@ mod json_suite;
 mod kills;
 mod limits;
 mod listening;
+mod live;
 mod logs;
 mod openapi;
 mod order;

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use crate::example::{both_ways, without_intake};
 use crate::support::client::Client;
 use crate::support::embedding::{Embedding, FaultyJournal, json_of, message, request};
-use crate::support::host::{Host, Setup};
+use crate::support::host::{Host, READ_TOKEN, Setup};
 use crate::support::ledger::{all_events, all_pages};
 use crate::support::{EXAMPLE, EXAMPLE_TASK};
 
@@ -587,6 +587,38 @@ async fn other_requests_are_refused_and_nothing_is_stored() {
 }
 
 #[tokio::test]
+async fn logins_have_outcomes_of_their_own() {
+    let (_folder, setup) = setup();
+    let host = setup.with_admin().start();
+    let mut client = host.client();
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let right = format!("token={READ_TOKEN}");
+    let mut requests = vec![
+        ("POST", "/login", right.as_str(), 303),
+        ("POST", "/logout", "", 303),
+        ("GET", "/language?language=zh&to=", "", 303),
+    ];
+    requests.extend([("POST", "/login", "token=wrong", 401); 10]);
+    requests.push(("POST", "/login", &right, 429));
+    for (method, target, body, status) in requests {
+        let answer = client
+            .exchange(method, target, &form, body.as_bytes())
+            .await;
+        assert_eq!(answer.expect("an answer").status, status, "{target} {body}");
+    }
+    let metrics = host.metrics().await;
+    for (outcome, count) in [
+        ("logged-in", 1.0),
+        ("logged-out", 1.0),
+        ("redirected", 1.0),
+        ("unauthorized", 10.0),
+        ("too-many-logins", 1.0),
+    ] {
+        assert_eq!(metrics.requests_of("page", outcome), count, "{outcome}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_field_is_named_by_its_pointer() {
     let (_folder, setup) = setup();
     let host = setup.start();
@@ -851,7 +883,7 @@ async fn a_component_that_cannot_check_its_settings_answers_nothing_with_bad_one
 
 /// The rows of the table of outcomes. A test here, in `disks`, `faults`, `pages` or
 /// `openapi` expects each by name.
-const SEEN: [&str; 25] = [
+const SEEN: [&str; 29] = [
     "recorded",
     "duplicate",
     "quarantined",
@@ -877,6 +909,10 @@ const SEEN: [&str; 25] = [
     "body-timeout",
     "journal-unsupported",
     "failed",
+    "logged-in",
+    "logged-out",
+    "redirected",
+    "too-many-logins",
 ];
 
 #[test]

@@ -3,12 +3,23 @@
 //!
 //! - `kills`: the host is killed under load; with PostgreSQL, its owner changes.
 //! - `operations`: configuration, reload, and `batchtask sinks`.
+//! - `chats`, `mails`: digests and alerts for people.
+//! - `components`: components of operators.
+//! - `example`: the receiver in `examples/`.
 
 #[allow(dead_code, reason = "the crate's own tests use the rest")]
 #[path = "../host/relay/tests/receiver.rs"]
 mod receiver;
 
+#[path = "../host/relay/tests/services.rs"]
+#[allow(dead_code, reason = "the crate's own tests use the rest")]
+mod services;
+
+mod chats;
+mod components;
+mod example;
 mod kills;
+mod mails;
 mod operations;
 
 use std::fs;

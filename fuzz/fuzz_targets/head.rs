@@ -94,6 +94,7 @@ fn request(text: &[u8], sender_proven: bool) -> Request {
         target,
         headers: fields.collect(),
         sender_proven,
+        over_https: false,
         body: BODY.to_vec(),
     }
 }

@@ -31,6 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
         target: text.clone().into_owned(),
         headers: vec![("authorization".into(), format!("Bearer {TOKEN}").into())],
         sender_proven: false,
+        over_https: false,
         body: Vec::new(),
     };
     let head = receiver.head(&request);

@@ -216,6 +216,7 @@ async fn a_backlog_is_received_fast_and_delays_no_push() {
     };
     let count = scale("BATCHTASK_TEST_AMQP_BACKLOG", 20_000);
     let runs = scale("BATCHTASK_TEST_AMQP_RUNS", 1);
+    let messages = scale("BATCHTASK_TEST_AMQP_MESSAGES", 256).to_string();
     for run in 0..runs {
         let numbers = (run * count) as u64..((run + 1) * count) as u64;
         fill(&rabbit, numbers.clone()).await;
@@ -231,7 +232,8 @@ async fn a_backlog_is_received_fast_and_delays_no_push() {
         let p99_alone = pushes.await.unwrap();
         alone.stop();
         let setup = receiving(setup, &rabbit.url(), &rabbit.certificates.ca)
-            .variable(("BATCHTASK_AMQP_QUEUES", QUEUE));
+            .variable(("BATCHTASK_AMQP_QUEUES", QUEUE))
+            .variable(("BATCHTASK_AMQP_MESSAGES", &messages));
         let host = setup.start();
         let end = CancellationToken::new();
         let pushes = tokio::spawn(p99_of_pushes(host.client(), end.clone()));

@@ -24,7 +24,11 @@ async fn api_page_command_line_and_metrics_show_the_channel() {
     let history = client.read("/tasks/app/task-0/events").await;
     assert_eq!(history["events"][0]["source"], "amqp");
     let page = client.get("/page/tasks/app/task-0").await;
-    assert!(page.text().contains("source: amqp"), "{}", page.text());
+    assert!(
+        page.text().contains("source: <bdi>amqp</bdi>"),
+        "{}",
+        page.text()
+    );
     let shown = Program::new(["task", "app", "task-0"])
         .at(host.address())
         .run();

@@ -52,8 +52,15 @@ pub(crate) struct Look {
 }
 
 impl Browser {
-    /// Starts a browser. If there is none, prints a line and returns `None`.
+    /// Starts a browser that prefers English. If there is none, prints a line and returns
+    /// `None`.
     pub(crate) async fn start(scripts: Scripts) -> Option<Self> {
+        Self::preferring("en-GB,en", scripts).await
+    }
+
+    /// Starts a browser that prefers these languages. It accepts the certificates of
+    /// tests.
+    pub(crate) async fn preferring(languages: &str, scripts: Scripts) -> Option<Self> {
         if !Path::new(CHROMEDRIVER).exists() {
             eprintln!("skipped: no `{CHROMEDRIVER}`; it is in Debian's chromium-driver");
             return None;
@@ -81,12 +88,17 @@ impl Browser {
         let javascript = if scripts == Scripts::On { 1 } else { 2 };
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
+            "acceptInsecureCerts": true,
             "timeouts": {"script": 60_000},
             "goog:chromeOptions": {
                 "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                    "--hide-scrollbars",
                     // With this, the browser ends when the driver does.
                     "--remote-debugging-pipe"],
-                "prefs": {"profile.managed_default_content_settings.javascript": javascript},
+                "prefs": {
+                    "profile.managed_default_content_settings.javascript": javascript,
+                    "intl.accept_languages": languages,
+                },
             },
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});
@@ -120,6 +132,11 @@ impl Browser {
 
     pub(crate) async fn open(&mut self, url: &str) {
         self.command("POST", "/url", &json!({"url": url})).await;
+    }
+
+    /// Goes back to the previous page.
+    pub(crate) async fn back(&mut self) {
+        self.command("POST", "/back", &json!({})).await;
     }
 
     /// Returns the path and query of the current page.

@@ -7,29 +7,39 @@ use super::driver::{Browser, Look, Scripts};
 use super::enter;
 use super::sights::{self, PAGES};
 use crate::hosts::tools::{AXE, HTML_VALIDATE, tool};
-use crate::support::host::{READ_TOKEN, Setup};
+use crate::support::host::Setup;
 
-const LOOKS: [Look; 4] = [
+const fn look(scheme: &'static str, width: u32, height: u32) -> Look {
     Look {
-        scheme: "light",
-        width: 1280,
-        height: 800,
-    },
-    Look {
-        scheme: "dark",
-        width: 1280,
-        height: 800,
-    },
-    Look {
-        scheme: "light",
-        width: 390,
-        height: 844,
-    },
-    Look {
-        scheme: "dark",
-        width: 390,
-        height: 844,
-    },
+        scheme,
+        width,
+        height,
+    }
+}
+
+/// A screen, a phone, a screen at 200 % zoom, and a wall.
+const LOOKS: [Look; 8] = [
+    look("light", 1280, 800),
+    look("dark", 1280, 800),
+    look("light", 390, 844),
+    look("dark", 390, 844),
+    look("light", 640, 400),
+    look("dark", 640, 400),
+    look("light", 2560, 1440),
+    look("dark", 2560, 1440),
+];
+
+/// The names of the pages in Chinese.
+const CHINESE: [&str; PAGES.len()] = [
+    "tasks-zh",
+    "none-match-zh",
+    "filtered-zh",
+    "task-zh",
+    "unusual-zh",
+    "quarantine-zh",
+    "operation-zh",
+    "not-found-zh",
+    "bad-parameter-zh",
 ];
 
 /// Runs axe on the current page, which must also fit the width.
@@ -45,9 +55,10 @@ async fn expect_no_violation(browser: &mut Browser, axe: &str, place: &str) {
     assert_eq!(browser.script(width).await, 0, "{place} is too wide");
 }
 
-#[tokio::test]
-async fn axe_finds_nothing_on_any_page_in_any_look() {
-    let (Some(axe), Some(mut browser)) = (tool(AXE), Browser::start(Scripts::On).await) else {
+/// Runs axe on every page, in a browser that prefers these languages.
+async fn axe_finds_nothing(languages: &str) {
+    let browser = Browser::preferring(languages, Scripts::On).await;
+    let (Some(axe), Some(mut browser)) = (tool(AXE), browser) else {
         return;
     };
     let axe = fs::read_to_string(axe).unwrap();
@@ -60,6 +71,7 @@ async fn axe_finds_nothing_on_any_page_in_any_look() {
         expect_no_violation(&mut browser, &axe, &format!("401 {look:?}")).await;
     }
     enter(&mut browser, &host).await;
+    sights::unusual(&host).await;
     for look in LOOKS {
         browser.look(look).await;
         for (name, path) in PAGES {
@@ -75,6 +87,16 @@ async fn axe_finds_nothing_on_any_page_in_any_look() {
 }
 
 #[tokio::test]
+async fn axe_finds_nothing_on_any_page_in_any_look() {
+    axe_finds_nothing("en-GB,en").await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_in_chinese() {
+    axe_finds_nothing("zh-CN,zh").await;
+}
+
+#[tokio::test]
 async fn every_page_is_valid_html() {
     let Some(validator) = tool(HTML_VALIDATE) else {
         return;
@@ -82,15 +104,20 @@ async fn every_page_is_valid_html() {
     let folder = tempfile::tempdir().unwrap();
     let host = sights::host(folder.path()).await;
     let empty = Setup::on_journal(folder.path().join("empty.db")).start();
-    let link = format!("/?token={READ_TOKEN}");
     let mut pages = vec![
         ("empty", empty.client().get("/").await),
-        ("entered", host.client().get(&link).await),
+        ("login", host.client().get("/login").await),
     ];
+    sights::unusual(&host).await;
     let stranger = host.client().exchange("GET", "/", &[], b"").await;
     pages.push(("unauthorized", stranger.expect("an answer")));
+    let chinese = [("accept-language", "zh-CN")];
     for (name, path) in PAGES {
         pages.push((name, host.client().get(path).await));
+    }
+    for (name, (_, path)) in CHINESE.into_iter().zip(PAGES) {
+        let page = host.client().request("GET", path, &chinese, b"").await;
+        pages.push((name, page));
     }
     for (name, page) in &pages {
         assert!(
@@ -100,7 +127,7 @@ async fn every_page_is_valid_html() {
             "{name}"
         );
         assert!(
-            page.body.len() < 30_000,
+            page.body.len() < 80_000,
             "{name}: {} bytes",
             page.body.len()
         );
@@ -122,33 +149,38 @@ async fn every_page_is_valid_html() {
     );
 }
 
-/// Makes the screenshots of the documentation. Checks nothing.
+/// Makes the screenshots of the documentation, and others to look at. Checks nothing.
 #[tokio::test]
 async fn screenshots() {
     let Ok(output) = std::env::var("BATCHTASK_SCREENSHOTS") else {
         return;
     };
-    let Some(mut browser) = Browser::start(Scripts::On).await else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let host = sights::host(folder.path()).await;
-    enter(&mut browser, &host).await;
-    for look in LOOKS {
-        browser
-            .look(Look {
-                height: if look.width > 600 { 640 } else { 844 },
-                ..look
-            })
-            .await;
-        for (name, path) in [PAGES[0], PAGES[2]] {
-            browser
-                .open(&format!("http://{}{path}", host.address()))
-                .await;
-            let width = if look.width > 600 { "" } else { "-phone" };
-            let file = format!("{output}/{name}{width}-{}.png", look.scheme);
-            fs::write(&file, browser.screenshot().await).unwrap();
+    for (languages, suffix) in [("en-GB,en", ""), ("zh-CN,zh", "-zh")] {
+        let Some(mut browser) = Browser::preferring(languages, Scripts::On).await else {
+            return;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let host = sights::morning(folder.path()).await;
+        let origin = format!("http://{}", host.address());
+        for look in LOOKS {
+            browser.look(look).await;
+            let width = match look.width {
+                390 => "-phone",
+                640 => continue,
+                2560 => "-wall",
+                _ => "",
+            };
+            let name = |page| format!("{output}/{page}{width}-{}{suffix}.png", look.scheme);
+            browser.open(&format!("{origin}/login")).await;
+            if width.is_empty() {
+                fs::write(name("login"), browser.screenshot().await).unwrap();
+            }
+            super::enter(&mut browser, &host).await;
+            for (page, path) in sights::SHOWN {
+                browser.open(&format!("{origin}{path}")).await;
+                fs::write(name(page), browser.screenshot().await).unwrap();
+            }
         }
+        browser.end().await;
     }
-    browser.end().await;
 }

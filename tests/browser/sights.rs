@@ -3,20 +3,32 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use batchtask_journal::{Details, FailedDevice, Journal, Progress};
 use batchtask_notification::time;
+use batchtask_sqlite::SqliteJournal;
 
 use crate::support::host::{Host, Setup};
+use crate::support::notifications::Notification;
 use crate::support::program::Program;
 
-/// Pages by name, with their paths.
-pub(crate) const PAGES: [(&str, &str); 6] = [
+/// Pages by name, with their paths. [`unusual`] adds what is on the unusual ones.
+pub(crate) const PAGES: [(&str, &str); 9] = [
     ("tasks", "/"),
     ("none-match", "/?q=nobody"),
-    ("task", "/page/tasks/factory-1/upgrade-north"),
+    (
+        "filtered",
+        "/?status=Fail&status=Success&app_id=factory-1&sort=task_id&order=asc&since=2026-01-31",
+    ),
+    ("task", "/page/task?app_id=factory-1&task_id=upgrade-north"),
+    ("unusual", "/page/task?app_id=..&task_id=."),
     ("quarantine", "/page/quarantine"),
-    ("not-found", "/page/tasks/factory-1/nobody"),
+    ("operation", "/page/quarantine?result=refused"),
+    ("not-found", "/page/task?app_id=factory-1&task_id=nobody"),
     ("bad-parameter", "/?limit=x"),
 ];
+
+/// The pages of the screenshots.
+pub(crate) const SHOWN: [(&str, &str); 3] = [PAGES[0], PAGES[3], PAGES[5]];
 
 /// Sends notifications about a task, like the platform.
 pub(crate) struct Life<'a> {
@@ -85,4 +97,143 @@ pub(crate) async fn host(folder: &Path) -> Host {
         client.post(body).await.expect(200, "quarantined");
     }
     host
+}
+
+/// Adds tasks with long, right-to-left and Chinese texts, a gap and a late event.
+pub(crate) async fn unusual(host: &Host) {
+    let long = "long-".repeat(300);
+    let texts = [
+        "مصنع-٣",
+        "仓库-三号升级任务",
+        "<b>&'\"</b>",
+        &long,
+        "\u{202e}reversed",
+    ];
+    let mut client = host.client();
+    let tasks = texts.iter().map(|text| (*text, *text)).chain([("..", ".")]);
+    for (serial, (app_id, task_id)) in tasks.enumerate() {
+        for (step, status) in ["Success", "Waitting", "一种新状态", "Fail"]
+            .into_iter()
+            .enumerate()
+        {
+            let notification = Notification {
+                app_id: app_id.into(),
+                task_id: task_id.into(),
+                status: status.into(),
+                status_desc: app_id.into(),
+                at_ms: now_ms() - 60_000 * (step as u64 + 1),
+                ..Notification::numbered(serial as u64)
+            };
+            client
+                .post(notification.body())
+                .await
+                .expect(200, "recorded");
+        }
+    }
+    client
+        .post(format!("{long}{long}"))
+        .await
+        .expect(200, "quarantined");
+}
+
+/// Starts a host with a morning's tasks, whose names and progress are known.
+pub(crate) async fn morning(folder: &Path) -> Host {
+    let host = host(folder).await;
+    let minutes_ago = |minutes: u64| now_ms() - minutes * 60_000;
+    for (task, changes) in [
+        (
+            "upgrade-line-4",
+            &[
+                (68, "Waitting"),
+                (66, "Processing"),
+                (41, "PartialSuccess"),
+                (30, "Processing"),
+                (16, "Success"),
+            ][..],
+        ),
+        (
+            "upgrade-line-5",
+            &[(61, "Waitting"), (58, "Processing"), (52, "Stopped")],
+        ),
+        (
+            "upgrade-doors",
+            &[(49, "Waitting"), (44, "Processing"), (35, "Success")],
+        ),
+        ("upgrade-gates", &[(33, "Waitting"), (29, "Processing")]),
+        (
+            "upgrade-lamps",
+            &[
+                (57, "Waitting"),
+                (55, "Processing"),
+                (25, "Fail"),
+                (21, "Processing"),
+            ],
+        ),
+        ("upgrade-meters", &[(7, "Waitting")]),
+    ] {
+        for (minutes, status) in changes {
+            Life::of(&host, task).changes(minutes_ago(*minutes), status, "");
+        }
+    }
+    let setup = host.setup().clone();
+    host.stop();
+    let journal = SqliteJournal::open(setup.journal(), Default::default()).unwrap();
+    let details = [
+        (
+            "upgrade-north",
+            "Firmware 2.4.1, north wing",
+            [3991, 9, 0, 0],
+        ),
+        (
+            "upgrade-south",
+            "Firmware 2.4.1, south wing",
+            [4000, 0, 0, 0],
+        ),
+        (
+            "upgrade-west",
+            "Firmware 2.4.1, west wing",
+            [1830, 12, 400, 1758],
+        ),
+        ("upgrade-line-4", "Firmware 1.9, line 4", [1197, 3, 0, 0]),
+        ("upgrade-gates", "Firmware 3.0, gates", [11, 0, 8, 21]),
+        (
+            "upgrade-lamps",
+            "Firmware 0.9.2, lamps",
+            [2210, 37, 150, 203],
+        ),
+    ];
+    let details = details.map(|(task_id, name, devices)| details_of(task_id, name, devices));
+    journal.describe(details.into()).await.unwrap();
+    journal.close().await;
+    setup.start()
+}
+
+/// What the platform tells about a task: how many devices succeeded, failed, are in
+/// progress and wait.
+pub(crate) fn details_of(task_id: &str, name: &str, devices: [u32; 4]) -> Details {
+    let [success, fail, processing, waiting] = devices;
+    let failed = (1..=fail.min(3)).map(|serial| FailedDevice {
+        device: format!("sensor-{serial:04}"),
+        error_code: Some("IOTDA.014222".into()),
+        error_msg: Some("The device did not report the new version in time.".into()),
+    });
+    Details {
+        app_id: "factory-1".into(),
+        task_id: task_id.into(),
+        at_ms: now_ms(),
+        name: Some(name.into()),
+        progress: Some(Progress {
+            total: devices.iter().sum(),
+            success,
+            fail,
+            processing,
+            waiting,
+            fail_wait_retry: 0,
+            stopped: 0,
+            removed: 0,
+            at_ms: now_ms(),
+        }),
+        failed_devices: Some(failed.collect()),
+        ..Details::default()
+    }
 }

@@ -55,6 +55,9 @@ fn hostile_texts_survive_csv_and_json_lines() {
                 .unwrap();
             let found: BTreeSet<String> = rows.iter().map(|row| row[at].to_owned()).collect();
             assert_eq!(found, cells, "{what}");
+            // Nothing raw could control a terminal.
+            let raw = run(address, &format!("export {what} --format jsonl")).stdout;
+            assert!(!raw.contains(['\u{202e}', '\u{85}', '\u{7f}']), "{raw}");
             let text = |line: &Value| line[column].as_str().unwrap().to_owned();
             assert_eq!(
                 lines.iter().map(text).collect::<BTreeSet<_>>(),
@@ -70,6 +73,31 @@ fn hostile_texts_survive_csv_and_json_lines() {
                 .contains("\"'=HYPERLINK(\"\"http://x\"\")\"")
         );
     }
+}
+
+#[test]
+fn a_file_is_replaced_only_by_a_complete_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Setup::in_folder(folder.path()).variable(QUIET).start();
+    let address = host.address();
+    run(address, "send").expect(0);
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("tasks.csv");
+    fs::write(&file, "yesterday").unwrap();
+    let export = |token: &str, options: &[&str]| {
+        Program::new(["export", "tasks", "--format", "csv", "--output"])
+            .argument(&file)
+            .argument_each(options)
+            .at(address)
+            .variable(("BATCHTASK_READ_TOKEN", token))
+            .run()
+    };
+    export("wrongToken0123456789abcdefghijkl", &[]).expect(1);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "yesterday");
+    export(crate::support::host::READ_TOKEN, &["--bom"]).expect(0);
+    let exported = fs::read_to_string(&file).unwrap();
+    assert!(exported.starts_with("\u{feff}app_id,"), "{exported}");
+    assert_eq!(fs::read_dir(files.path()).unwrap().count(), 1);
 }
 
 #[test]

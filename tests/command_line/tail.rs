@@ -70,6 +70,60 @@ async fn through_kills_every_event_is_shown_exactly_once() {
 }
 
 #[tokio::test]
+async fn filters_and_a_time_select_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Setup::in_folder(folder.path()).variable(QUIET).start();
+    let address = host.address();
+    run(address, "send --scenario fail --tasks 3 --app-id one").expect(0);
+    run(address, "send --scenario success --tasks 2 --app-id two").expect(0);
+    run(address, "send --task-id last --app-id two --status Fail").expect(0);
+    let events = run(address, "export events --format jsonl").expect(0);
+    let events = events.json_lines();
+    let matching = |holds: &dyn Fn(&Value) -> bool| {
+        let matching = events.iter().filter(|event| holds(event));
+        matching
+            .map(|event| event["seq"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let failed = |event: &Value| event["status"] == "Fail";
+    for (options, expected) in [
+        (
+            &["--from-start", "--class", "retryable"][..],
+            matching(&failed),
+        ),
+        (
+            &["--since", "1h", "--status", "Fail", "--status", "none"],
+            matching(&failed),
+        ),
+        (
+            &[
+                "--since",
+                "2026-01-01T08:00+08:00",
+                "--app-id",
+                "two",
+                "--status",
+                "Fail",
+            ],
+            matching(&|event| failed(event) && event["app_id"] == "two"),
+        ),
+        (
+            &["--from-start", "--task-id", "last"],
+            matching(&|event| event["task_id"] == "last"),
+        ),
+    ] {
+        assert!(!expected.is_empty(), "{options:?}");
+        let line = [&["tail", "--json"][..], options].concat();
+        let mut tail = Program::new(line).at(address).follow();
+        let lines = tail.writes(|lines| lines.len() == expected.len()).await;
+        let seqs: Vec<u64> = lines.iter().map(|line| seq(line)).collect();
+        assert_eq!(seqs, expected, "{options:?}");
+    }
+    let future = ["tail", "--since", "2999-01-01"];
+    let mut tail = Program::new(future).at(address).follow();
+    tail.says(&format!("after seq {}", events.len())).await;
+}
+
+#[tokio::test]
 async fn it_begins_with_the_next_event_or_after_the_given_one() {
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path()).variable(QUIET).start();

@@ -15,7 +15,7 @@ use crate::support::host::{Host, Setup};
 use crate::support::tls::{Caller, self_signed};
 
 /// An nginx that is stopped when it is dropped.
-struct Nginx(Child);
+pub(crate) struct Nginx(Child);
 
 impl Drop for Nginx {
     fn drop(&mut self) {
@@ -36,9 +36,10 @@ http {
 }
 ";
 
-/// Starts nginx in front of `host`. It inherits its socket, so that the port is free.
+/// Starts nginx in front of `host`, below the path `/iot/`, with the certificate in the
+/// folder. It inherits its socket, so that the port is free.
 /// If it is not installed, prints a line and returns `None`.
-fn start(folder: &Path, host: &Host) -> Option<(Nginx, SocketAddr)> {
+pub(crate) fn start(folder: &Path, host: &Host) -> Option<(Nginx, SocketAddr)> {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let mut settings = text("nginx/batchtask.conf");

@@ -25,7 +25,7 @@ pub(crate) const WASMTIME: &str = "bin/wasmtime";
 pub(crate) const JCO: &str = "node_modules/@bytecodealliance/jco/dist/jco.js";
 /// The program of componentize-js.
 pub(crate) const COMPONENTIZE: &str = "node_modules/.bin/componentize-js";
-/// Python with `standardwebhooks` and `cloudevents`.
+/// Python with `standardwebhooks`, `cloudevents` and `aiosmtpd`.
 pub(crate) const PYTHON: &str = "venv/bin/python";
 /// A script that checks the accessibility of a page.
 pub(crate) const AXE: &str = "node_modules/axe-core/axe.min.js";
@@ -39,3 +39,15 @@ pub(crate) const CHECK_JSONSCHEMA: &str = "venv/bin/check-jsonschema";
 pub(crate) const KUBERNETES_VALIDATE: &str = "venv/bin/kubernetes-validate";
 /// A program that validates OpenAPI.
 pub(crate) const OPENAPI_VALIDATOR: &str = "venv/bin/openapi-spec-validator";
+/// A program that generates a Python client from a description.
+pub(crate) const OPENAPI_PYTHON_CLIENT: &str = "venv/bin/openapi-python-client";
+/// A program that generates types for TypeScript from a description.
+pub(crate) const OPENAPI_TYPESCRIPT: &str = "node_modules/openapi-typescript/bin/cli.js";
+/// The compiler of TypeScript.
+pub(crate) const TYPESCRIPT: &str = "node_modules/typescript/bin/tsc";
+/// The libraries for Node.
+pub(crate) const NODE_MODULES: &str = "node_modules";
+/// A linter of OpenAPI.
+pub(crate) const REDOCLY: &str = "node_modules/.bin/redocly";
+/// Another one.
+pub(crate) const SPECTRAL: &str = "node_modules/.bin/spectral";

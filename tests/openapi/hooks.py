@@ -5,18 +5,20 @@ import re
 
 import schemathesis
 
-TIME = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:T([0-9]{2}))?(?::?([0-9]{2}))?(?::?([0-9]{2}))?(?:[.][0-9]{3})?Z?")
+TIME = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:T([0-9]{2}))?(?::?([0-9]{2}))?(?::?([0-9]{2}))?(?:[.][0-9]{3})?(?:Z|[-+].*)?")
 
 
 def is_unreal(value):
-    """Return whether a value contains a well-formed time that does not exist, or is before 1970."""
+    """Return whether a value contains a well-formed time that does not exist, or is before 1971."""
     if isinstance(value, dict):
         return any(map(is_unreal, value.values()))
+    if isinstance(value, list):
+        return any(map(is_unreal, value))
     parts = isinstance(value, str) and TIME.fullmatch(value)
     if not parts:
         return False
     try:
-        return datetime.datetime(*(int(part or 0) for part in parts.groups())).year < 1970
+        return datetime.datetime(*(int(part or 0) for part in parts.groups())).year <= 1970
     except ValueError:
         return True
 

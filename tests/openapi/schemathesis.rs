@@ -9,8 +9,9 @@ use crate::support::host::{QUIET, READ_TOKEN, Setup};
 use crate::support::notifications::Notification;
 use crate::support::{EXAMPLE, scale};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/openapi");
-const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/openapi.json");
+pub(super) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/openapi");
+pub(super) const DESCRIPTION: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/openapi.json");
 
 #[tokio::test]
 async fn schemathesis_finds_nothing() {

@@ -11,12 +11,12 @@ use super::fake::{APP, Fault, SECRET_KEY};
 use super::{World, contains, without_secrets};
 use crate::openapi::description::Description;
 use crate::shared::{self, server::Server};
-use crate::support::PATIENCE;
 use crate::support::client::Client;
 use crate::support::host::{Host, Setup};
 use crate::support::notifications::Notification;
 use crate::support::program::Program;
 use crate::support::random::Random;
+use crate::support::{PATIENCE, scale};
 
 /// How many calls a second the receiver of the long test may make.
 const CALLS_PER_SECOND: usize = 10;
@@ -245,16 +245,16 @@ async fn name_progress_and_failed_devices_are_shown_everywhere() {
     contains(
         &page,
         &[
-            "<progress aria-label='Devices done' max='2' value='2'></progress> 2/2 devices done: \
-             1 success, 1 fail (",
-            "<dt>Name<dd>Upgrade &lt;north&gt;",
-            "<dt>Begin<dd>20260131T120000Z",
-            "<dt>Retries<dd>3, after 5 min",
-            "<tr><td>device_2<td>OTA.0012<td>not enough &lt;space&gt;",
+            "<span class='num'>2/2 devices done</span>",
+            "<b>1</b> succeeded · <b>1</b> failed · ",
+            "<dt>Name<dd><bdi>Upgrade &lt;north&gt;</bdi>",
+            "<dt>Begin<dd><bdi>20260131T120000Z</bdi>",
+            "<dt>Retries<dd><bdi>3</bdi></div><div><dt>Minutes between retries<dd><bdi>5</bdi>",
+            "<tr><td><bdi>device_2</bdi><td><bdi>OTA.0012</bdi><td><bdi>not enough &lt;space&gt;</bdi>",
         ],
     );
     let list = client.get("/").await.text();
-    contains(&list, &["</progress> 2/2", "<p>Upgrade &lt;north&gt;</p>"]);
+    contains(&list, &["2/2 devices done", "Upgrade &lt;north&gt;"]);
 
     let run = |line: &str| {
         let program = Program::new(line.split(' ')).at(host.address());
@@ -507,4 +507,47 @@ async fn one_of_several_hosts_asks() {
     assert!(second.metrics().await.value(calls) > 0.0);
     let _: &Host = &second;
     second.stop();
+}
+
+/// While the platform refuses all calls because of their rate, it is asked less and less.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_is_busy_for_a_while_is_asked_seldom() {
+    let world = World::with_scheme("http").await;
+    let id = world.add_task("task", "Processing");
+    let host = world.start(world.searching());
+    let mut client = host.client();
+    until(&mut client, &id, |task| task["status"] == "Processing").await;
+    let seconds = scale("BATCHTASK_TEST_PLATFORM_BUSY_SECONDS", 8);
+    world.fake.fail(vec![Fault::TooMany(None); 10_000]);
+    world.fake.take_seen();
+    world.set_status(&id, "Fail");
+    tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
+    let calls = world.fake.take_seen().len();
+    assert!(calls <= 2 * seconds + 6, "{calls} calls in {seconds} s");
+    world.fake.state().faults.clear();
+    until(&mut client, &id, |task| task["status"] == "Fail").await;
+    let said = host.last_words();
+    let failures = said.matches("lost changes cannot be searched").count();
+    assert_eq!(failures, 1, "{said}");
+    assert!(said.contains("429 APIGW.0308"), "{said}");
+    eprintln!("{calls} calls in {seconds} s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_does_not_exist_stops_no_receiver() {
+    let world = World::with_scheme("http").await;
+    let host = world.start(
+        world
+            .searching()
+            .variable(("BATCHTASK_PLATFORM_REGION", "nowhere-1"))
+            .variable((
+                "BATCHTASK_PLATFORM_URL",
+                "https://iotda.nowhere-1.myhuaweicloud.com",
+            )),
+    );
+    let line = host.says(|line| line.contains("lost changes")).await;
+    contains(&line, &["iotda.nowhere-1.myhuaweicloud.com"]);
+    host.client().read("/tasks").await;
+    let said = host.last_words();
+    assert_eq!(said.matches("lost changes").count(), 1, "{said}");
 }

@@ -20,7 +20,7 @@ use crate::support::program::{Ended, Program};
 use crate::support::{EXAMPLE, PATIENCE};
 
 /// Runs `batchtask sinks` with these arguments.
-fn sinks(host: &Host, arguments: &[&str]) -> Ended {
+pub(super) fn sinks(host: &Host, arguments: &[&str]) -> Ended {
     let admin = host.admin().address().to_string();
     Program::new(["sinks"])
         .argument_each(arguments)
@@ -30,7 +30,7 @@ fn sinks(host: &Host, arguments: &[&str]) -> Ended {
 }
 
 /// Waits until the description of a sink fulfils a condition.
-async fn until(host: &Host, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn until(host: &Host, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let found = async {
         loop {
             let lines = sinks(host, &["list", "--json"]).expect(0).json_lines();
@@ -46,7 +46,7 @@ async fn until(host: &Host, name: &str, holds: impl Fn(&Value) -> bool) -> Value
     found.unwrap_or_else(|_| panic!("{}", sinks(host, &["list"]).stdout))
 }
 
-async fn post(host: &Host, from: u64, count: u64) {
+pub(super) async fn post(host: &Host, from: u64, count: u64) {
     let mut client = host.client();
     for serial in from..from + count {
         let body = Notification::numbered(serial).body();
@@ -68,7 +68,7 @@ async fn a_reload_adds_and_removes_sinks() {
     let both = sink("first", &first.url()) + &sink("second", &second.url());
     write(folder.path(), &both);
     host.signal(Signal::HUP);
-    host.says(|line| line.contains("reloaded: `sink` changed"))
+    host.says(|line| line.contains("reloaded: sink `second` added"))
         .await;
     second.accepts(5).await;
     // An invalid sink changes nothing.
@@ -221,7 +221,7 @@ async fn only_operators_operate() {
 }
 
 /// Runs `batchtask check` with these sinks.
-fn check(folder: &Path, text: &str) -> Ended {
+pub(super) fn check(folder: &Path, text: &str) -> Ended {
     std::fs::write(folder.join("b.toml"), text).unwrap();
     Program::new([
         "check",
@@ -266,7 +266,7 @@ fn every_fault_of_a_sink_has_its_line() {
         [[sink]]\nname = 'c'\nparallel = 0\nretries = ['5']\nafter_dead = 'stop'\nheadrs = 1\n\
         start = 'then'\nclient_cert = 'missing.pem'\nallow_link_local = 'yes'\n\
         [[sink]]\nname = 'c'\nurl = 'http://169.254.169.254/'\n\
-        [[sink]]\nname = 'd'\nurl = 'http://a/'\nheaders = { Host = 'hush' }\nkind = 'chat'\n";
+        [[sink]]\nname = 'd'\nurl = 'http://a/'\nheaders = { Host = 'hush' }\nkind = 'fax'\n";
     let refused = check(folder.path(), bad).expect(2).stderr;
     let expected = [
         "b.toml:2: `sink.name` must be 1 to 64 letters",
@@ -279,9 +279,10 @@ fn every_fault_of_a_sink_has_its_line() {
         "b.toml:11: `sink.headrs` is not a key of a sink; did you mean `sink.headers`?",
         "b.toml:12: `sink.start` must be `now`",
         "b.toml:13: `sink.client_cert` names the file `missing.pem`",
+        "b.toml:13: `sink.client_cert` needs `sink.client_key`: set both",
         "b.toml:14: `sink.allow_link_local` must be `true` or `false`",
         "b.toml:16: `sink.name` is the name of another sink, too",
-        "b.toml:22: `sink.kind` must be `webhook`",
+        "b.toml:22: `sink.kind` must be `webhook`, `chat`, `mail` or `component`",
     ];
     assert_faults(&refused, &expected);
     for (text, expected) in [
@@ -305,7 +306,7 @@ fn every_fault_of_a_sink_has_its_line() {
 
 /// Checks that there are these faults and no others, and that no secret is shown.
 #[track_caller]
-fn assert_faults(refused: &str, expected: &[&str]) {
+pub(super) fn assert_faults(refused: &str, expected: &[&str]) {
     let found: Vec<&str> = refused
         .lines()
         .filter(|line| line.contains("b.toml:"))

@@ -7,8 +7,9 @@ use batchtask_host::Intake;
 use batchtask_host::component::{BuildError, Message, Options, Request, Response};
 use batchtask_host::limits::Limits;
 use batchtask_journal::{
-    Appended, Entry, Error, GroupCommit, HistoryPage, Journal, Measure, MemoryJournal,
-    QuarantinePage, Source, StoredEvent, Summary, Task, TaskPage, TaskQuery, group_commit,
+    Activity, ActivityQuery, Appended, Entry, Error, GroupCommit, HistoryPage, Journal, Measure,
+    MemoryJournal, QuarantinePage, Quarantined, Source, StoredEvent, Summary, Task, TaskPage,
+    TaskQuery, group_commit,
 };
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
@@ -75,6 +76,7 @@ pub(crate) fn request(
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect(),
         sender_proven: false,
+        over_https: false,
         body: body.into(),
     }
 }
@@ -171,6 +173,21 @@ impl Journal for FaultyJournal {
     ) -> Result<QuarantinePage, Error> {
         self.check()?;
         self.memory.list_quarantine(cursor, limit).await
+    }
+
+    async fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
+        self.check()?;
+        self.memory.find_reject(seq).await
+    }
+
+    async fn drop_reject(&self, seq: u64) -> Result<bool, Error> {
+        self.check()?;
+        self.memory.drop_reject(seq).await
+    }
+
+    async fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        self.check()?;
+        self.memory.list_activity(query).await
     }
 
     async fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error> {

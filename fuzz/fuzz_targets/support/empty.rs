@@ -1,8 +1,9 @@
 //! [`Empty`]: an empty journal.
 
 use batchtask_guest::journal::{
-    Appended, Error, Event, HistoryPage, Journal, PAGE_ITEMS_MAX, QuarantinePage, Reject,
-    SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
+    Activity, ActivityQuery, Appended, Error, Event, HistoryPage, Journal, PAGE_ITEMS_MAX,
+    QuarantinePage, Quarantined, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage,
+    TaskQuery,
 };
 
 /// An empty journal, which checks the queries that it receives.
@@ -22,7 +23,9 @@ impl Journal for Empty {
         assert!((1..=PAGE_ITEMS_MAX).contains(&query.limit));
         Ok(TaskPage {
             tasks: Vec::new(),
+            previous: None,
             next: query.cursor.clone(),
+            count: None,
         })
     }
     fn list_history(
@@ -44,6 +47,14 @@ impl Journal for Empty {
     }
     fn list_quarantine(&self, cursor: Option<&str>, _: u32) -> Result<QuarantinePage, Error> {
         Err(Error::InvalidCursor(cursor.unwrap_or_default().into()))
+    }
+    fn find_reject(&self, _: u64) -> Result<Option<Quarantined>, Error> {
+        Ok(None)
+    }
+    fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        assert!((1..=PAGE_ITEMS_MAX).contains(&query.spans));
+        assert!(query.span_minutes <= 60 || query.span_minutes % 60 == 0);
+        Ok(Vec::new())
     }
     fn summarize(&self, _stale_before_ms: u64) -> Result<Summary, Error> {
         Err(Error::Unavailable("empty".into()))
