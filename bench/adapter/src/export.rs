@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::bindings::exports::batchtask::receiver::journal::{
-    self, Appended, Error, Event, HistoryPage, QuarantinePage, Reject, SignatureUse, StoredEvent,
-    Summary, Task, TaskPage, TaskQuery,
+    self, Activity, ActivityQuery, Appended, Error, Event, HistoryPage, QuarantinePage,
+    Quarantined, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
 };
 use crate::bindings::exports::batchtask::receiver::settings;
 
@@ -47,6 +47,14 @@ impl journal::Guest for Adapter {
     }
 
     fn list_quarantine(_: Option<String>, _: u32) -> Result<QuarantinePage, Error> {
+        unsupported()
+    }
+
+    fn find_reject(_: u64) -> Result<Option<Quarantined>, Error> {
+        unsupported()
+    }
+
+    fn list_activity(_: ActivityQuery) -> Result<Vec<Activity>, Error> {
         unsupported()
     }
 
