@@ -24,16 +24,24 @@ pub(crate) fn start(cache_dir: Option<&Path>) -> wasmtime::Result<Engine> {
         .signals_based_traps(false)
         .memory_guard_size(0)
         .memory_reservation(0)
-        .cache(cache_dir.map(cache).transpose()?);
+        .cache(cache_dir.and_then(cache));
     let engine = Engine::new(&config)?;
     tick(engine.weak())?;
     Ok(engine)
 }
 
-fn cache(directory: &Path) -> wasmtime::Result<Cache> {
+/// Returns the cache for compiled code. Returns `None` if the directory cannot be
+/// used; then each start compiles the component.
+fn cache(directory: &Path) -> Option<Cache> {
     let mut config = CacheConfig::new();
-    config.with_directory(std::path::absolute(directory)?);
-    Cache::new(config)
+    let directory = std::path::absolute(directory).map_err(wasmtime::Error::from);
+    let cache = directory.and_then(|directory| {
+        config.with_directory(directory);
+        Cache::new(config)
+    });
+    cache
+        .inspect_err(|error| tracing::warn!("compiled code is not cached: {error:#}"))
+        .ok()
 }
 
 /// Starts a thread that ends each time slice, for as long as the engine exists.

@@ -254,6 +254,16 @@ async fn what_a_component_reports_is_shown() {
 }
 
 #[tokio::test]
+async fn a_cache_that_cannot_be_used_is_no_obstacle() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let options = Options {
+        cache_dir: Some(file.path().join("cache")),
+        ..options(&[("BEHAVIOUR", "write")])
+    };
+    assert_eq!(deliver(&options, &Arc::default()).await, Ok(()));
+}
+
+#[tokio::test]
 async fn other_files_are_refused() {
     let client = Arc::<Answering>::default();
     for wasm in [
