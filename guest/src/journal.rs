@@ -40,7 +40,7 @@ pub trait Journal {
     fn follow(&self, after: u64, limit: u32, wait_ms: u32) -> Result<Vec<StoredEvent>, Error>;
     /// Returns a page of the quarantine, newest first.
     fn list_quarantine(&self, cursor: Option<&str>, limit: u32) -> Result<QuarantinePage, Error>;
-    /// Returns one reject, or `None` if there is none with this number.
+    /// Returns a reject, or `None` if no reject has this number.
     fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error>;
     /// Returns what arrived during each span in which something arrived.
     fn list_activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error>;

@@ -29,7 +29,7 @@ impl Language {
         }
     }
 
-    /// Returns the language that was chosen or, if there is none, the first one in
+    /// Returns the language that was chosen. Without a choice: the first one in
     /// `Accept-Language` that there is.
     pub fn of(fields: &Fields) -> Self {
         let chosen = cookie(fields, LANGUAGE).and_then(Self::of_tag);

@@ -279,7 +279,7 @@ impl Reader {
     }
 
     /// Returns the `seq` of the last event that arrived before an instant in the form of
-    /// the API, or 0 if there is none. Events arrive in the order of the feed, unless
+    /// the API, or 0 without events. Events arrive in the order of the feed, unless
     /// the clock of the receiver went back.
     pub(super) async fn seq_before(&self, instant: &str) -> Result<u64, ClientError> {
         self.search(|event| event.received_at.as_str() < instant)

@@ -147,15 +147,15 @@ pub trait Journal: Send + Sync + 'static {
         limit: u32,
     ) -> Result<QuarantinePage, Error>;
 
-    /// Returns one reject, or `None` if there is none with this number. A journal
+    /// Returns a reject, or `None` if no reject has this number. A journal
     /// that cannot find it returns [`Error::Unsupported`].
     async fn find_reject(&self, seq: u64) -> Result<Option<Quarantined>, Error> {
         let _ = seq;
         Err(Error::Unsupported("this journal finds no rejects".into()))
     }
 
-    /// Removes a reject from the quarantine, durably. Returns false if there is none
-    /// with this number. It does not count as dropped, and its number is not used
+    /// Removes a reject from the quarantine, durably. Returns false if no reject
+    /// has this number. It does not count as dropped, and its number is not used
     /// again. Must not block. A journal that cannot remove it returns
     /// [`Error::Unsupported`].
     async fn drop_reject(&self, seq: u64) -> Result<bool, Error> {

@@ -85,7 +85,7 @@ pub(crate) async fn find(readers: &Readers, seq: u64) -> Result<Option<Quarantin
     found.map_err(|error| readers.unreadable(&error))
 }
 
-/// Removes a reject. Returns false if there is none with this number.
+/// Removes a reject. Returns false if no reject has this number.
 pub(crate) async fn remove(readers: &Readers, options: &Options, seq: u64) -> Result<bool, Error> {
     let lock_timeout = format!("{}ms", options.lock_timeout.as_millis());
     let rows = readers

@@ -338,7 +338,7 @@ pub(crate) fn reject(
     Ok(())
 }
 
-/// Removes a reject. Returns its size, or `None` if there is none with this number.
+/// Removes a reject. Returns its size, or `None` if no reject has this number.
 pub(crate) fn remove_reject(connection: &Connection, seq: u64) -> rusqlite::Result<Option<u64>> {
     let sql = "DELETE FROM quarantine WHERE seq = ?1 RETURNING bytes";
     let removed: Option<i64> = connection

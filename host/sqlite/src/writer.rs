@@ -299,7 +299,7 @@ impl Writer {
         self.transact_with_totals(|connection, _| work(connection))
     }
 
-    /// Removes a reject. Returns false if there is none with this number.
+    /// Removes a reject. Returns false if no reject has this number.
     pub(crate) fn drop_reject(&mut self, seq: u64) -> Result<bool, Error> {
         self.transact_with_totals(|connection, totals| {
             let removed = record::remove_reject(connection, seq)?;

@@ -264,7 +264,7 @@ impl Quarantine {
         self.rejects.push_back(Quarantined { seq, reject });
     }
 
-    /// Removes a reject. Returns false if there is none with this number.
+    /// Removes a reject. Returns false if no reject has this number.
     pub(super) fn remove(&mut self, seq: u64) -> bool {
         let found = self.rejects.iter().position(|kept| kept.seq == seq);
         let removed = found.and_then(|index| self.rejects.remove(index));

@@ -31,7 +31,7 @@ pub struct Alert {
 /// How a condition changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Change {
-    /// It was not true, or no message said so.
+    /// It was not true, or no message reported it.
     Began,
     /// It got worse.
     Rose,

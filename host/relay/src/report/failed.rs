@@ -22,7 +22,7 @@ pub(super) struct FailedTasks {
     uncounted: u64,
     /// How many of these no message has reported.
     unreported: u64,
-    /// Since when the condition has been true, if a message said so.
+    /// Since when the condition has been true, if a message reported it.
     since_ms: Option<u64>,
 }
 
