@@ -13,6 +13,7 @@
 //! - [`mod@growth`]: more events, connections, bytes and cores.
 //! - [`soak`]: more time.
 //! - [`shared`]: several hosts on one PostgreSQL; `postgres`: its server.
+//! - [`relay`]: a webhook sink, and pushes beside it.
 //! - [`reads`]: reads from a journal with very many events.
 //! - [`count`]: instructions, which do not depend on what else runs.
 
@@ -28,6 +29,7 @@ mod nothing;
 #[path = "../../host/postgres/tests/postgres/support/server.rs"]
 mod postgres;
 mod reads;
+mod relay;
 mod report;
 mod server;
 mod shared;
@@ -94,6 +96,19 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// Measure how fast a webhook sink delivers, and the pushes beside it, and write
+    /// `bench/relay.md`
+    Relay {
+        /// Number of events in the journal
+        #[arg(long, default_value_t = 200_000)]
+        events: u64,
+        /// Duration of each load in seconds
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Number of rounds
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Count instructions; fail if a count exceeds the one in `bench/counts.toml` by
     /// more than 5 %
     Count {
@@ -124,6 +139,9 @@ enum Command {
         #[arg(long, default_value_t = batchtask_host::component::DEFAULT_REUSE)]
         instance_reuse: u32,
     },
+    /// Serve a webhook that accepts everything
+    #[command(hide = true)]
+    Webhook,
     /// Do the work whose instructions are counted
     #[command(hide = true)]
     Work { work: Work, times: u64 },
@@ -157,6 +175,11 @@ async fn main() -> anyhow::Result<()> {
         Command::Soak { minutes, rate } => soak::run(minutes, rate).await,
         Command::Reads { events } => reads::run(events).await,
         Command::Shared { seconds, rounds } => shared::run(seconds, rounds).await,
+        Command::Relay {
+            events,
+            seconds,
+            rounds,
+        } => relay::run(events, seconds, rounds).await,
         Command::Count { update } => count::check(update).map(|report| emit(&report)),
         Command::Load {
             address,
@@ -170,6 +193,7 @@ async fn main() -> anyhow::Result<()> {
         }
         Command::Baseline { journal } => baseline::serve(journal).await,
         Command::Nothing { instance_reuse } => nothing::serve(instance_reuse).await,
+        Command::Webhook => relay::webhook().await,
         Command::Work { work, times } => work.run(times),
     }
 }

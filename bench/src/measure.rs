@@ -35,8 +35,7 @@ pub(crate) struct Rounds(Vec<Measured>);
 impl Rounds {
     /// Returns the median of a figure over the rounds.
     pub(crate) fn median(&self, figure: impl Fn(&Measured) -> f64) -> f64 {
-        let figures = self.sorted(figure);
-        figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+        median(self.0.iter().map(figure))
     }
 
     /// Returns how many notifications were not acknowledged in all rounds.
@@ -46,7 +45,7 @@ impl Rounds {
 
     /// Returns the least and the greatest rate.
     pub(crate) fn spread(&self) -> (f64, f64) {
-        let rates = self.sorted(|measured| measured.rate);
+        let rates = sorted(self.0.iter().map(|measured| measured.rate));
         let ends = rates.first().copied().zip(rates.last().copied());
         ends.unwrap_or((f64::NAN, f64::NAN))
     }
@@ -54,12 +53,18 @@ impl Rounds {
     pub(crate) fn push(&mut self, measured: Measured) {
         self.0.push(measured);
     }
+}
 
-    fn sorted(&self, figure: impl Fn(&Measured) -> f64) -> Vec<f64> {
-        let mut figures: Vec<f64> = self.0.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        figures
-    }
+/// Returns the median of figures, or NaN if there are none.
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let figures = sorted(figures);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn sorted(figures: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures
 }
 
 /// Runs all contenders one after the other, in each of the rounds.

@@ -10,7 +10,7 @@ use anyhow::Context;
 use crate::BURST;
 use crate::contender::{SERVE, batchtask};
 use crate::load::{Answers, Load};
-use crate::measure::{quantile_ms, results};
+use crate::measure::{median, quantile_ms, results};
 use crate::postgres;
 use crate::report;
 use crate::server::Server;
@@ -98,11 +98,7 @@ pub(crate) async fn run(seconds: u64, rounds: usize) -> anyhow::Result<()> {
 }
 
 fn row(name: &str, rounds: &[Figures]) -> String {
-    let median = |figure: fn(&Figures) -> f64| {
-        let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-    };
+    let median = |figure: fn(&Figures) -> f64| median(rounds.iter().map(figure));
     let (rate, commits) = (median(|it| it.rate), median(|it| it.commits));
     let (p50, p99) = (median(|it| it.p50_ms), median(|it| it.p99_ms));
     let batch = median(|it| it.rate / it.commits);
