@@ -1,7 +1,9 @@
 //! Group commit: joins waiting entries into batches, in front of every backend.
 //!
 //! A batch contains all entries that wait at the moment. Group commit never
-//! waits for a batch to fill; a slow disk results in larger batches.
+//! waits for a batch to fill; a slow disk results in larger batches. Events that
+//! nobody waits for are the exception: only some of them share a batch, so that
+//! a backlog of the AMQP channel does not delay a push.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,9 +15,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::queue::{PushError, Queue};
+use crate::queue::{Priority, PushError, Queue};
 use crate::stats::Counters;
-use crate::{Appended, Details, Entry, Error, Journal, Observer, Stats, StoredEvent, error_text};
+use crate::{
+    Appended, Details, Entry, Error, Journal, Observer, Source, Stats, StoredEvent, error_text,
+};
 
 /// The maximum number of entries in a batch. It bounds how long a batch takes.
 const BATCH_MAX_ENTRIES: usize = 512;
@@ -160,8 +164,9 @@ impl GroupCommit {
             )));
         }
         let (reply, answer) = oneshot::channel();
+        let priority = priority(&entry);
         self.queue
-            .push(Job { entry, reply }, bytes)
+            .push(Job { entry, reply }, bytes, priority)
             .map_err(push_error)?;
         Ok(answer)
     }
@@ -297,6 +302,14 @@ impl GroupCommit {
 impl Drop for GroupCommit {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// A push comes once and waits a few seconds. Events of other sources come again.
+fn priority(entry: &Entry) -> Priority {
+    match entry {
+        Entry::Event(event, _) if event.source != Source::Push => Priority::Low,
+        _ => Priority::High,
     }
 }
 
