@@ -7,6 +7,7 @@ mod quarantine;
 mod read;
 mod send;
 mod tail;
+mod terminal;
 mod wait;
 
 use std::net::SocketAddr;

@@ -3,6 +3,7 @@
 //!
 //! - `kills`: the host is killed under load; with PostgreSQL, its owner changes.
 //! - `operations`: configuration, reload, and `batchtask sinks`.
+//! - `outage`: a sink is down for a long time.
 //! - `chats`, `mails`: digests and alerts for people.
 //! - `components`: components of operators.
 //! - `example`: the receiver in `examples/`.
@@ -21,6 +22,7 @@ mod example;
 mod kills;
 mod mails;
 mod operations;
+mod outage;
 
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! [`Program`]: commands of the program under test other than `serve`.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::PATIENCE;
-use super::host::READ_TOKEN;
+use super::host::{READ_TOKEN, open_terminal};
 
 /// A command line. The settings in the environment of the tests are removed.
 pub(crate) struct Program(Command);
@@ -94,9 +95,40 @@ impl Program {
         Ended::of(child)
     }
 
+    /// Runs it with this standard output, and this standard error or one that is read.
+    pub(crate) fn run_into(mut self, stdout: File, stderr: Option<File>) -> Ended {
+        self.0.stdout(stdout);
+        self.0.stderr(stderr.map_or_else(Stdio::piped, Stdio::from));
+        Ended::of(self.0.spawn().expect("the program can be started"))
+    }
+
     pub(crate) fn spawn(mut self) -> Child {
         self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
         self.0.spawn().expect("the program can be started")
+    }
+
+    /// Starts it at a terminal of its own, with this number of columns. Returns our side of
+    /// the terminal, too.
+    pub(crate) fn spawn_at_terminal(self, columns: u16) -> (Child, File) {
+        let (ours, theirs) = open_terminal();
+        let side = || theirs.try_clone().expect("a descriptor");
+        let mut size = Command::new("stty");
+        size.args(["rows", "40", "cols", &columns.to_string()]);
+        let status = size.stdin(side()).status().expect("stty");
+        assert!(status.success());
+        // In a session of its own, so that a Ctrl-C reaches it.
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait"]);
+        command.arg(self.0.get_program()).args(self.0.get_args());
+        remove_settings(&mut command);
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(side()).stdout(side()).stderr(side());
+        (command.spawn().expect("it can be started"), ours)
     }
 
     /// Starts it, and reads its lines in the background.
