@@ -9,7 +9,7 @@ use core::ops::RangeInclusive;
 
 pub use crate::bindings::batchtask::receiver::journal::{
     Activity, ActivityQuery, Appended, Class, Error, Event, EventFlags, FailedDevice, HistoryPage,
-    Notice, Policy, Progress, QuarantinePage, Quarantined, Reject, SignatureUse, Source,
+    Notice, Policy, Progress, QuarantinePage, Quarantined, Reject, SignatureUse, Sinks, Source,
     StatusCount, Step, StepFlags, StoredEvent, Summary, Task, TaskCount, TaskOrder, TaskPage,
     TaskQuery, TaskSort,
 };

@@ -49,6 +49,7 @@ outcomes! {
         Duplicate   200 "duplicate"   "The event was already durable. The repetition was counted."
         Quarantined 200 "quarantined" "The body is not a batch-task notification. It is in the quarantine."
         Read        200 "read"        "A read was answered."
+        Operated    200 "operated"    "A command of an operator was carried out."
         Methods     204 "methods"     "`Allow` lists the methods of the path."
         LoggedIn    303 "logged-in"   "The token is right. `Set-Cookie` begins a session."
         LoggedOut   303 "logged-out"  "The session of the browser is over."
@@ -65,6 +66,7 @@ outcomes! {
         NotAcceptable    406 "not-acceptable"     "Only available gzip-encoded. Send `Accept-Encoding: gzip`."
         Unauthorized     401 "unauthorized"       "Authentication failed."
         CrossSite        403 "cross-site"         "Web pages of other sites may not send this request."
+        Conflict         409 "conflict"           "The sink is not in a state that allows this."
         TooManyLogins    429 "too-many-logins"    "Too many logins failed. Try again in a minute."
         MediaType        415 "unsupported-media-type" "Send `Content-Type: application/json` and no `Content-Encoding`."
         BodyTooLarge     413 "body-too-large"     "The body is longer than `BATCHTASK_MAX_BODY_BYTES`."
@@ -302,7 +304,7 @@ pub fn redirect(success: Success, location: String) -> Response {
 }
 
 /// An answer with a body.
-pub(crate) fn respond(status: u16, media_type: &str, body: Vec<u8>, report: Report) -> Response {
+pub fn respond(status: u16, media_type: &str, body: Vec<u8>, report: Report) -> Response {
     Response {
         status,
         headers: Vec::from([
@@ -316,7 +318,7 @@ pub(crate) fn respond(status: u16, media_type: &str, body: Vec<u8>, report: Repo
 }
 
 /// A report without a task. The caller sets the kind of the request.
-pub(crate) fn report(outcome: &str) -> Report {
+pub fn report(outcome: &str) -> Report {
     Report {
         kind: Kind::Push,
         outcome: outcome.into(),

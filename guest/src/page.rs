@@ -7,6 +7,8 @@
 //! - `login`: the login, and the choice of the language; `problem`: a refusal.
 //! - `shell`: what all pages have in common; `assets`: style and script; `context`: what
 //!   a page depends on besides its content; `links`: the addresses of pages.
+//! A host writes pages of its own in the same style, with [`page`] and [`Html`].
+//!
 //! - `charts`: pictures; `parts`: other elements that several pages use; `html`: writes
 //!   HTML.
 
@@ -27,8 +29,10 @@ mod task;
 pub(crate) use assets::{script, style};
 pub(crate) use charts::activity_query;
 pub use context::{Context, Language};
+pub use html::Html;
 pub use lists::TaskList;
 pub(crate) use login::{form, logged_in, logged_out, selected};
 pub(crate) use problem::problem;
 pub use quarantine::quarantine;
+pub use shell::{Title, page};
 pub use task::task;

@@ -372,6 +372,8 @@ impl<J: Journal> Receiver<'_, J> {
             (Route::Quarantine, View::Json) => reader.quarantine(parameters),
             (Route::Reject(seq), _) => reader.reject(seq, parameters),
             (Route::Activity, _) => reader.activity(parameters),
+            // A host that has sinks serves their page itself.
+            (Route::Sinks, _) => Err(Refusal::NotFound.into()),
             (Route::Body, _) => reader.body(parameters),
             (Route::Summary, _) => reader.summary(parameters),
             (Route::Description, _) => reads::description(parameters, &request.headers),

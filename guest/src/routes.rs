@@ -36,6 +36,8 @@ pub enum Route {
     Description,
     /// Whether the receiver is up.
     Health,
+    /// The sinks of the host, which serves their page itself.
+    Sinks,
     /// The form for the token, and where it is sent.
     Login,
     /// Ends the session of a browser.
@@ -135,6 +137,7 @@ impl Route {
             ("summary", None, None, None) => Self::Summary,
             ("openapi.json", None, None, None) => Self::Description,
             ("health", None, None, None) => Self::Health,
+            ("sinks", None, None, None) => Self::Sinks,
             ("login", None, None, None) => Self::Login,
             ("logout", None, None, None) => Self::Logout,
             ("language", None, None, None) => Self::Language,
@@ -157,7 +160,7 @@ impl Route {
 
     /// Whether only people use the resource.
     fn is_only_page(&self) -> bool {
-        self.is_public_page() || matches!(self, Self::TaskPage | Self::Body)
+        self.is_public_page() || matches!(self, Self::TaskPage | Self::Body | Self::Sinks)
     }
 
     /// Whether the resource is needed before the login.

@@ -114,6 +114,13 @@ pub fn summary(summary: &Summary) -> Vec<u8> {
             None => json.text_or_null("last_received_at", None),
         }
         json.objects("notices", &summary.notices, notice_members);
+        match &summary.sinks {
+            Some(sinks) => json.object("sinks", |json| {
+                json.number("total", sinks.total.into());
+                json.number("failing", sinks.failing.into());
+            }),
+            None => json.text_or_null("sinks", None),
+        }
     })
 }
 

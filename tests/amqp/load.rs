@@ -216,7 +216,7 @@ async fn a_backlog_is_received_fast_and_delays_no_push() {
     };
     let count = scale("BATCHTASK_TEST_AMQP_BACKLOG", 20_000);
     let runs = scale("BATCHTASK_TEST_AMQP_RUNS", 1);
-    let messages = scale("BATCHTASK_TEST_AMQP_MESSAGES", 256).to_string();
+    let messages = scale("BATCHTASK_TEST_AMQP_MESSAGES", 1024).to_string();
     for run in 0..runs {
         let numbers = (run * count) as u64..((run + 1) * count) as u64;
         fill(&rabbit, numbers.clone()).await;

@@ -14,7 +14,7 @@ use super::receiver::{Reaction, Received, Receiver};
 use super::{OPERATE_TOKEN, SECRETS, setup, sink, write};
 use crate::hosts::tools::{PYTHON, tool};
 use crate::support::client::Client;
-use crate::support::host::Host;
+use crate::support::host::{Host, READ_TOKEN};
 use crate::support::notifications::Notification;
 use crate::support::program::{Ended, Program};
 use crate::support::{EXAMPLE, PATIENCE};
@@ -188,36 +188,107 @@ async fn only_operators_operate() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "");
     let host = setup(folder.path()).start();
-    let mut admin = host.admin();
-    assert_eq!(status(&mut admin, "GET", "/sinks", "Basic x").await, 401);
-    let wrong = "Bearer wrong-token-0123456789";
-    assert_eq!(
-        status(&mut admin, "POST", "/sinks/ops/pause", wrong).await,
-        401
-    );
     let right = format!("Bearer {OPERATE_TOKEN}");
-    for (method, path, expected) in [
-        ("GET", "/sinks", 200),
-        ("POST", "/sinks", 405),
-        ("POST", "/sinks/ops/pause", 404),
-        ("GET", "/sinks/ops/pause", 405),
-        ("POST", "/sinks/ops/dead/drop", 400),
-        ("POST", "/sinks/ops/explode", 404),
-    ] {
-        let found = status(&mut admin, method, path, &right).await;
-        assert_eq!(found, expected, "{method} {path}");
+    let wrong = "Bearer wrong-token-0123456789";
+    let read = format!("Bearer {READ_TOKEN}");
+    for mut client in [host.admin(), host.client()] {
+        for authorization in ["", "Basic x", wrong, &read] {
+            for (method, path) in [
+                ("GET", "/sinks"),
+                ("POST", "/sinks/ops/pause"),
+                ("DELETE", "/quarantine/7"),
+            ] {
+                let found = status(&mut client, method, path, authorization).await;
+                assert_eq!(found, 401, "{method} {path}");
+            }
+        }
+        for (method, path, expected) in [
+            ("GET", "/sinks", 200),
+            ("POST", "/sinks", 405),
+            ("POST", "/sinks/ops/pause", 404),
+            ("GET", "/sinks/ops/pause", 405),
+            ("POST", "/sinks/ops/dead/drop", 400),
+            ("POST", "/sinks/ops/explode", 404),
+            ("DELETE", "/quarantine/7", 404),
+            ("POST", "/quarantine/7/replay", 404),
+            ("DELETE", "/quarantine/7/replay", 405),
+        ] {
+            let found = status(&mut client, method, path, &right).await;
+            assert_eq!(found, expected, "{method} {path}");
+        }
+        let foreign = [
+            ("authorization", right.as_str()),
+            ("sec-fetch-site", "cross-site"),
+        ];
+        let answer = client.exchange("POST", "/sinks/ops/pause", &foreign, b"");
+        assert_eq!(answer.await.expect("an answer").status, 403);
     }
-    // Never on the public port.
-    let found = status(&mut host.client(), "GET", "/sinks", &right).await;
-    assert_eq!(found, 404);
     host.stop();
     // Without a token, there are no such paths.
     std::fs::write(folder.path().join("batchtask.toml"), "").unwrap();
     let host = setup(folder.path()).start();
-    let found = status(&mut host.admin(), "GET", "/sinks", &right).await;
-    assert_eq!(found, 404);
+    for mut client in [host.admin(), host.client()] {
+        assert_eq!(status(&mut client, "GET", "/sinks", &right).await, 404);
+    }
     let refused = Program::new(["sinks"]).run().expect(2).stderr;
     assert!(refused.contains("BATCHTASK_OPERATE_TOKEN"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_operate_sinks_on_their_page() {
+    let receiver = Receiver::start(|_| Reaction::Answer(422, vec![])).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &sink("ops", &receiver.url()));
+    let host = setup(folder.path()).start();
+    post(&host, 0, 2).await;
+    until(&host, "ops", |sink| sink["dead"] == 2).await;
+    let mut client = host.client();
+    let mut summary = client.read("/summary").await;
+    while summary["sinks"] != json!({"total": 1, "failing": 1}) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        summary = client.read("/summary").await;
+    }
+    let (read, operate) = (READ_TOKEN, OPERATE_TOKEN);
+    let page = async |client: &mut Client, token: &str| {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str())];
+        let answer = client.exchange("GET", "/page/sinks", &headers, b"").await;
+        answer.expect("an answer").text()
+    };
+    let seen = page(&mut client, read).await;
+    assert!(seen.contains("Dead letters, 2") && !seen.contains("<button formaction"), "{seen}");
+    let seen = page(&mut client, operate).await;
+    assert!(seen.contains("formaction='../page/sinks/ops/drop?seq=1'"), "{seen}");
+    let tasks = client.get("/").await.text();
+    assert!(tasks.contains("href='./page/sinks'"), "{tasks}");
+    let mut press = async |token: &str, button: &str, site: &str| {
+        let authorization = format!("Bearer {token}");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("sec-fetch-site", site),
+        ];
+        let target = format!("/page/sinks/{button}");
+        let answer = client.exchange("POST", &target, &headers, b"").await;
+        let answer = answer.expect("an answer");
+        let location = answer.header("location").unwrap_or_default().to_owned();
+        (answer.status, location)
+    };
+    let to = |result: &str| (303, format!("../../sinks?result={result}"));
+    assert_eq!(press(operate, "ops/pause", "cross-site").await.0, 403);
+    assert_eq!(press(read, "ops/pause", "same-origin").await, to("forbidden"));
+    assert_eq!(press(operate, "ops/drop?seq=1", "same-origin").await, to("done"));
+    assert_eq!(press(operate, "ops/drop?seq=1", "same-origin").await, to("failed"));
+    assert_eq!(press(operate, "none/pause", "same-origin").await, to("failed"));
+    assert_eq!(press(operate, "ops/test", "same-origin").await, to("failed"));
+    assert_eq!(press(operate, "ops/pause", "same-origin").await, to("done"));
+    let paused = until(&host, "ops", |sink| sink["state"] == "paused").await;
+    assert_eq!(paused["dead"], 1);
+    // Without a login, there is the form, which leads back.
+    let answer = client.exchange("GET", "/page/sinks", &[], b"").await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status, 401);
+    assert!(answer.text().contains("login?to=page%2Fsinks"), "{}", answer.text());
+    host.stop();
 }
 
 /// Runs `batchtask check` with these sinks.

@@ -46,6 +46,7 @@ impl<B: Bucket> Journal<B> {
             last_received_at_ms: last.map(|event| event.received_at_ms),
             stale: None,
             notices: Vec::new(),
+            sinks: None,
         })
     }
 }

@@ -11,7 +11,7 @@ use super::context::{Context, Language};
 /// relative address of the page of tasks, which is the beginning of every link, and each
 /// `$` is the next value. A value may be in text, or in an attribute in single quotes.
 #[derive(Default)]
-pub(super) struct Html {
+pub struct Html {
     text: String,
     root: String,
     language: Language,
@@ -33,12 +33,12 @@ impl Html {
     }
 
     /// Adds markup without values.
-    pub(super) fn markup(&mut self, markup: &str) {
+    pub fn markup(&mut self, markup: &str) {
         self.fill(markup, &[]);
     }
 
     /// Adds markup with values, which are escaped.
-    pub(super) fn fill(&mut self, markup: &str, values: &[&str]) {
+    pub fn fill(&mut self, markup: &str, values: &[&str]) {
         debug_assert_eq!(markup.matches('$').count(), values.len(), "{markup}");
         let mut values = values.iter();
         let mut is_other_language = false;
@@ -56,12 +56,12 @@ impl Html {
     }
 
     /// Adds a number.
-    pub(super) fn number(&mut self, number: u64) {
+    pub fn number(&mut self, number: u64) {
         push_decimal(&mut self.text, number);
     }
 
     /// Adds an instant, to the second. The script shows it in local time.
-    pub(super) fn instant(&mut self, at_ms: u64) {
+    pub fn instant(&mut self, at_ms: u64) {
         let exact = time::rfc3339(at_ms);
         let (day, rest) = exact.split_once('T').unwrap_or_default();
         let second = rest.split('.').next().unwrap_or_default();
@@ -69,7 +69,7 @@ impl Html {
     }
 
     /// Adds a length of time, in its two greatest units.
-    pub(super) fn span(&mut self, milliseconds: u64) {
+    pub fn span(&mut self, milliseconds: u64) {
         const UNITS: [(u64, &str); 4] = [
             (86_400, "{ d| 天}"),
             (3600, "{ h| 小时}"),

@@ -11,7 +11,7 @@ use super::parts::{decimal, duration, pager, short, stale_mark, status, task_lin
 use super::shell::{Title, page};
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{
-    Activity, Notice, QuarantinePage, Summary, Task, TaskCount, TaskOrder, TaskPage, TaskSort,
+    Activity, Notice, QuarantinePage, Sinks, Summary, Task, TaskCount, TaskOrder, TaskPage, TaskSort,
 };
 use crate::routes::Parameters;
 use crate::views::task_flags;
@@ -129,6 +129,9 @@ impl TaskList<'_> {
                 }
                 None => html.markup("<b>{empty|为空}</b>"),
             }
+        }
+        if let Some(sinks) = &summary.sinks {
+            sinks_item(html, sinks);
         }
         html.fill("<li>batchtask <b>$</b>", &[env!("CARGO_PKG_VERSION")]);
         if summary.notices.is_empty() {
@@ -259,6 +262,19 @@ fn key(task: &Task) -> String {
     key.push('/');
     key.push_str(&short(&task.task_id));
     key
+}
+
+/// Writes how the sinks of the host are doing. The host serves their page.
+fn sinks_item(html: &mut Html, sinks: &Sinks) {
+    html.markup("<li>{Sinks|推送目标} <a href='~page/sinks'>");
+    match sinks.failing {
+        0 => html.fill("$ ✔", &[&decimal(sinks.total.into())]),
+        failing => html.fill(
+            "<span class='s bad'>✖ $ {failing|异常}</span>",
+            &[&decimal(failing.into())],
+        ),
+    }
+    html.markup("</a>");
 }
 
 /// Writes the notices of the host.

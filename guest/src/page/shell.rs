@@ -13,18 +13,18 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'; img-src data:; connect-src 'self'; style-src 'self'; script-src 'self'";
 
 /// The title of a page.
-pub(super) struct Title<'a> {
+pub struct Title<'a> {
     /// Markup with one value.
-    pub(super) markup: &'a str,
+    pub markup: &'a str,
     /// The value.
-    pub(super) value: &'a str,
+    pub value: &'a str,
     /// How many tasks failed. It is shown on the browser's tab.
-    pub(super) failed: u64,
+    pub failed: u64,
 }
 
 impl<'a> Title<'a> {
     /// Returns a title.
-    pub(super) fn new(markup: &'a str, value: &'a str) -> Self {
+    pub fn new(markup: &'a str, value: &'a str) -> Self {
         Self {
             markup,
             value,
@@ -34,7 +34,7 @@ impl<'a> Title<'a> {
 }
 
 /// Returns a whole page. `main` writes its main part.
-pub(super) fn page(
+pub fn page(
     context: &Context<'_>,
     title: &Title<'_>,
     main: &mut dyn FnMut(&mut Html),

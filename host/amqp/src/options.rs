@@ -16,7 +16,7 @@ pub const QUEUES_MAX: usize = 10;
 pub const DEFAULT_QUEUE: &str = "DefaultQueue";
 
 /// How many messages may be in progress by default.
-pub const DEFAULT_MESSAGES: u32 = 256;
+pub const DEFAULT_MESSAGES: u32 = 1024;
 
 /// How many bytes the messages that are in progress may have together by default.
 pub const DEFAULT_MEMORY_BYTES: usize = 32 << 20;

@@ -6,8 +6,8 @@
 //! - `amqp`: the AMQP channel.
 //! - `handover`: how a successor takes its place; `replacement`: starts one.
 //! - `manager`: reports to a service manager.
-//! - `operations`: what operators ask of sinks; `alerts`: what sinks report as alerts;
-//!   `quarantine`: what operators ask of the quarantine.
+//! - `operations`: what operators ask of sinks and of the quarantine; `alerts`: what sinks
+//!   report as alerts.
 //! - `examine`: checks a configuration without starting.
 
 mod alerts;
@@ -17,7 +17,6 @@ mod handover;
 mod listen;
 mod manager;
 mod operations;
-mod quarantine;
 mod reload;
 mod replacement;
 mod running;
@@ -203,14 +202,14 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
         config.sinks.clone(),
     ));
     registry.register(RelayMetrics::new(relay.clone()))?;
-    let operations = Operations::new(relay.clone(), intake.clone(), config.operate_tokens.clone());
-    let operations = Arc::new(operations);
+    let operations = Arc::new(Operations::new(relay.clone(), intake.clone()));
     let amqp = config.amqp.clone();
     let amqp = amqp
         .map(|amqp| amqp::client(amqp, &intake, config.limits.max_in_flight, &registry))
         .transpose()?;
     let tls = common.tls.clone();
-    let server = Server::new(intake.clone(), options.limits, tls, &registry)?;
+    let server = Server::new(intake.clone(), options.limits, tls, &registry)?
+        .with_operations(operations.clone());
     server.trust(trust(config));
     server.allow_origins(config.cors_origins.clone());
     let server = Arc::new(server);
@@ -225,7 +224,7 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
         let admin = Admin {
             intake: intake.clone(),
             registry: registry.clone(),
-            operations: Some(operations.clone()),
+            operations: Some(operations),
             channel: only.map(|client| amqp::ready_check(client)),
         };
         start_admin(&mut services, admin, socket);
@@ -262,7 +261,6 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
         amqp,
         journal,
         relay,
-        operations,
         door,
     })
 }

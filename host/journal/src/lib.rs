@@ -59,7 +59,7 @@ pub mod stored;
 
 pub use batchtask_guest::journal::{
     Activity, ActivityQuery, Appended, Class, Error, Event, EventFlags, FailedDevice, HistoryPage,
-    Notice, Policy, Progress, QuarantinePage, Quarantined, Reject, SignatureUse, Source,
+    Notice, Policy, Progress, QuarantinePage, Quarantined, Reject, SignatureUse, Sinks, Source,
     StatusCount, StatusCounts, Step, StepFlags, StoredEvent, Summary, Task, TaskCount, TaskOrder,
     TaskPage, TaskQuery, TaskSort, error_text, is_retryable,
 };

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use batchtask_guest::journal::error_text;
 use bytes::Bytes;
 use http::request::Parts;
@@ -16,11 +15,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use crate::clock::now_ms;
+use crate::http::answers::with_head;
 use crate::http::crowd::{Crowd, Peer};
+use crate::http::exchange::request_of;
 use crate::http::stream::{Answering, Guarded};
 use crate::intake::Intake;
 use crate::limits::Limits;
 use crate::listener::{Listener, Stream};
+use crate::operations::{Operations, is_operation};
 use crate::telemetry::Registry;
 
 /// Connections to the admin listener at once. Beyond this, a new connection
@@ -30,20 +32,13 @@ const MAX_CONNECTIONS: usize = 64;
 /// The time limit of the readiness check.
 const READY_TIME: Duration = Duration::from_secs(5);
 
-/// More paths of the admin listener, for operators.
-#[async_trait]
-pub trait Operations: Send + Sync {
-    /// Answers a request whose path begins with `/sinks` or `/quarantine/`.
-    async fn answer(&self, head: &Parts) -> Answer;
-}
-
 /// The parts that the admin listener reports on.
 pub struct Admin {
     /// The intake, whose component and journal are checked for readiness.
     pub intake: Arc<Intake>,
     /// The metrics.
     pub registry: Registry,
-    /// More paths, if there are any.
+    /// Answers the requests of operators.
     pub operations: Option<Arc<dyn Operations>>,
     /// Checks what else is needed for readiness. Returns the reason if it is not there.
     pub channel: Option<ReadyCheck>,
@@ -102,9 +97,9 @@ impl Admin {
     async fn answer(&self, head: &Parts) -> Answer {
         let (method, path) = (&head.method, head.uri.path());
         if let Some(operations) = &self.operations
-            && (path == "/sinks" || path.starts_with("/sinks/") || path.starts_with("/quarantine/"))
+            && let Some(answer) = operate(&**operations, head).await
         {
-            return operations.answer(head).await;
+            return answer;
         }
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n");
@@ -167,6 +162,20 @@ impl Admin {
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
     }
+}
+
+/// Answers a request of an operator. Returns `None` if it is not one.
+async fn operate(operations: &dyn Operations, head: &Parts) -> Option<Answer> {
+    let request = request_of(head);
+    if !is_operation(&request.method, &request.target) {
+        return None;
+    }
+    let Some(response) = operations.answer(&request).await else {
+        let reason = "this receiver has no operate token: set BATCHTASK_OPERATE_TOKEN\n";
+        return Some(text(StatusCode::NOT_FOUND, reason));
+    };
+    let body = Full::new(response.body.into());
+    Some(with_head(response.status, response.headers, body))
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {

@@ -13,12 +13,12 @@
 //! - `logins`: refuses logins after too many failed ones; `operate`: what operators do on
 //!   the page of the quarantine.
 
-mod answers;
+pub(crate) mod answers;
 mod body;
 mod cors;
 pub(crate) mod crowd;
 mod drain;
-mod exchange;
+pub(crate) mod exchange;
 mod forwarded;
 mod live;
 mod logins;
@@ -66,6 +66,7 @@ use crate::component::Kind;
 use crate::intake::Intake;
 use crate::limits::{HTTP2_SEND_BYTES, HTTP2_WINDOW_BYTES, Limits};
 use crate::listener::{Listener, Stream};
+use crate::operations::Operations;
 use crate::proxies::Proxies;
 use crate::telemetry::{ConnectionFailure, ConnectionFailures, GaugeGuard, Registry};
 use crate::tls::Tls;
@@ -92,6 +93,7 @@ pub struct Server {
     unfinished: Crowd,
     room: Room,
     logins: Logins,
+    operations: Option<Arc<dyn Operations>>,
     open: IntGauge,
     evictions: Evictions,
     cut: CancellationToken,
@@ -174,6 +176,7 @@ impl Server {
             unfinished: Crowd::new(limits.max_unfinished as usize),
             room: Room::new(limits.body_memory_bytes(), max_body_bytes),
             logins: Logins::default(),
+            operations: None,
             evictions: Evictions::register(registry)?,
             open: registry.gauge("batchtask_connections", "Connections open now.")?,
             failures: ConnectionFailures::register(registry)?,
@@ -186,6 +189,12 @@ impl Server {
             origins: RwLock::default(),
             cut: CancellationToken::new(),
         })
+    }
+
+    /// Also answers the requests of operators.
+    pub fn with_operations(mut self, operations: Arc<dyn Operations>) -> Self {
+        self.operations = Some(operations);
+        self
     }
 
     /// Trusts these proxies from the next connection and request on. At first no

@@ -13,9 +13,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use batchtask_guest::headers::Fields;
 use batchtask_guest::journal::{Source, source_name};
 use batchtask_guest::outcomes::{Outcome, Problem, Refusal, Success};
 use batchtask_guest::receiver::{Decision, Entry as Stored, Write, is_read, kind};
+use batchtask_guest::session::{self, Right};
 use batchtask_guest::settings::{Fault, Settings as Checked};
 use batchtask_journal::{Entry, GroupCommit};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -25,6 +27,7 @@ pub use self::quarantine::QuarantineError;
 use self::metrics::IntakeMetrics;
 use self::skew::Skew;
 use crate::bursts::Bursts;
+use crate::clock::now_ms;
 use crate::component::{
     Admission, BuildError, Called, Component, Failure, Kind, Message, Options, Request, Response,
 };
@@ -143,6 +146,16 @@ impl Intake {
     /// See [`BuildError`].
     pub async fn check(&self) -> Result<(), BuildError> {
         self.component.check().await
+    }
+
+    /// Returns what the sender of a request may do besides pushing.
+    pub fn right(&self, fields: &Fields) -> Option<Right> {
+        session::check(fields, &self.settings(), now_ms()).ok()
+    }
+
+    /// Whether somebody may operate this host.
+    pub fn has_operators(&self) -> bool {
+        !self.settings().operate_tokens.is_empty()
     }
 
     /// Returns the journal.

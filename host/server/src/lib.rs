@@ -9,7 +9,7 @@
 //! - [`admin`]: the admin listener; [`telemetry`]: metrics.
 //! - [`services`]: how the parts of a program start, restart and stop.
 //! - [`settings`]: the receiver's settings; [`limits`]: all limits;
-//!   [`notices`]: warnings that the page shows.
+//!   [`notices`]: warnings that the page shows. [`operations`]: what a host offers operators.
 //! - `gzip` compresses long answers to reads.
 //! - `bursts` limits log lines; `pressure` detects that pushes are being refused.
 //! - [`clock`]: the current time.
@@ -28,6 +28,7 @@ pub mod intake;
 pub mod limits;
 pub mod listener;
 pub mod notices;
+pub mod operations;
 mod pressure;
 pub mod proxies;
 mod reads;

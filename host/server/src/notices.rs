@@ -1,9 +1,9 @@
-//! Notices: warnings from the host that the page and `GET /summary` show to
-//! operators.
+//! What the page and `GET /summary` show of the host: notices, which are warnings to
+//! operators, and how its sinks are doing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use batchtask_guest::journal::Notice;
+use batchtask_guest::journal::{Notice, Sinks, Summary};
 
 use crate::clock::now_ms;
 
@@ -12,13 +12,19 @@ pub const CLOCK: &str = "clock";
 
 /// The current notices. Clones share one list.
 #[derive(Clone, Debug, Default)]
-pub struct Notices(Arc<Mutex<Vec<Notice>>>);
+pub struct Notices(Arc<Mutex<Shown>>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    notices: Vec<Notice>,
+    sinks: Option<Sinks>,
+}
 
 impl Notices {
     /// Adds a notice, or replaces the text of the notice with this name. A
     /// replaced notice keeps its start time.
     pub fn set(&self, name: &str, text: impl Into<String>) {
-        let mut notices = self.notices();
+        let notices = &mut self.shown().notices;
         let text = text.into();
         match notices.iter_mut().find(|notice| notice.name == name) {
             Some(notice) => notice.text = text,
@@ -32,16 +38,28 @@ impl Notices {
 
     /// Removes a notice.
     pub fn clear(&self, name: &str) {
-        self.notices().retain(|notice| notice.name != name);
+        self.shown().notices.retain(|notice| notice.name != name);
+    }
+
+    /// Sets how the sinks are doing. `None`: there are none.
+    pub fn set_sinks(&self, sinks: Option<Sinks>) {
+        self.shown().sinks = sinks;
     }
 
     /// Returns the notices in the order in which they were first set.
     pub fn list(&self) -> Vec<Notice> {
-        self.notices().clone()
+        self.shown().notices.clone()
+    }
+
+    /// Adds what is shown of the host to an overview of the journal.
+    pub(crate) fn add_to(&self, summary: &mut Summary) {
+        let shown = self.shown();
+        summary.notices.extend(shown.notices.iter().cloned());
+        summary.sinks = shown.sinks;
     }
 
     /// Locks the list. Nothing panics while the lock is held, so a poisoned lock is safe to use.
-    fn notices(&self) -> MutexGuard<'_, Vec<Notice>> {
+    fn shown(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

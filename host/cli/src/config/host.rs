@@ -60,8 +60,6 @@ pub(crate) struct HostConfig {
     pub(crate) platform: Option<ClientOptions>,
     /// The search for lost changes. `None`: it is off.
     pub(crate) reconcile: Option<reconcile::Options>,
-    /// The tokens of operators.
-    pub(crate) operate_tokens: Vec<String>,
     /// Where events are passed on to.
     pub(crate) sinks: Vec<Arc<Sink>>,
     /// The settings of the receiver that are set.
@@ -132,7 +130,6 @@ impl HostConfig {
             logging,
             platform,
             reconcile,
-            operate_tokens: receiver.operate_tokens.clone(),
             sinks,
             settings,
             receiver,

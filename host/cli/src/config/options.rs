@@ -272,7 +272,7 @@ options! {
         Amqp Value Restart "AMQP", "a file", "", |text| path(text).map(Some);
     /// AMQP messages that may be in progress, over all queues. The broker sends another one when one is stored
     AMQP_MESSAGES: u32 = "amqp_messages" "N",
-        Amqp Value Restart "AMQP", "a whole number from 1 to 100000", "256", messages;
+        Amqp Value Restart "AMQP", "a whole number from 1 to 100000", "1024", messages;
     /// MiB that AMQP messages may take that are not stored yet. If messages are long, fewer are in progress
     AMQP_MEMORY_MIB: u32 = "amqp_memory_mib" "N",
         Amqp Value Restart "AMQP", "a whole number from 1 to 4096", "32", memory_mib;

@@ -14,6 +14,8 @@ use batchtask_notification::time::rfc3339;
 use batchtask_relay::report::{Condition, Level, Observed};
 use batchtask_relay::{Ownership, Relay, SinkStatus};
 
+use super::operations::{needs_operator, overview};
+
 /// How often the host looks. The journal is asked for a summary and for the newest body in
 /// the quarantine.
 const EVERY: Duration = Duration::from_secs(5);
@@ -39,10 +41,12 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    /// Looks from time to time, as long as a sink has alerts.
+    /// Looks from time to time: at the sinks for the page, and at everything as long as a
+    /// sink has alerts.
     pub(super) async fn run(&self, stop: Stop) {
         let mut ticks = tokio::time::interval(EVERY);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.notices.set_sinks(overview(&self.relay.statuses()));
             if !self.relay.conditions().is_empty() {
                 self.relay.observe(self.observe().await);
             }
@@ -128,10 +132,7 @@ async fn quarantine(journal: &dyn Journal) -> Option<(Condition, Level)> {
 
 /// The sinks that need an operator.
 fn sinks(statuses: &[SinkStatus]) -> Level {
-    let needs = |status: &&SinkStatus| {
-        let fails = matches!(status.state(), "failing" | "full");
-        status.ownership == Ownership::Owned && (fails || status.counts.dead > 0)
-    };
+    let needs = |status: &&SinkStatus| needs_operator(status);
     let found: Vec<&SinkStatus> = statuses.iter().filter(needs).collect();
     // Of another host, or not proven since the start.
     let is_unknown = |status: &&SinkStatus| {

@@ -1,135 +1,136 @@
-//! What operators ask of sinks and of the quarantine, over the admin listener.
+//! What operators ask of sinks and of the quarantine. Programs ask over both listeners, with
+//! the operate token; people on the page of the sinks.
+//!
+//! - `page`: the page of the sinks; `quarantine`: changes of the quarantine.
 
-use std::sync::{Arc, PoisonError, RwLock};
+mod page;
+mod quarantine;
+
+pub(super) use self::page::{needs_operator, overview};
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use batchtask_guest::outcomes::Refusal;
+use batchtask_guest::headers::is_cross_site;
+use batchtask_guest::outcomes::{Problem, Refusal, Success, report, respond};
 use batchtask_guest::percent;
-use batchtask_guest::signature::is_secret;
+use batchtask_guest::receiver::kind;
+use batchtask_guest::routes::split;
+use batchtask_guest::session::Right;
 use batchtask_host::Intake;
-use batchtask_host::admin::{self, Answer};
+use batchtask_host::component::{Request, Response};
+use batchtask_host::operations;
 use batchtask_notification::time::rfc3339;
 use batchtask_relay::{Command, CommandError, Ownership, Relay, Replay, Reply, SinkStatus};
-use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::quarantine;
+/// The methods of a path that changes something, as the value of `Allow`.
+const POST: &str = "POST";
+
+/// The result of a request.
+type Answered<T> = Result<T, Box<Problem>>;
 
 /// Answers requests of operators.
 pub(super) struct Operations {
     relay: Arc<Relay>,
     intake: Arc<Intake>,
-    /// Without a token, nothing can be operated.
-    tokens: RwLock<Vec<String>>,
 }
 
 impl Operations {
-    pub(super) fn new(relay: Arc<Relay>, intake: Arc<Intake>, tokens: Vec<String>) -> Self {
-        Self {
-            relay,
-            intake,
-            tokens: RwLock::new(tokens),
-        }
+    pub(super) fn new(relay: Arc<Relay>, intake: Arc<Intake>) -> Self {
+        Self { relay, intake }
     }
 
-    pub(super) fn use_tokens(&self, tokens: Vec<String>) {
-        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
-    }
-
-    fn authorize(&self, head: &Parts) -> Result<(), Problem> {
-        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        if tokens.is_empty() {
-            let detail = "this receiver has no operate token: set BATCHTASK_OPERATE_TOKEN";
-            return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", detail));
-        }
-        let field = head.headers.get(header::AUTHORIZATION);
-        let field = field.and_then(|field| field.to_str().ok()).unwrap_or("");
-        match field.strip_prefix("Bearer ") {
-            Some(token) if is_secret(token, &tokens) => Ok(()),
-            _ => Err(Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
+    /// Answers a request of a program.
+    async fn result(&self, request: &Request) -> Answered<Value> {
+        if self.intake.right(&request.headers) != Some(Right::Operate) {
+            return Err(Problem::unauthorized(
                 "the operate token is wrong: set BATCHTASK_OPERATE_TOKEN to the receiver's token",
-            )),
+            )
+            .disclosed());
         }
-    }
-
-    async fn result(&self, head: &Parts) -> Result<Value, Problem> {
-        self.authorize(head)?;
-        let path = head.uri.path();
+        let (path, query) = split(&request.target);
         if let Some(rest) = path.strip_prefix("/quarantine/") {
-            return quarantine::result(&self.intake, head, rest).await;
+            return quarantine::result(&self.intake, &request.method, rest).await;
         }
         let mut segments = path.split('/').skip(2);
         let Some(sink) = segments.next() else {
-            expect_method(head, &Method::GET)?;
+            expect_method(&request.method, "GET")?;
             let statuses = self.relay.statuses();
             let sinks: Vec<Value> = statuses.iter().map(status_json).collect();
             return Ok(json!({ "sinks": sinks }));
         };
         let action: Vec<&str> = segments.collect();
-        let (method, command) = command(&action, head.uri.query().unwrap_or(""))?;
-        expect_method(head, &method)?;
+        let (method, command) = command(&action, query)?;
+        expect_method(&request.method, method)?;
         let reply = self.relay.command(sink, command).await;
-        reply.map(reply_json).map_err(Problem::of)
+        reply.map(reply_json).map_err(problem_of)
     }
 }
 
 #[async_trait]
-impl admin::Operations for Operations {
-    async fn answer(&self, head: &Parts) -> Answer {
-        let (status, body) = match self.result(head).await {
-            Ok(body) => (StatusCode::OK, body),
-            Err(problem) => (problem.status, problem.json()),
+impl operations::Operations for Operations {
+    async fn answer(&self, request: &Request) -> Option<Response> {
+        let is_change = !matches!(request.method.as_str(), "GET" | "HEAD");
+        if is_change && is_cross_site(&request.headers) {
+            return Some(Problem::from(Refusal::CrossSite).into_response());
+        }
+        if request.target.starts_with("/page/") {
+            return self.page(request).await;
+        }
+        if !self.intake.has_operators() {
+            return None;
+        }
+        let mut response = match self.result(request).await {
+            Ok(body) => {
+                let success = if is_change { Success::Operated } else { Success::Read };
+                let body = format!("{body}\n").into_bytes();
+                respond(200, "application/json", body, report(success.label()))
+            }
+            Err(problem) => problem.into_response(),
         };
-        let mut answer = Answer::new(Full::new(format!("{body}\n").into()));
-        *answer.status_mut() = status;
-        let json = HeaderValue::from_static("application/json");
-        answer.headers_mut().insert(header::CONTENT_TYPE, json);
-        answer
+        response.report.kind = kind(&request.target);
+        Some(response)
     }
 }
 
 /// Returns the command of a path below that of a sink, and its method.
-fn command(action: &[&str], query: &str) -> Result<(Method, Command), Problem> {
+fn command(action: &[&str], query: &str) -> Answered<(&'static str, Command)> {
     Ok(match action {
-        ["pause"] => (Method::POST, Command::Pause),
-        ["resume"] => (Method::POST, Command::Resume),
-        ["test"] => (Method::POST, Command::Test),
-        ["replay"] => (Method::POST, Command::Replay(replay(query)?)),
-        ["dead"] => (Method::GET, Command::ListDead),
-        ["dead", "retry"] => (Method::POST, Command::RetryDead(selected(query)?)),
-        ["dead", "drop"] => (Method::POST, Command::DropDead(selected(query)?)),
+        ["pause"] => (POST, Command::Pause),
+        ["resume"] => (POST, Command::Resume),
+        ["test"] => (POST, Command::Test),
+        ["replay"] => (POST, Command::Replay(replay(query)?)),
+        ["dead"] => ("GET", Command::ListDead),
+        ["dead", "retry"] => (POST, Command::RetryDead(selected(query)?)),
+        ["dead", "drop"] => (POST, Command::DropDead(selected(query)?)),
         _ => {
             let detail = "use /sinks, or /sinks/NAME/ with pause, resume, test, replay, dead, dead/retry \
                           or dead/drop";
-            return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", detail));
+            return Err(Problem::new(Refusal::NotFound, detail).into());
         }
     })
 }
 
 /// Returns the dead letter of a query, or `None` for all of them.
-fn selected(query: &str) -> Result<Option<u64>, Problem> {
+fn selected(query: &str) -> Answered<Option<u64>> {
     let seq = query.strip_prefix("seq=").and_then(|seq| seq.parse().ok());
     match (query, seq) {
         ("all=true", _) => Ok(None),
         (_, Some(seq)) => Ok(Some(seq)),
-        _ => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "bad-parameter",
-            "add `?seq=NUMBER` or `?all=true`",
-        )),
+        _ => {
+            let detail = "add `?seq=NUMBER` or `?all=true`";
+            Err(Problem::new(Refusal::BadParameter, detail).into())
+        }
     }
 }
 
 /// Returns the events of a query such as `from=1&to=9&since=MS&app=A&task=T`.
-fn replay(query: &str) -> Result<Replay, Problem> {
+fn replay(query: &str) -> Answered<Replay> {
     let invalid = || {
         let detail = "use `from` and `to` (a seq), `since` (milliseconds since 1970), and `app` \
                       with `task`";
-        Problem::new(StatusCode::BAD_REQUEST, "bad-parameter", detail)
+        Box::new(Problem::new(Refusal::BadParameter, detail))
     };
     let mut selection = Replay {
         from: 0,
@@ -157,13 +158,13 @@ fn replay(query: &str) -> Result<Replay, Problem> {
     Ok(selection)
 }
 
-pub(super) fn expect_method(head: &Parts, expected: &Method) -> Result<(), Problem> {
-    if head.method == *expected {
+fn expect_method(method: &str, expected: &'static str) -> Answered<()> {
+    if method == expected || (method, expected) == ("HEAD", "GET") {
         return Ok(());
     }
-    let detail = format!("use {expected}");
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    Err(Problem::new(status, "method-not-allowed", detail))
+    let mut problem = Problem::from(Refusal::MethodNotAllowed);
+    problem.allow = Some(expected);
+    Err(problem.into())
 }
 
 fn status_json(status: &SinkStatus) -> Value {
@@ -215,42 +216,12 @@ fn reply_json(reply: Reply) -> Value {
     }
 }
 
-/// A request that is not carried out.
-pub(super) struct Problem {
-    status: StatusCode,
-    kind: &'static str,
-    detail: String,
-}
-
-impl Problem {
-    pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            kind,
-            detail: detail.into(),
+fn problem_of(error: CommandError) -> Box<Problem> {
+    let refusal = match error {
+        CommandError::UnknownSink(_) | CommandError::UnknownDeadLetter(_) => Refusal::NotFound,
+        CommandError::NoEvents | CommandError::OtherOwner(_) | CommandError::NotRunning(_) => {
+            Refusal::Conflict
         }
-    }
-
-    fn of(error: CommandError) -> Self {
-        let (status, kind) = match error {
-            CommandError::UnknownSink(_) | CommandError::UnknownDeadLetter(_) => {
-                (StatusCode::NOT_FOUND, "not-found")
-            }
-            CommandError::NoEvents => (StatusCode::CONFLICT, "no-events"),
-            CommandError::OtherOwner(_) => (StatusCode::CONFLICT, "other-owner"),
-            CommandError::NotRunning(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-running"),
-        };
-        Self::new(status, kind, error.to_string())
-    }
-
-    /// The problem as RFC 9457 has it.
-    fn json(&self) -> Value {
-        let kind = [Refusal::TYPE_URI_BASE, self.kind].concat();
-        json!({
-            "type": kind,
-            "title": self.status.canonical_reason(),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        })
-    }
+    };
+    Problem::new(refusal, error.to_string()).into()
 }

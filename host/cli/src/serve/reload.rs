@@ -39,7 +39,6 @@ async fn apply(
     running.server.trust(trust(&config));
     running.server.allow_origins(config.cors_origins.clone());
     running.relay.configure(config.sinks.clone());
-    running.operations.use_tokens(config.operate_tokens.clone());
     if let Some((client, amqp)) = running.amqp.as_ref().zip(config.amqp.clone()) {
         client.use_credentials(amqp.credentials);
     }

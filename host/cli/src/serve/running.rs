@@ -14,7 +14,6 @@ use batchtask_relay::Relay;
 
 use super::amqp::ReceiverClient;
 use super::handover::{Door, Successor};
-use super::operations::Operations;
 use super::signals::{Request, Signals};
 use super::{Common, Configured, manager, reload, replacement};
 
@@ -34,7 +33,6 @@ pub(super) struct Running {
     pub(super) amqp: Option<Arc<ReceiverClient>>,
     pub(super) journal: Arc<GroupCommit>,
     pub(super) relay: Arc<Relay>,
-    pub(super) operations: Arc<Operations>,
     /// The hand-over socket, or `None` if it could not be opened.
     pub(super) door: Option<Door>,
 }

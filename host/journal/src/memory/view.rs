@@ -155,6 +155,7 @@ impl State {
             last_received_at_ms: self.last_received_at_ms,
             stale: Some(stale),
             notices: Vec::new(),
+            sinks: None,
         }
     }
 

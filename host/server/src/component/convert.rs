@@ -176,7 +176,10 @@ record!(journal::Quarantined => import::Quarantined; { seq, reject });
 record!(journal::QuarantinePage => import::QuarantinePage; { rejects, dropped, next });
 record!(journal::StatusCount => import::StatusCount; { status, rank, tasks });
 record!(journal::Notice => import::Notice; { name, text, since_ms });
-record!(journal::Summary => import::Summary; { statuses, last_received_at_ms, stale, notices });
+record!(journal::Sinks => import::Sinks; { total, failing });
+record!(journal::Summary => import::Summary; {
+    statuses, last_received_at_ms, stale, notices, sinks,
+});
 
 impl Convert<import::Error> for journal::Error {
     fn convert(self) -> import::Error {

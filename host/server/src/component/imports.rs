@@ -228,7 +228,7 @@ impl import::Host for Receiver {
             .summarize(stale_before_ms)
             .await;
         called(summary.map(|mut summary| {
-            summary.notices.extend(self.shared.notices.list());
+            self.shared.notices.add_to(&mut summary);
             summary
         }))
     }

@@ -22,14 +22,29 @@ const PIECE_BYTES: usize = 16 << 10;
 /// Converts the component's response to HTTP. The body holds `read` until it has
 /// been sent.
 pub(crate) fn http_response(response: Response, read: Option<Read>) -> http::Response<Answer> {
-    let status = StatusCode::from_u16(response.status);
+    let Response {
+        status,
+        headers,
+        body,
+        ..
+    } = response;
     let body = match read {
-        Some(read) => reads::body(response.body, read),
-        None => Bytes::from(response.body),
+        Some(read) => reads::body(body, read),
+        None => Bytes::from(body),
     };
-    let mut answer = http::Response::new(Answer::new(body));
-    *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in response.headers {
+    with_head(status, headers, Answer::new(body))
+}
+
+/// Returns an answer with the component's status and header fields.
+pub(crate) fn with_head<B>(
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: B,
+) -> http::Response<B> {
+    let mut answer = http::Response::new(body);
+    *answer.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in headers {
         // The names and values come from the component; invalid ones are skipped.
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             answer.headers_mut().append(name, value);

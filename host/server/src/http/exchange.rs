@@ -23,6 +23,7 @@ use super::streams::Stream;
 use super::{Audience, Server, forwarded, live};
 use crate::component::{Kind, Request, Response};
 use crate::intake::{Caller, method_label, refusal};
+use crate::operations::is_operation;
 use crate::reads::Read;
 
 /// How long a short body may take to arrive after its request was refused.
@@ -214,6 +215,12 @@ impl Server {
             return (response, (None, Rest::Unread));
         }
         let mut body = Body::new(body, self.max_body_bytes);
+        if let Some(operations) = &self.operations
+            && is_operation(&request.method, &request.target)
+            && let Some(response) = operations.answer(&request).await
+        {
+            return (response, (None, body.rest()));
+        }
         let expects_continue = head.headers.contains_key(header::EXPECT);
         match self
             .complete(&mut request, &mut body, sender, expects_continue, deadline)
@@ -418,8 +425,17 @@ impl<'a> Arriving<'a> {
     }
 }
 
-/// Converts the head of a request into the component's type. The body is empty.
 fn wire_request(head: &http::request::Parts, sender: &Sender) -> Request {
+    Request {
+        sender_proven: sender.is_proven,
+        over_https: sender.over_https,
+        ..request_of(head)
+    }
+}
+
+/// Converts the head of a request into the component's type. The body is empty, and
+/// nothing is known of the sender.
+pub(crate) fn request_of(head: &http::request::Parts) -> Request {
     let target = head.uri.path_and_query();
     let headers = head.headers.iter();
     Request {
@@ -428,8 +444,8 @@ fn wire_request(head: &http::request::Parts, sender: &Sender) -> Request {
         headers: headers
             .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
             .collect(),
-        sender_proven: sender.is_proven,
-        over_https: sender.over_https,
+        sender_proven: false,
+        over_https: false,
         body: Vec::new(),
     }
 }
