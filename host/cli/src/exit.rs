@@ -115,7 +115,7 @@ fn code(error: &anyhow::Error) -> u8 {
     };
     if let Some(ended) = error.downcast_ref::<Ended>() {
         ended.code()
-    } else if error.is::<Interrupted>() {
+    } else if error.is::<Interrupted>() || is_interrupted(error) {
         INTERRUPTED
     } else if error.is::<Faults>() || error.is::<Usage>() {
         USAGE
@@ -124,6 +124,10 @@ fn code(error: &anyhow::Error) -> u8 {
     } else {
         FAILED
     }
+}
+
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(SendError::Interrupted { .. }))
 }
 
 /// Whether the platform did not answer completely.

@@ -52,7 +52,7 @@ Examples:
   batchtask send --amqp amqps://localhost --amqp-ca certs/ca.pem --count 1000
 
 Exit codes: 0 all were answered 200, 1 some were refused, 2 usage or configuration,
-3 some were not answered.")]
+3 some were not answered, 130 interrupted.")]
 pub(super) struct Send {
     /// Post the bytes of this file; `-` is the standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["Fields", "scenario"])]

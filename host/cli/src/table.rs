@@ -41,7 +41,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         for row in &self.rows {
             let cells = row.iter().zip(widths);
             let cells: Vec<_> = cells.map(|(cell, width)| cut(cell, width)).collect();
-            write_padded(out, &cells, &widths)?;
+            write_padded(out, &cells, &widths, columns)?;
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ pub(super) fn write_row(
         return Ok(());
     };
     let Some(columns) = columns() else {
-        return write_padded(out, cells, widths);
+        return write_padded(out, cells, widths, None);
     };
     let taken = before.iter().zip(widths);
     let taken: usize = taken
@@ -102,11 +102,17 @@ pub(super) fn write_row(
         .sum();
     let mut fitting = before.to_vec();
     fitting.push(cut(last, columns.saturating_sub(taken).max(NARROW)));
-    write_padded(out, &fitting, widths)
+    write_padded(out, &fitting, widths, Some(columns))
 }
 
-/// Writes a line of cells, each padded to its width, without trailing spaces.
-fn write_padded(out: &mut impl Write, cells: &[String], widths: &[usize]) -> io::Result<()> {
+/// Writes a line of cells, each padded to its width, without trailing spaces. On a terminal
+/// that is too narrow for all cells, the line is cut.
+fn write_padded(
+    out: &mut impl Write,
+    cells: &[String],
+    widths: &[usize],
+    columns: Option<usize>,
+) -> io::Result<()> {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
         line += cell;
@@ -115,7 +121,11 @@ fn write_padded(out: &mut impl Write, cells: &[String], widths: &[usize]) -> io:
             GAP + width.saturating_sub(cell.width()),
         ));
     }
-    writeln!(out, "{}", line.trim_end())
+    let line = line.trim_end();
+    match columns {
+        Some(columns) => writeln!(out, "{}", cut(line, columns)),
+        None => writeln!(out, "{line}"),
+    }
 }
 
 /// Escapes control characters and invisible characters in a text from the receiver,
