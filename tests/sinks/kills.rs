@@ -15,6 +15,8 @@ use crate::support::scale;
 
 /// How often the host is killed.
 const KILLS: usize = 6;
+/// The most events that are stored before a kill.
+const EVENTS: usize = 300;
 /// How often the owner of a sink is killed or stopped.
 const TAKEOVERS: usize = 3;
 /// The connections that post meanwhile.
@@ -35,6 +37,7 @@ fn flaky() -> impl Fn(&Received) -> Reaction + Send + Sync {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_arrives_in_order_after_kills_under_load() {
     let kills = scale("BATCHTASK_TEST_SINK_KILLS", KILLS);
+    let events = scale("BATCHTASK_TEST_SINK_EVENTS", EVENTS);
     let receiver = Receiver::start(flaky()).await;
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &sink("hook", &receiver.url()));
@@ -45,7 +48,9 @@ async fn every_event_arrives_in_order_after_kills_under_load() {
     for _ in 0..kills {
         let host = setup.start();
         load.point_at(host.address());
-        ledger.reaches(ledger.len() + 1 + random.below(300)).await;
+        ledger
+            .reaches(ledger.len() + 1 + random.below(events))
+            .await;
         host.kill();
         load.point_away();
     }
