@@ -256,9 +256,15 @@ async fn people_operate_sinks_on_their_page() {
         answer.expect("an answer").text()
     };
     let seen = page(&mut client, read).await;
-    assert!(seen.contains("Dead letters, 2") && !seen.contains("<button formaction"), "{seen}");
+    assert!(
+        seen.contains("Dead letters, 2") && !seen.contains("<button formaction"),
+        "{seen}"
+    );
     let seen = page(&mut client, operate).await;
-    assert!(seen.contains("formaction='../page/sinks/ops/drop?seq=1'"), "{seen}");
+    assert!(
+        seen.contains("formaction='../page/sinks/ops/drop?seq=1'"),
+        "{seen}"
+    );
     let tasks = client.get("/").await.text();
     assert!(tasks.contains("href='./page/sinks'"), "{tasks}");
     let mut press = async |token: &str, button: &str, site: &str| {
@@ -275,11 +281,26 @@ async fn people_operate_sinks_on_their_page() {
     };
     let to = |result: &str| (303, format!("../../sinks?result={result}"));
     assert_eq!(press(operate, "ops/pause", "cross-site").await.0, 403);
-    assert_eq!(press(read, "ops/pause", "same-origin").await, to("forbidden"));
-    assert_eq!(press(operate, "ops/drop?seq=1", "same-origin").await, to("done"));
-    assert_eq!(press(operate, "ops/drop?seq=1", "same-origin").await, to("failed"));
-    assert_eq!(press(operate, "none/pause", "same-origin").await, to("failed"));
-    assert_eq!(press(operate, "ops/test", "same-origin").await, to("failed"));
+    assert_eq!(
+        press(read, "ops/pause", "same-origin").await,
+        to("forbidden")
+    );
+    assert_eq!(
+        press(operate, "ops/drop?seq=1", "same-origin").await,
+        to("done")
+    );
+    assert_eq!(
+        press(operate, "ops/drop?seq=1", "same-origin").await,
+        to("failed")
+    );
+    assert_eq!(
+        press(operate, "none/pause", "same-origin").await,
+        to("failed")
+    );
+    assert_eq!(
+        press(operate, "ops/test", "same-origin").await,
+        to("failed")
+    );
     assert_eq!(press(operate, "ops/pause", "same-origin").await, to("done"));
     let paused = until(&host, "ops", |sink| sink["state"] == "paused").await;
     assert_eq!(paused["dead"], 1);
@@ -287,7 +308,11 @@ async fn people_operate_sinks_on_their_page() {
     let answer = client.exchange("GET", "/page/sinks", &[], b"").await;
     let answer = answer.expect("an answer");
     assert_eq!(answer.status, 401);
-    assert!(answer.text().contains("login?to=page%2Fsinks"), "{}", answer.text());
+    assert!(
+        answer.text().contains("login?to=page%2Fsinks"),
+        "{}",
+        answer.text()
+    );
     host.stop();
 }
 

@@ -11,7 +11,8 @@ use super::parts::{decimal, duration, pager, short, stale_mark, status, task_lin
 use super::shell::{Title, page};
 use crate::bindings::exports::batchtask::receiver::intake::Response;
 use crate::journal::{
-    Activity, Notice, QuarantinePage, Sinks, Summary, Task, TaskCount, TaskOrder, TaskPage, TaskSort,
+    Activity, Notice, QuarantinePage, Sinks, Summary, Task, TaskCount, TaskOrder, TaskPage,
+    TaskSort,
 };
 use crate::routes::Parameters;
 use crate::views::task_flags;

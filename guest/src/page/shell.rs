@@ -34,11 +34,7 @@ impl<'a> Title<'a> {
 }
 
 /// Returns a whole page. `main` writes its main part.
-pub fn page(
-    context: &Context<'_>,
-    title: &Title<'_>,
-    main: &mut dyn FnMut(&mut Html),
-) -> Response {
+pub fn page(context: &Context<'_>, title: &Title<'_>, main: &mut dyn FnMut(&mut Html)) -> Response {
     let mut html = Html::new(context);
     html.fill(
         "<!DOCTYPE html><html lang='{en|zh-CN}'><head><meta charset='utf-8'>\

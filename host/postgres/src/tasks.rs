@@ -84,7 +84,7 @@ fn summary(rows: &[Row]) -> Result<Summary, tokio_postgres::Error> {
         last_received_at_ms: last_received_at_ms.map(unsigned),
         stale: Some(stale),
         notices: Vec::new(),
-            sinks: None,
+        sinks: None,
     })
 }
 

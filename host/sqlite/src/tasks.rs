@@ -72,7 +72,7 @@ pub(crate) fn summarize(
         last_received_at_ms: last.map(unsigned),
         stale: Some(stale),
         notices: Vec::new(),
-            sinks: None,
+        sinks: None,
     })
 }
 

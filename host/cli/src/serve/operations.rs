@@ -83,7 +83,11 @@ impl operations::Operations for Operations {
         }
         let mut response = match self.result(request).await {
             Ok(body) => {
-                let success = if is_change { Success::Operated } else { Success::Read };
+                let success = if is_change {
+                    Success::Operated
+                } else {
+                    Success::Read
+                };
                 let body = format!("{body}\n").into_bytes();
                 respond(200, "application/json", body, report(success.label()))
             }

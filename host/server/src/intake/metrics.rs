@@ -113,12 +113,13 @@ fn outcomes(kind: Kind) -> impl Iterator<Item = Outcome> {
         Success::Recorded | Success::Duplicate | Success::Quarantined => is_push,
         Success::Read | Success::NotModified => !is_push,
         Success::LoggedIn | Success::LoggedOut | Success::Redirected => kind == Kind::Page,
+        Success::Operated => kind == Kind::Read,
         Success::Methods => true,
     });
     let refusals = Refusal::ALL.iter().copied();
     let refusals = refusals.filter(move |refusal| match refusal {
         Refusal::NotAcceptable | Refusal::BadParameter => !is_push,
-        Refusal::CrossSite => kind != Kind::Read,
+        Refusal::Conflict => kind == Kind::Read,
         Refusal::TooManyLogins => kind == Kind::Page,
         _ => true,
     });

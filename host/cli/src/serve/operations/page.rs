@@ -9,7 +9,8 @@ use batchtask_guest::routes::{Parameters, split};
 use batchtask_guest::session::Right;
 use batchtask_host::clock::now_ms;
 use batchtask_host::component::{Request, Response};
-use batchtask_relay::{Command, DeadLetter, Ownership, Reply, SinkStatus};
+use batchtask_journal::outbox::DeadLetter;
+use batchtask_relay::{Command, Ownership, Reply, SinkStatus};
 
 use super::Operations;
 
@@ -65,22 +66,26 @@ impl Operations {
             };
             sinks.push((status, dead));
         }
-        page(context, &Title::new("{Sinks|推送目标}$", ""), &mut |html| {
-            if let Some((style, text)) = result(context.target) {
-                html.fill("<p class='note $' role='status'>", &[style]);
-                html.markup(text);
-                html.markup("</p>");
-            }
-            html.markup("<div data-live='a'><ol class='rejects'>");
-            for (status, dead) in &sinks {
-                item(html, status, dead, context.right == Some(Right::Operate));
-            }
-            html.markup("</ol>");
-            if sinks.is_empty() {
-                html.markup("<p class='note'>{There are no sinks.|没有推送目标。}</p>");
-            }
-            html.markup("</div>");
-        })
+        page(
+            context,
+            &Title::new("{Sinks|推送目标}$", ""),
+            &mut |html| {
+                if let Some((style, text)) = result(context.target) {
+                    html.fill("<p class='note $' role='status'>", &[style]);
+                    html.markup(text);
+                    html.markup("</p>");
+                }
+                html.markup("<div data-live='a'><ol class='rejects'>");
+                for (status, dead) in &sinks {
+                    item(html, status, dead, context.right == Some(Right::Operate));
+                }
+                html.markup("</ol>");
+                if sinks.is_empty() {
+                    html.markup("<p class='note'>{There are no sinks.|没有推送目标。}</p>");
+                }
+                html.markup("</div>");
+            },
+        )
     }
 
     async fn dead(&self, sink: &str) -> Vec<DeadLetter> {
@@ -173,7 +178,10 @@ fn item(html: &mut Html, status: &SinkStatus, dead: &[DeadLetter], may_operate: 
     html.markup("<dl>");
     for (label, number) in [
         ("{Not delivered|未送达}", status.lag_events()),
-        ("{Delivered since the start|启动后已送达}", status.results.delivered),
+        (
+            "{Delivered since the start|启动后已送达}",
+            status.results.delivered,
+        ),
         ("{Held tasks|被阻塞的任务}", counts.held_tasks as u64),
         ("{Dead letters|死信}", counts.dead as u64),
     ] {
