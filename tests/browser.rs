@@ -17,6 +17,7 @@ mod sights;
 
 use serde_json::json;
 
+use crate::sinks::OPERATE_TOKEN;
 use crate::support::host::{Host, READ_TOKEN, Setup};
 use driver::{Browser, ENTER, Scripts};
 use sights::Life;
@@ -27,7 +28,7 @@ async fn enter(browser: &mut Browser, host: &Host) {
         .open(&format!("http://{}/login", host.address()))
         .await;
     browser.tab_to("it.name === 'token'").await;
-    browser.press(READ_TOKEN).await;
+    browser.press(OPERATE_TOKEN).await;
     browser.press(ENTER).await;
     browser.until("document.querySelector('table')").await;
     let target = browser.target().await;

@@ -913,6 +913,9 @@ const SEEN: [&str; 29] = [
     "logged-out",
     "redirected",
     "too-many-logins",
+    // Of operators: see `sinks::operations`.
+    "operated",
+    "conflict",
 ];
 
 #[test]

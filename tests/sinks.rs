@@ -10,7 +10,7 @@
 
 #[allow(dead_code, reason = "the crate's own tests use the rest")]
 #[path = "../host/relay/tests/receiver.rs"]
-mod receiver;
+pub(crate) mod receiver;
 
 #[path = "../host/relay/tests/services.rs"]
 #[allow(dead_code, reason = "the crate's own tests use the rest")]
@@ -30,7 +30,7 @@ use std::path::Path;
 use crate::support::host::{QUIET, Setup};
 
 /// The token of operators.
-const OPERATE_TOKEN: &str = "operateTokenOfTheTests0123456789";
+pub(crate) const OPERATE_TOKEN: &str = "operateTokenOfTheTests0123456789";
 
 /// The secrets of a sink.
 const SECRETS: [&str; 2] = [
@@ -39,13 +39,13 @@ const SECRETS: [&str; 2] = [
 ];
 
 /// Writes a configuration file with these sinks.
-fn write(folder: &Path, sinks: &str) {
+pub(crate) fn write(folder: &Path, sinks: &str) {
     let text = format!("operate_token = '{OPERATE_TOKEN}'\n{sinks}");
     fs::write(folder.join("batchtask.toml"), text).unwrap();
 }
 
 /// A sink that posts to `url` from the first event on.
-fn sink(name: &str, url: &str) -> String {
+pub(crate) fn sink(name: &str, url: &str) -> String {
     format!("[[sink]]\nname = '{name}'\nurl = '{url}'\nstart = 'beginning'\nretries = ['0s']\n")
 }
 

@@ -7,6 +7,7 @@ use super::driver::{Browser, Look, Scripts};
 use super::enter;
 use super::sights::{self, PAGES};
 use crate::hosts::tools::{AXE, HTML_VALIDATE, tool};
+use crate::sinks::OPERATE_TOKEN;
 use crate::support::host::Setup;
 
 const fn look(scheme: &'static str, width: u32, height: u32) -> Look {
@@ -38,6 +39,8 @@ const CHINESE: [&str; PAGES.len()] = [
     "unusual-zh",
     "quarantine-zh",
     "operation-zh",
+    "sinks-zh",
+    "sinks-operation-zh",
     "not-found-zh",
     "bad-parameter-zh",
 ];
@@ -114,6 +117,15 @@ async fn every_page_is_valid_html() {
     let chinese = [("accept-language", "zh-CN")];
     for (name, path) in PAGES {
         pages.push((name, host.client().get(path).await));
+    }
+    let operator = format!("Bearer {OPERATE_TOKEN}");
+    for (name, path) in [
+        ("quarantine-operator", "/page/quarantine"),
+        ("sinks-operator", "/page/sinks"),
+    ] {
+        let headers = [("authorization", operator.as_str())];
+        let page = host.client().exchange("GET", path, &headers, b"").await;
+        pages.push((name, page.expect("an answer")));
     }
     for (name, (_, path)) in CHINESE.into_iter().zip(PAGES) {
         let page = host.client().request("GET", path, &chinese, b"").await;

@@ -1,18 +1,23 @@
 //! A host with content on every page.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use batchtask_journal::{Details, FailedDevice, Journal, Progress};
 use batchtask_notification::time;
 use batchtask_sqlite::SqliteJournal;
 
+use serde_json::{Value, json};
+
+use crate::sinks::receiver::{Reaction, Received, Receiver};
+use crate::sinks::{OPERATE_TOKEN, sink, write};
+use crate::support::client::Client;
 use crate::support::host::{Host, Setup};
 use crate::support::notifications::Notification;
 use crate::support::program::Program;
 
 /// Pages by name, with their paths. [`unusual`] adds what is on the unusual ones.
-pub(crate) const PAGES: [(&str, &str); 9] = [
+pub(crate) const PAGES: [(&str, &str); 11] = [
     ("tasks", "/"),
     ("none-match", "/?q=nobody"),
     (
@@ -23,12 +28,14 @@ pub(crate) const PAGES: [(&str, &str); 9] = [
     ("unusual", "/page/task?app_id=..&task_id=."),
     ("quarantine", "/page/quarantine"),
     ("operation", "/page/quarantine?result=refused"),
+    ("sinks", "/page/sinks"),
+    ("sinks-operation", "/page/sinks?result=failed"),
     ("not-found", "/page/task?app_id=factory-1&task_id=nobody"),
     ("bad-parameter", "/?limit=x"),
 ];
 
 /// The pages of the screenshots.
-pub(crate) const SHOWN: [(&str, &str); 3] = [PAGES[0], PAGES[3], PAGES[5]];
+pub(crate) const SHOWN: [(&str, &str); 4] = [PAGES[0], PAGES[3], PAGES[5], PAGES[7]];
 
 /// Sends notifications about a task, like the platform.
 pub(crate) struct Life<'a> {
@@ -78,10 +85,31 @@ fn now_ms() -> u64 {
     since.expect("after 1970").as_millis() as u64
 }
 
-/// Starts a host with three tasks (one failed, one succeeded, one is open) and two
-/// rejects in its quarantine.
+/// Sinks: one works, one has dead letters, one cannot be reached, one is paused.
+async fn sinks(folder: &Path) -> Vec<Receiver> {
+    let works = Receiver::start(|_| Reaction::Accept).await;
+    let refuses = |received: &Received| match received.json()["data"]["status"] == "Fail" {
+        true => Reaction::Answer(422, vec![]),
+        false => Reaction::Accept,
+    };
+    let refuses = Receiver::start(refuses).await;
+    let sinks = sink("erp", &works.url())
+        + &sink("ticket-system", &refuses.url())
+        + &sink("field-service", "http://127.0.0.1:1/")
+        + &sink("archive", &works.url());
+    write(folder, &sinks);
+    vec![works, refuses]
+}
+
+/// Starts a host with three tasks (one failed, one succeeded, one is open), two
+/// rejects in its quarantine, and sinks.
 pub(crate) async fn host(folder: &Path) -> Host {
-    let setup = Setup::in_folder(folder);
+    // They answer as long as the test runs.
+    std::mem::forget(sinks(folder).await);
+    let setup = Setup::in_folder(folder)
+        .with_admin()
+        .argument("--config")
+        .argument(folder.join("batchtask.toml"));
     let host = setup
         .variable(("BATCHTASK_UNPROCESSABLE", "accept"))
         .start();
@@ -96,7 +124,26 @@ pub(crate) async fn host(folder: &Path) -> Host {
     for body in [r#"{"resource":"device","event":"create"}"#, "no JSON"] {
         client.post(body).await.expect(200, "quarantined");
     }
+    let mut admin = host.admin();
+    operate(&mut admin, "POST", "/sinks/archive/pause").await;
+    let is_seen = |sinks: &Value| {
+        let with = |member: &str, value: Value| {
+            let sinks = sinks["sinks"].as_array().unwrap();
+            sinks.iter().any(|sink| sink[member] == value)
+        };
+        with("dead", json!(1)) && with("state", json!("failing"))
+    };
+    while !is_seen(&operate(&mut admin, "GET", "/sinks").await) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     host
+}
+
+async fn operate(admin: &mut Client, method: &str, path: &str) -> Value {
+    let authorization = format!("Bearer {OPERATE_TOKEN}");
+    let headers = [("authorization", authorization.as_str())];
+    let answer = admin.exchange(method, path, &headers, b"").await;
+    answer.expect("an answer").json()
 }
 
 /// Adds tasks with long, right-to-left and Chinese texts, a gap and a late event.

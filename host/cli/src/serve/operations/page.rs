@@ -66,6 +66,7 @@ impl Operations {
             };
             sinks.push((status, dead));
         }
+        sinks.sort_by_key(|(status, _)| !needs_operator(status));
         page(
             context,
             &Title::new("{Sinks|推送目标}$", ""),
@@ -165,9 +166,9 @@ fn result(target: &str) -> Option<(&'static str, &'static str)> {
 fn item(html: &mut Html, status: &SinkStatus, dead: &[DeadLetter], may_operate: bool) {
     let counts = &status.counts;
     let name = &status.name;
-    html.fill("<li data-k='$'><h2>$</h2><p class='state'>", &[name, name]);
+    html.fill("<li data-k='$'><h2>$ ", &[name, name]);
     html.markup(state(status));
-    html.markup("</p>");
+    html.markup("</h2>");
     if let Ownership::HeldBy(owner) = &status.ownership {
         html.fill(
             "<p class='dim'>{This host knows its state: |了解其状态的主机：}<bdi>$</bdi></p></li>",
