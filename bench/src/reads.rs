@@ -1,6 +1,8 @@
 //! Measures reads from a journal with very many events.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -9,7 +11,7 @@ use tokio::task::spawn_blocking;
 use crate::contender::{SERVE, batchtask, on_cores};
 use crate::growth::{FIRST, filled};
 use crate::load::{Answers, Load, app_and_task};
-use crate::measure::{quantile_ms, results};
+use crate::measure::{median, quantile_ms, results};
 use crate::report;
 use crate::server::Server;
 
@@ -23,6 +25,13 @@ const FEED_LIMIT: usize = 500;
 
 /// The number of notifications a second during the reads: the platform's worst burst.
 const BESIDE: f64 = 800.0;
+
+/// How many pages are open, and how often each is updated.
+const PAGES: u32 = 20;
+const PAGE_EVERY: Duration = Duration::from_secs(3);
+
+/// How often pushes are measured with and without pages.
+const TURNS: usize = 5;
 
 /// Measures the reads of people and programs, with a journal of this many events.
 pub(crate) async fn run(events: u64) -> anyhow::Result<()> {
@@ -54,10 +63,15 @@ pub(crate) async fn run(events: u64) -> anyhow::Result<()> {
     let Answers { times, failed } = posts.await??;
     writeln!(
         text,
-        "During this, {BESIDE:.0} notifications a second over 64 connections: {} recorded, {failed} failed, p99 {:.1} ms.\n\n\
-         Memory: {idle_mib:.0} MiB before the first read, {:.0} MiB at most.",
+        "During this, {BESIDE:.0} notifications a second over 64 connections: {} recorded, {failed} failed, p99 {:.1} ms.\n",
         times.len(),
         quantile_ms(&times, 0.99),
+    )?;
+    let server = Arc::new(server);
+    text += &open_pages(&server).await?;
+    writeln!(
+        text,
+        "\nMemory: {idle_mib:.0} MiB before the first read, {:.0} MiB at most.",
         server.mib("VmHWM")?,
     )?;
     let path = results("reads.md");
@@ -131,6 +145,53 @@ fn lines(server: Server, events: u64) -> anyhow::Result<(Server, String)> {
         writeln!(text, "{line}")?;
     }
     Ok((server, text))
+}
+
+/// Measures notifications with and without open pages, in turns.
+async fn open_pages(server: &Arc<Server>) -> anyhow::Result<String> {
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        for (pages, p99s) in [(0, &mut without), (PAGES, &mut with)] {
+            let is_over = Arc::new(AtomicBool::new(false));
+            let pages: Vec<_> = (0..pages)
+                .map(|page| {
+                    let (server, is_over) = (server.clone(), is_over.clone());
+                    spawn_blocking(move || keep_open(&server, page, &is_over))
+                })
+                .collect();
+            let load = Load {
+                rate: Some(BESIDE),
+                ..Load::full(64, 2 * PAGE_EVERY)
+            };
+            let answers = load.put(server.address).await?;
+            p99s.push(quantile_ms(&answers.times, 0.99));
+            is_over.store(true, Relaxed);
+            for page in pages {
+                page.await??;
+            }
+        }
+    }
+    Ok(format!(
+        "\nPages that are open update every {} s. {BESIDE:.0} notifications a second, medians of {TURNS} turns: \
+         p99 {:.1} ms without pages, {:.1} ms with {PAGES} pages.\n",
+        PAGE_EVERY.as_secs(),
+        median(without.into_iter()),
+        median(with.into_iter()),
+    ))
+}
+
+/// Reads the page of tasks again and again, as a browser does.
+fn keep_open(server: &Server, page: u32, is_over: &AtomicBool) -> anyhow::Result<()> {
+    // They were not opened at the same time.
+    let mut next = Instant::now() + PAGE_EVERY * page / PAGES;
+    while !is_over.load(Relaxed) {
+        if Instant::now() >= next {
+            server.get("/", READ_TOKEN)?;
+            next += PAGE_EVERY;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }
 
 /// Follows the feed from its beginning to its end.
