@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use super::operations::{check, post, sinks, until};
 use super::receiver::{Reaction, Receiver};
 use super::{setup, sink, write};
 use crate::hosts::artifacts::root;
+use crate::hosts::tools::{COMPONENTIZE, tool};
 
 /// Builds a component of the workspace. Returns its path.
 fn built(package: &str) -> String {
@@ -26,6 +28,26 @@ fn component(name: &str, file: &str, more: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_example_posts_each_change_to_a_chat() {
+    posts_each_change(&built("batchtask-example-sink-slack")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_in_javascript_does_the_same() {
+    let Some(componentize) = tool(COMPONENTIZE) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sink.wasm");
+    let mut build = Command::new("node");
+    build.current_dir(root()).arg(componentize);
+    build.args(["-w", "wit", "-n", "sink", "-o"]).arg(&file);
+    let built = build.arg("examples/sink-js/sink.js").output().unwrap();
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{said}");
+    posts_each_change(file.to_str().unwrap()).await;
+}
+
+async fn posts_each_change(file: &str) {
     let folder = tempfile::tempdir().unwrap();
     let chat = Receiver::start(|_| Reaction::Accept).await;
     let url = chat.url();
@@ -36,7 +58,7 @@ async fn the_example_posts_each_change_to_a_chat() {
          headers = {{ Authorization = 'Bearer hush' }}",
         folder.path().join("url").display()
     );
-    let text = component("slack", &built("batchtask-example-sink-slack"), &more);
+    let text = component("slack", file, &more);
     write(folder.path(), &text);
     let host = setup(folder.path()).start();
     let tested = sinks(&host, &["test", "slack"]).expect(0).stdout;
