@@ -3,25 +3,21 @@
 //! A backup is one file: a database without a log. It is written as a whole, or
 //! not at all.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
-use tempfile::{Builder, TempPath};
+use tempfile::TempPath;
 
 use crate::error::OpenError;
 use crate::files::{self, folder_of, index_of, log_of};
 use crate::owner::Owner;
 use crate::schema;
+use crate::snapshot::{copy_pages, new_file_beside, sync};
 use crate::{checkpoint, log_check};
-
-/// The prefix of the names of incomplete files. Such a file may be left behind if
-/// the program is killed.
-const PREFIX: &str = ".batchtask-copy-";
 
 /// Why a journal could not be copied or restored. An error of the system is the
 /// [`source`](std::error::Error::source).
@@ -234,9 +230,7 @@ fn copy_beside(
         path: target.to_owned(),
         source,
     };
-    // A temporary file can be read by its owner only.
-    let copy = Builder::new().prefix(PREFIX).tempfile_in(folder_of(target));
-    let copy = copy.map_err(write_error)?.into_temp_path();
+    let copy = new_file_beside(target).map_err(write_error)?;
     let failed = |cause| CopyError::Copy {
         path: source_path.to_owned(),
         cause,
@@ -255,27 +249,6 @@ fn copy_beside(
     Ok(copy)
 }
 
-/// Copies all pages from one snapshot.
-fn copy_pages(source: &Connection, target: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(target, flags)?;
-    // The file is made durable as a whole later, and removed if it is incomplete.
-    connection.pragma_update(None, "synchronous", "off")?;
-    let backup = Backup::new(source, &mut connection)?;
-    match backup.step(-1)? {
-        StepResult::Done => {}
-        _ => return Err(busy()),
-    }
-    drop(backup);
-    // One file, without a log.
-    connection.pragma_update(None, "journal_mode", "delete")?;
-    Ok(connection)
-}
-
-fn busy() -> rusqlite::Error {
-    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
-}
-
 /// Gives a new file the user and the group of another one. Otherwise a service could not
 /// open the journal that root restored.
 fn keep_owner(file: &Path, like: &Metadata) -> io::Result<()> {
@@ -284,10 +257,6 @@ fn keep_owner(file: &Path, like: &Metadata) -> io::Result<()> {
         return Ok(());
     }
     chown(file, Some(like.uid()), Some(like.gid()))
-}
-
-fn sync(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// The identity of a journal, and how far it is.

@@ -156,6 +156,18 @@ pub enum OpenError {
         /// The journal's path.
         path: PathBuf,
     },
+    /// The journal could not be copied before its schema is migrated. It was not changed.
+    #[error(
+        "the journal cannot be copied to `{}` before it is migrated: {reason}. Its disk needs room \
+         for a second file of the same size",
+        path.display()
+    )]
+    NotKept {
+        /// The path of the copy.
+        path: PathBuf,
+        /// What failed.
+        reason: String,
+    },
     /// The schema could not be migrated to this version. The script of this
     /// version was rolled back.
     #[error("journal `{}` could not be migrated to schema version {version}: {cause}", path.display())]

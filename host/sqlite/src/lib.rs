@@ -21,6 +21,7 @@
 //! | `tasks`, `events`, `quarantine` | the reads |
 //! | `sinks` | the progress of sinks |
 //! | `request_ids` | the request ids of a task |
+//! | `snapshot` | copies of a database as it is, such as the one before a migration |
 //! | [`copies`] | backup and restore |
 //! | `content` | [`SqliteContent`]: a journal that is opened for a copy to another one |
 //! | `values` | pages and errors of SQLite |
@@ -78,6 +79,7 @@ mod record;
 mod request_ids;
 mod schema;
 mod sinks;
+mod snapshot;
 mod steady_clock;
 mod steps;
 mod tasks;

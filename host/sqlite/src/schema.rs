@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::OpenError;
 use crate::request_ids;
+use crate::snapshot::keep_version;
 use crate::steps;
 
 /// The application id in SQLite's header that marks a file as a journal: `btjl`.
@@ -42,11 +43,15 @@ const READER_CACHE_KIB: i64 = 2 * 1024;
 /// prepares.
 const STATEMENT_CACHE: usize = 128;
 
-/// Opens the journal at `path` for writing. Creates or migrates it if necessary.
+/// Opens the journal at `path` for writing. Creates or migrates it if necessary. Before a
+/// migration, the journal is copied, so that an earlier version of the program can go on.
 pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)
         .map_err(|cause| OpenError::sqlite(path, cause))?;
     let version = identify(&connection, path)?;
+    if (1..MIGRATIONS.len()).contains(&version) {
+        keep_version(&connection, path, version)?;
+    }
     configure_writer(&connection).map_err(|cause| OpenError::sqlite(path, cause))?;
     migrate(&mut connection, path, version)?;
     Ok(connection)

@@ -1,6 +1,7 @@
 //! Which files can be opened as a journal, and by which process.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use super::*;
 
@@ -244,6 +245,16 @@ async fn the_third_schema_is_migrated_with_its_content() {
         database(&path, script);
     }
     let journal = open(&path).unwrap();
+    // The earlier version of the program can use the copy.
+    let kept = folder.path().join("journal.db.v3");
+    assert_eq!(kept.metadata().unwrap().mode() & 0o777, 0o600);
+    let kept = Connection::open(kept).unwrap();
+    let facts = kept.query_row(
+        "SELECT user_version, total(seq) FROM pragma_user_version, events",
+        [],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?)),
+    );
+    assert_eq!(facts.unwrap(), (3, 3.0));
     let task = journal.find_task("app", "task").await.unwrap().unwrap();
     assert_eq!(task.request_ids, ["a", "b", "c"]);
     assert_eq!((task.events, task.duplicates), (2, 1));
@@ -261,6 +272,23 @@ async fn the_third_schema_is_migrated_with_its_content() {
     // The foreign keys are valid: the old task can be removed.
     assert_eq!(journal.prune(10).await.unwrap().events, 2);
     assert_eq!(journal.prune(10).await.unwrap().events, 0);
+}
+
+#[test]
+fn a_journal_that_cannot_be_copied_is_not_migrated() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("journal.db");
+    database(&path, include_str!("../schema/1.sql"));
+    let marks = "PRAGMA application_id = 0x62746a6c; PRAGMA user_version = 1";
+    database(&path, marks);
+    fs::create_dir(folder.path().join("journal.db.v1")).unwrap();
+    let error = refusal(&path);
+    assert!(matches!(error, OpenError::NotKept { .. }), "{error}");
+    let connection = Connection::open(&path).unwrap();
+    let version: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 1);
 }
 
 #[test]
