@@ -19,7 +19,11 @@ pub(super) fn find(
     let shown = path.display();
     let unreadable = |error| format!("`{shown}` cannot be read: {error}");
     let data = fs::metadata(path).map_err(unreadable)?;
-    if data.mode() & 0o077 != 0 {
+    // A file of root may be readable by its group, as the rule of PostgreSQL for keys is.
+    // systemd's credentials are: an access list lets the user of the service read them, and
+    // shows as the mode of the group.
+    let allowed = if data.uid() == 0 { 0o040 } else { 0 };
+    if data.mode() & 0o077 & !allowed != 0 {
         return Err(format!(
             "other users may read `{shown}`: run `chmod 600 {shown}`"
         ));

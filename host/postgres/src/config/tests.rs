@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -156,6 +156,10 @@ fn a_password_file_provides_the_password() {
     mode(0o644);
     let error = parse(&url("host")).unwrap_err().to_string();
     assert!(error.contains("chmod 600"), "{error}");
+    // As systemd's credentials are: root's, with an access list.
+    let is_of_root = fs::metadata(&path).unwrap().uid() == 0;
+    mode(0o440);
+    assert_eq!(parse(&url("host")).is_ok(), is_of_root);
     mode(0o600);
     let config = parse(&url("host")).unwrap();
     assert_eq!(config.postgres.get_password(), Some(&b"se:cr:et"[..]));
