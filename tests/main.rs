@@ -18,7 +18,7 @@
 //! | `outages` | several hosts on one PostgreSQL: a cut network, a promoted standby, a full disk; a follower of four hosts |
 //! | `balancers` | three hosts behind HAProxy: restarts, kills, and a host without its database |
 //! | `copies` | `batchtask journal copy` between files and databases |
-//! | `status` | `batchtask status`, its lines and exit codes |
+//! | `status` | `batchtask status` and `batchtask health`, their lines and exit codes |
 //! | `disks` | a journal that cannot be opened, is full, or is locked never results in a 200 |
 //! | `amqp` | messages of AMQP queues survive kills of everything, and one broken message stops nothing |
 //! | `admin` | liveness, readiness and metrics, never on the public port |

@@ -1,4 +1,4 @@
-//! `batchtask status`: its lines and exit codes.
+//! `batchtask status`, its lines and exit codes; `batchtask health`, its exit codes.
 
 use std::fs;
 
@@ -101,4 +101,42 @@ async fn an_admin_listener_on_a_unix_socket_is_asked() {
     let configured = Program::new(["status"]).at(host.address());
     let shown = configured.variable(("BATCHTASK_ADMIN", &socket)).run();
     assert!(shown.expect(0).stdout.contains("ready         yes"));
+}
+
+fn health(host: &Host) -> Program {
+    Program::new(["health", "--admin", &host.admin_address().to_string()])
+}
+
+/// As the health check of a container runs it: without a token.
+#[tokio::test]
+async fn the_health_check_asks_whether_pushes_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Setup::in_folder(folder.path()).with_admin().start();
+    assert_eq!(health(&host).run().expect(0).stdout, "ready\n");
+    fs::remove_file(folder.path().join("batchtask.db")).unwrap();
+    let shown = health(&host).run().expect(1);
+    assert!(shown.stderr.contains("not ready: journal"), "{shown:?}");
+    let alive = health(&host).argument("--alive").run().expect(0);
+    assert_eq!(alive.stdout, "alive\n");
+    let gone = health(&host);
+    host.kill();
+    gone.run().expect(3);
+}
+
+#[tokio::test]
+async fn the_health_check_reads_the_configuration_of_the_receiver() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}", folder.path().join("admin").display());
+    let setup = Setup::in_folder(folder.path());
+    let _host = setup.with_admin_on(socket.clone().leak()).start();
+    let file = folder.path().join("batchtask.toml");
+    let health = |admin: &str| {
+        fs::write(&file, format!("admin = \"{admin}\"\n")).unwrap();
+        Program::new(["health", "--config"]).argument(&file).run()
+    };
+    health(&socket).expect(0);
+    let off = health("off").expect(2);
+    assert!(off.stderr.contains("`admin` is `off`"), "{off:?}");
+    let refused = health("nowhere").expect(2);
+    assert!(refused.stderr.contains("admin"), "{refused:?}");
 }

@@ -4,12 +4,13 @@ use std::fs;
 
 use crate::support::program::Program;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "send",
     "tasks",
     "task",
     "tail",
     "export",
+    "health",
     "backup",
     "restore",
     "prune",

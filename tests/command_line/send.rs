@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{NOWHERE, run};
 use crate::support::EXAMPLE;
 use crate::support::host::{QUIET, READ_TOKEN, Setup};
-use crate::support::program::Program;
+use crate::support::program::{Ended, Program};
 
 #[test]
 fn the_sample_is_sent_as_often_as_asked() {
@@ -50,6 +50,37 @@ fn fields_and_files_are_sent_as_given() {
     let from_stdin = Program::new(["send", "--file", "-"]).at(address);
     let ended = from_stdin.run_with_input(EXAMPLE.as_bytes()).expect(0);
     assert!(ended.stdout.contains("duplicate"), "{}", ended.stdout);
+}
+
+/// As after a return to an earlier version, whose journal lacks what came later.
+#[test]
+fn an_export_is_sent_to_another_receiver() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let from = Setup::in_folder(from.path()).start();
+    let to = Setup::in_folder(to.path()).start();
+    run(from.address(), "send --scenario life --tasks 30 --seed 7").expect(0);
+    let exported = |of| run(of, "export events --format jsonl").expect(0);
+    let events = exported(from.address());
+    let send = || {
+        let send = Program::new(["send", "--events", "-", "--json"]).at(to.address());
+        send.run_with_input(events.stdout.as_bytes())
+            .expect(0)
+            .json()
+    };
+    let sent = send();
+    let count = events.json_lines().len();
+    assert_eq!(sent["sent"], count, "{sent}");
+    assert_eq!(send()["outcomes"][0]["outcome"], "duplicate");
+    let bodies = |events: Ended| -> Vec<Value> {
+        let lines = events.json_lines().into_iter();
+        lines.map(|event| event["body"].clone()).collect()
+    };
+    assert_eq!(bodies(exported(to.address())), bodies(events));
+    for (input, reason) in [("{}", "line 1 is not an event"), ("", "no notification")] {
+        let send = Program::new(["send", "--events", "-"]).at(to.address());
+        let ended = send.run_with_input(input.as_bytes()).expect(1);
+        assert!(ended.stderr.contains(reason), "{}", ended.stderr);
+    }
 }
 
 #[test]

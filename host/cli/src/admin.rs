@@ -45,7 +45,12 @@ impl Admin {
 
     /// Returns why the receiver is not ready, or `None` if it is.
     pub(super) async fn not_ready(&self) -> Result<Option<String>, ClientError> {
-        let answer = self.exchange(Method::GET, "/readyz", None).await?;
+        self.refusal("/readyz").await
+    }
+
+    /// Returns the text of an answer whose status is not 200, or `None` if it is 200.
+    pub(super) async fn refusal(&self, path: &str) -> Result<Option<String>, ClientError> {
+        let answer = self.exchange(Method::GET, path, None).await?;
         let reason = String::from_utf8_lossy(&answer.body).trim().to_owned();
         Ok(Some(reason).filter(|_| answer.status != StatusCode::OK))
     }

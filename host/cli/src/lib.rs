@@ -7,6 +7,7 @@
 //! - `backup`, with `restore`, `prune` and `copy`: look after a `journal`.
 //! - `send`: plays the platform.
 //! - `sinks`: shows and operates where events are passed on to.
+//! - `health`: the health check of a container.
 //! - `tasks`, `task`, `wait`, `tail`, `export`, `status`, `quarantine`: read a receiver,
 //!   through `reader` and its `filter`s; `table`: columns for people; `output`: lines for
 //!   a terminal or a pipe; `new_file`: a file that is complete or not there.
@@ -27,6 +28,7 @@ mod copy;
 mod exit;
 mod export;
 mod filter;
+mod health;
 mod journal;
 mod logging;
 mod manual;
@@ -91,6 +93,8 @@ enum Command {
     Export(export::Export),
     /// Show whether a running receiver is well.
     Status(status::Status),
+    /// Exit with 0 if the receiver on this machine is ready.
+    Health(health::Health),
     /// Look through the quarantine of a running receiver.
     Quarantine(quarantine::Quarantine),
     /// Copy a journal, which may be in use, to a file.
@@ -133,6 +137,7 @@ impl Cli {
             Some(Command::Tail(tail)) => tail.run().await,
             Some(Command::Export(export)) => export.run().await,
             Some(Command::Status(status)) => status.run().await,
+            Some(Command::Health(health)) => health.run().await,
             Some(Command::Quarantine(quarantine)) => quarantine.run().await,
             Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Restore(restore)) => restore.run(),

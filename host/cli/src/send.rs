@@ -1,6 +1,6 @@
 //! `batchtask send`: posts notifications as the platform would, or publishes them over AMQP.
 //!
-//! - `body`: one notification, as JSON.
+//! - `body`: one notification, as JSON; `exported`: those of an export.
 //! - `play`: which task life cycles; `scenario`: how they end; `life`: their
 //!   pushes.
 //! - `sign`: the signature of a push.
@@ -8,6 +8,7 @@
 //! - `tally`: what came back.
 
 mod body;
+mod exported;
 mod life;
 mod play;
 mod post;
@@ -46,6 +47,7 @@ Examples:
   batchtask send
   batchtask send --task-id upgrade-7 --status Success --status-desc 'all done'
   batchtask send --file push.json --count 100
+  batchtask send --events events.jsonl --url https://other.example.com
   batchtask send --scenario life --tasks 500 --duplicates 20 --disorder
   batchtask send --scenario life --tasks 100 --rate 5
   batchtask send --url https://receiver.example.com --ca certs/ca.pem
@@ -57,6 +59,11 @@ pub(super) struct Send {
     /// Post the bytes of this file; `-` is the standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["Fields", "scenario"])]
     file: Option<PathBuf>,
+    /// Post the notifications in this file of `export events --format jsonl` again, to
+    /// another receiver for example; `-` is the standard input. What a receiver has already
+    /// is a duplicate. What was found by asking the platform is left out
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["Fields", "scenario", "file", "count"])]
+    events: Option<PathBuf>,
     /// How many times the notification is posted; all but the first are duplicates
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
@@ -98,6 +105,8 @@ pub(super) enum SendError {
 enum Plan {
     /// One body, `count` times.
     Same { body: Bytes, count: u64 },
+    /// These bodies, one after the other.
+    Bodies(Vec<Bytes>),
     /// The bodies of task life cycles.
     Lives(Lives),
 }
@@ -125,6 +134,9 @@ impl Send {
     fn plan(&self) -> anyhow::Result<Plan> {
         if let Some(lives) = self.play.lives(&self.fields) {
             return Ok(Plan::Lives(lives));
+        }
+        if let Some(path) = &self.events {
+            return Ok(Plan::Bodies(exported::bodies(&read(path)?)?));
         }
         let body = match &self.file {
             Some(path) => read(path)?,
@@ -179,6 +191,7 @@ impl Plan {
     fn len(&self) -> u64 {
         match self {
             Self::Same { count, .. } => *count,
+            Self::Bodies(bodies) => bodies.len() as u64,
             Self::Lives(lives) => lives.len(),
         }
     }
@@ -187,6 +200,12 @@ impl Plan {
     fn body(&self, index: u64) -> Bytes {
         match self {
             Self::Same { body, .. } => body.clone(),
+            Self::Bodies(bodies) => {
+                let body = usize::try_from(index)
+                    .ok()
+                    .and_then(|index| bodies.get(index));
+                body.cloned().unwrap_or_default()
+            }
             Self::Lives(lives) => lives.body(index),
         }
     }
