@@ -4,7 +4,8 @@
 #
 #     boot.sh SHARE
 #
-# The exit code is that of the script, or 77 if systemd cannot be booted here.
+# BATCHTASK_BOOT_ROOT names the folder of another system to copy. The exit code is that of the
+# script, or 77 if systemd cannot be booted here.
 share=$(realpath "$1")
 
 if [ -z "$2" ]; then
@@ -30,7 +31,7 @@ trap 'exit 77' ERR
 disk=$share/disk root=$share/disk/root
 mount -t tmpfs tmpfs "$disk"
 mkdir "$disk"/{changes,work,root}
-mount -t overlay -o "lowerdir=/,upperdir=$disk/changes,workdir=$disk/work" overlay "$root"
+mount -t overlay -o "lowerdir=${BATCHTASK_BOOT_ROOT:-/},upperdir=$disk/changes,workdir=$disk/work" overlay "$root"
 mount -t proc proc "$root/proc"
 # Settings of the kernel are those of the whole machine.
 mount --bind "$root/proc/sys" "$root/proc/sys"

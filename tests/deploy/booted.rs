@@ -1,5 +1,5 @@
 //! systemd boots in namespaces of its own, and runs the commands of
-//! `docs/installation.md` as they are written there.
+//! `docs/installation.md` and `docs/operations.md` as they are written there.
 
 use std::fs;
 use std::path::Path;
@@ -23,11 +23,22 @@ systemctl is-active batchtask.service batchtask.socket
 curl --silent http://127.0.0.1:9090/metrics | grep process_open_fds
 ";
 
-/// Returns the commands of the manual, with `UNDER_PUSHES` before the upgrade.
+fn manual(name: &str) -> String {
+    fs::read_to_string(root().join("docs").join(name)).unwrap()
+}
+
+/// Returns the commands of the manuals. Those of the package are run by
+/// `cargo xtask release --try`.
 fn steps() -> String {
-    let manual = fs::read_to_string(root().join("docs/installation.md")).unwrap();
+    let manual_of_operations = commands(&manual("operations.md"));
+    assert!(manual_of_operations.contains("batchtask restore"));
+    // They change the folder.
+    let operations = format!("(\n{manual_of_operations})\n");
+    let manual = manual("installation.md");
+    let (_, manual) = manual.split_once("\n## systemd\n").unwrap();
     let (install, rest) = manual.split_once("### Upgrade").unwrap();
-    let steps = [BEFORE, &commands(install), UNDER_PUSHES, &commands(rest)].concat();
+    let installation = [BEFORE, &commands(install), UNDER_PUSHES].concat();
+    let steps = [installation, operations, commands(rest)].concat();
     assert!(steps.contains("userdel batchtask"), "{steps}");
     steps
 }

