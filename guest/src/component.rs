@@ -10,7 +10,7 @@ use crate::bindings::handler::wasi::clocks::wall_clock::now;
 use crate::outcomes::{Problem, Refusal};
 use crate::receiver::Receiver;
 use crate::settings::{Fault, Settings};
-use crate::text::joined;
+use crate::text::{joined, times};
 
 /// The settings. They are read once per instance, and do not change.
 static SETTINGS: OnceBox<Result<Settings, Vec<String>>> = OnceBox::new();
@@ -40,7 +40,5 @@ pub(crate) fn receiver<A: Adapter>() -> Result<Receiver<'static, A>, Box<Problem
 
 fn now_ms() -> u64 {
     let now = now();
-    now.seconds
-        .saturating_mul(1000)
-        .saturating_add((now.nanoseconds / 1_000_000).into())
+    times(now.seconds, 1000).saturating_add((now.nanoseconds / 1_000_000).into())
 }

@@ -4,6 +4,8 @@ use alloc::string::String;
 
 use batchtask_notification::time;
 
+use crate::text::{number, times};
+
 /// The forms of an instant, for messages.
 pub const INSTANT_FORMS: &str = "an instant such as `2026-01-31T12:00:00.000Z`, `2026-01-31T20:00+08:00` or `2026-01-31` (UTC), \
      or an age such as `2h`, `30m` or `7d`";
@@ -24,7 +26,7 @@ pub fn parse_instant(text: &str, now_ms: u64) -> Option<u64> {
 
 /// Parses a length of time, such as `2h`. Returns milliseconds.
 pub fn parse_age(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit_ms = match unit {
         "s" => SECOND_MS,
         "m" => MINUTE_MS,
@@ -33,9 +35,9 @@ pub fn parse_age(text: &str) -> Option<u64> {
         "w" => 7 * DAY_MS,
         _ => return None,
     };
-    let is_number = number.bytes().all(|digit| digit.is_ascii_digit());
-    let number: u64 = number.parse().ok().filter(|_| is_number)?;
-    number.checked_mul(unit_ms)
+    let is_number = digits.bytes().all(|digit| digit.is_ascii_digit());
+    let count = number(digits, 0..=u64::MAX).filter(|_| is_number)?;
+    count.checked_mul(unit_ms)
 }
 
 fn instant(text: &str) -> Option<u64> {
@@ -80,8 +82,8 @@ fn offset_ms(text: &str) -> Option<u64> {
     };
     let part = |text: &str, max: u64, unit_ms: u64| {
         let is_part = text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_digit());
-        let number: u64 = text.parse().ok()?;
-        (is_part && number <= max).then_some(number.saturating_mul(unit_ms))
+        let number = number(text, 0..=max).filter(|_| is_part)?;
+        Some(times(number, unit_ms))
     };
     let (hours_ms, minutes_ms) = (part(hours, 23, HOUR_MS)?, part(minutes, 59, MINUTE_MS)?);
     hours_ms.checked_add(minutes_ms)

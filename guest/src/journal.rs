@@ -16,6 +16,10 @@ pub use crate::bindings::batchtask::receiver::journal::{
 
 /// The functions of `wit/journal.wit`, which documents them.
 pub trait Journal {
+    /// Why the journal cannot be read, if it only stores. Then reads are answered 501
+    /// with this text, and the component contains no pages.
+    const UNREADABLE: Option<&'static str> = None;
+
     /// Stores an event, and returns when it is durable.
     fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error>;
     /// Stores a reject, and returns when it is durable.

@@ -17,6 +17,7 @@ use crate::outcomes::{Problem, Refusal, Success, report, respond};
 use crate::page::{self, Context, TaskList};
 use crate::routes::{Parameters, TaskName};
 use crate::settings::Settings;
+use crate::text::times;
 use crate::views;
 
 /// The number of items on a page if the request has no `limit`.
@@ -53,9 +54,9 @@ impl<J: Journal> Reader<'_, J> {
     }
 
     /// `GET /tasks`
-    pub(crate) fn tasks(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
+    pub(crate) fn tasks(&self, parameters: &mut Parameters) -> Result<Response, Box<Problem>> {
         let stale_before_ms = self.stale_before_ms();
-        let mut query = task_query(&mut parameters, self.now_ms, stale_before_ms)?;
+        let mut query = task_query(parameters, self.now_ms, stale_before_ms)?;
         parameters.finish()?;
         loop {
             let tasks = self
@@ -73,10 +74,10 @@ impl<J: Journal> Reader<'_, J> {
     /// `GET /`
     pub(crate) fn tasks_page(
         &self,
-        mut parameters: Parameters,
+        parameters: &mut Parameters,
         context: &Context<'_>,
     ) -> Result<Response, Box<Problem>> {
-        let mut query = task_query(&mut parameters, self.now_ms, context.stale_before_ms)?;
+        let mut query = task_query(parameters, self.now_ms, context.stale_before_ms)?;
         parameters.finish()?;
         query.count = true;
         let activity = page::activity_query(self.now_ms);
@@ -96,16 +97,16 @@ impl<J: Journal> Reader<'_, J> {
     }
 
     /// `GET /summary`
-    pub(crate) fn summary(&self, parameters: Parameters) -> Result<Response, Box<Problem>> {
+    pub(crate) fn summary(&self, parameters: &Parameters) -> Result<Response, Box<Problem>> {
         parameters.finish()?;
         let summary = self.journal.summarize(self.stale_before_ms());
         Ok(read(views::summary(&summary.map_err(Problem::of_journal)?)))
     }
 
     /// `GET /activity`
-    pub(crate) fn activity(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
-        let since_ms = instant(&mut parameters, "since", self.now_ms)?;
-        let until_ms = instant(&mut parameters, "until", self.now_ms)?.unwrap_or(self.now_ms);
+    pub(crate) fn activity(&self, parameters: &mut Parameters) -> Result<Response, Box<Problem>> {
+        let since_ms = instant(parameters, "since", self.now_ms)?;
+        let until_ms = instant(parameters, "until", self.now_ms)?.unwrap_or(self.now_ms);
         let bounds = 1..=PAGE_ITEMS_MAX.into();
         let spans = parameters.number("spans", "a number from 1 to 500", bounds)?;
         parameters.finish()?;
@@ -113,8 +114,8 @@ impl<J: Journal> Reader<'_, J> {
         let spans = spans.and_then(|spans| u32::try_from(spans).ok());
         let query = activity_query(since_ms, until_ms, spans.unwrap_or(SPANS_DEFAULT));
         let spans = self.journal.list_activity(&query);
-        let length_ms = MINUTE_MS.saturating_mul(query.span_minutes.into());
-        let until_ms = length_ms.saturating_mul(query.spans.into());
+        let length_ms = times(MINUTE_MS, query.span_minutes.into());
+        let until_ms = times(length_ms, query.spans.into());
         Ok(read(views::activity(
             &spans.map_err(Problem::of_journal)?,
             query.since_ms,
@@ -127,7 +128,7 @@ impl<J: Journal> Reader<'_, J> {
     pub(crate) fn reject(
         &self,
         seq: u64,
-        parameters: Parameters,
+        parameters: &Parameters,
     ) -> Result<Response, Box<Problem>> {
         parameters.finish()?;
         match self.journal.find_reject(seq).map_err(Problem::of_journal)? {
@@ -139,8 +140,8 @@ impl<J: Journal> Reader<'_, J> {
     /// `GET /tasks/{app_id}/{task_id}`
     pub(crate) fn task(
         &self,
-        name: TaskName,
-        parameters: Parameters,
+        name: &TaskName,
+        parameters: &Parameters,
     ) -> Result<Response, Box<Problem>> {
         parameters.finish()?;
         let task = self.journal.find_task(&name.app_id, &name.task_id);
@@ -153,11 +154,11 @@ impl<J: Journal> Reader<'_, J> {
     /// `GET /page/task`
     pub(crate) fn task_page(
         &self,
-        name: TaskName,
-        mut parameters: Parameters,
+        name: &TaskName,
+        parameters: &mut Parameters,
         context: &Context<'_>,
     ) -> Result<Response, Box<Problem>> {
-        let limit = limit(&mut parameters, BODIES_DEFAULT)?;
+        let limit = limit(parameters, BODIES_DEFAULT)?;
         let cursor = parameters.text("cursor");
         parameters.finish()?;
         let task = self.journal.find_task(&name.app_id, &name.task_id);
@@ -174,10 +175,10 @@ impl<J: Journal> Reader<'_, J> {
     /// `GET /tasks/{app_id}/{task_id}/events`
     pub(crate) fn history(
         &self,
-        name: TaskName,
-        mut parameters: Parameters,
+        name: &TaskName,
+        parameters: &mut Parameters,
     ) -> Result<Response, Box<Problem>> {
-        let mut limit = limit(&mut parameters, PAGE_DEFAULT)?;
+        let mut limit = limit(parameters, PAGE_DEFAULT)?;
         let cursor = parameters.text("cursor");
         parameters.finish()?;
         loop {
@@ -198,14 +199,14 @@ impl<J: Journal> Reader<'_, J> {
     }
 
     /// `GET /events`
-    pub(crate) fn feed(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
-        let limit = limit(&mut parameters, PAGE_DEFAULT)?;
+    pub(crate) fn feed(&self, parameters: &mut Parameters) -> Result<Response, Box<Problem>> {
+        let limit = limit(parameters, PAGE_DEFAULT)?;
         let after = parameters.number("after", "a sequence number", 0..=u64::MAX)?;
         let wait = "a number of seconds from 0 to 5";
         let wait_s = parameters.number("wait", wait, 0..=WAIT_MAX_S)?;
         parameters.finish()?;
         let after = after.unwrap_or(0);
-        let wait_ms = u32::try_from(wait_s.unwrap_or(0).saturating_mul(1000)).unwrap_or(0);
+        let wait_ms = u32::try_from(times(wait_s.unwrap_or(0), 1000)).unwrap_or(0);
         let events = self
             .journal
             .follow(after, limit, wait_ms)
@@ -214,8 +215,8 @@ impl<J: Journal> Reader<'_, J> {
     }
 
     /// `GET /quarantine`
-    pub(crate) fn quarantine(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
-        let mut limit = limit(&mut parameters, PAGE_DEFAULT)?;
+    pub(crate) fn quarantine(&self, parameters: &mut Parameters) -> Result<Response, Box<Problem>> {
+        let mut limit = limit(parameters, PAGE_DEFAULT)?;
         let cursor = parameters.text("cursor");
         parameters.finish()?;
         loop {
@@ -234,10 +235,10 @@ impl<J: Journal> Reader<'_, J> {
     /// `GET /page/quarantine`
     pub(crate) fn quarantine_page(
         &self,
-        mut parameters: Parameters,
+        parameters: &mut Parameters,
         context: &Context<'_>,
     ) -> Result<Response, Box<Problem>> {
-        let limit = limit(&mut parameters, BODIES_DEFAULT)?;
+        let limit = limit(parameters, BODIES_DEFAULT)?;
         let cursor = parameters.text("cursor");
         // The page shows the result of an operation.
         parameters.text("result");
@@ -250,7 +251,7 @@ impl<J: Journal> Reader<'_, J> {
     }
 
     /// `GET /page/body`
-    pub(crate) fn body(&self, mut parameters: Parameters) -> Result<Response, Box<Problem>> {
+    pub(crate) fn body(&self, parameters: &mut Parameters) -> Result<Response, Box<Problem>> {
         const FORM: &str = "a sequence number";
         let event = parameters.number("event", FORM, 1..=u64::MAX)?;
         let reject = parameters.number("reject", FORM, 1..=u64::MAX)?;
@@ -304,7 +305,7 @@ pub(crate) fn health() -> Response {
 
 /// `GET /openapi.json`
 pub(crate) fn description(
-    parameters: Parameters,
+    parameters: &Parameters,
     fields: &Fields,
 ) -> Result<Response, Box<Problem>> {
     packed(parameters, fields, DESCRIPTION, "application/json")
@@ -312,7 +313,7 @@ pub(crate) fn description(
 
 /// Returns an answer that is only available gzip-encoded.
 pub(crate) fn packed(
-    parameters: Parameters,
+    parameters: &Parameters,
     fields: &Fields,
     bytes: &[u8],
     media_type: &str,
@@ -453,7 +454,7 @@ fn activity_query(since_ms: u64, until_ms: u64, spans: u32) -> ActivityQuery {
     let (since_ms, spans, span_minutes) = fitting.unwrap_or_else(|| {
         let (_, days, _) = covering(since_ms, until_ms, day / MINUTE_MS);
         let days = days.div_ceil(spans.max(1).into());
-        covering(since_ms, until_ms, days.saturating_mul(day / MINUTE_MS))
+        covering(since_ms, until_ms, times(days, day / MINUTE_MS))
     });
     ActivityQuery {
         since_ms,
@@ -471,7 +472,7 @@ fn covering(since_ms: u64, until_ms: u64, span_minutes: u64) -> (u64, u64, u64) 
         since_ms % MINUTE_MS
     };
     let since_ms = since_ms.saturating_sub(rest_ms);
-    let span_ms = MINUTE_MS.saturating_mul(span_minutes.max(1));
+    let span_ms = times(MINUTE_MS, span_minutes.max(1));
     let spans = until_ms.saturating_sub(since_ms).div_ceil(span_ms);
     (since_ms, spans.max(1), span_minutes)
 }

@@ -13,7 +13,7 @@ use batchtask_notification::{Notification, ParseError, hex, sha256};
 use crate::bindings::exports::batchtask::receiver::intake::{Admission, Kind, Request, Response};
 pub use crate::bindings::exports::batchtask::receiver::intake::{Decision, Entry, Write};
 use crate::headers::{Fields, declared_length, header, is_cross_site, is_from_https, text, values};
-use crate::journal::{Appended, Event, EventFlags, Journal, Reject, SignatureUse, Source};
+use crate::journal::{Appended, Error, Event, EventFlags, Journal, Reject, SignatureUse, Source};
 use crate::outcomes::{Problem, Refusal, Success, methods, report, respond};
 use crate::page::{self, Context, Language};
 use crate::reads::{self, Reader};
@@ -80,6 +80,10 @@ const FORM_BYTES_MAX: usize = 4096;
 const REPLAYED: &str = "the signature was used for another notification";
 
 impl<J: Journal> Receiver<'_, J> {
+    /// Whether there are pages. Their code must not be reachable otherwise, so that it
+    /// is not part of the component.
+    const HAS_PAGES: bool = J::UNREADABLE.is_none();
+
     /// Checks the head of a request; its body is ignored.
     ///
     /// # Errors
@@ -166,7 +170,8 @@ impl<J: Journal> Receiver<'_, J> {
     /// Returns the response to a request that is refused. Without a read token
     /// there are no pages, so the response is JSON.
     fn refuse(&self, request: &Request, problem: Problem) -> Response {
-        let is_page = kind(&request.target) == Kind::Page && !self.settings.read_tokens.is_empty();
+        let has_pages = Self::HAS_PAGES && !self.settings.read_tokens.is_empty();
+        let is_page = has_pages && kind(&request.target) == Kind::Page;
         let mut response = if is_page {
             let right = session::check(&request.headers, self.settings, self.now_ms).ok();
             page::problem(&self.context(request, right), problem)
@@ -181,7 +186,7 @@ impl<J: Journal> Receiver<'_, J> {
     fn admit(&self, head: &Request) -> Result<Admitted, Box<Problem>> {
         let (whole_path, _) = split(&head.target);
         let (view, path) = View::of(whole_path);
-        let route = Route::of(path).filter(|route| route.has(view) && self.exists(route));
+        let route = Route::of(path).filter(|route| route.has(view) && self.exists(route, view));
         if head.method == "OPTIONS" {
             let allow = match (&route, whole_path) {
                 (Some(route), _) => route.methods(),
@@ -259,8 +264,11 @@ impl<J: Journal> Receiver<'_, J> {
 
     /// Whether a route exists with these settings. A path with a wrong secret
     /// does not exist; without a read token no path for reading exists.
-    fn exists(&self, route: &Route) -> bool {
+    fn exists(&self, route: &Route, view: View) -> bool {
         let secrets = &self.settings.path_secrets;
+        if view == View::Page && !Self::HAS_PAGES {
+            return false;
+        }
         match route {
             Route::Notifications(None) => secrets.is_empty(),
             Route::Notifications(Some(secret)) => is_secret(secret, secrets),
@@ -298,7 +306,7 @@ impl<J: Journal> Receiver<'_, J> {
     /// Returns a page that needs no session.
     fn public(&self, request: &Request, route: &Route) -> Result<Response, Box<Problem>> {
         let (_, query) = split(&request.target);
-        let parameters = Parameters::of(query);
+        let parameters = &mut Parameters::of(query);
         match route {
             Route::Style => page::style(parameters, &request.headers),
             Route::Script => page::script(parameters, &request.headers),
@@ -317,6 +325,9 @@ impl<J: Journal> Receiver<'_, J> {
             Admitted::Push(sender) => {
                 return self.take(body, Source::Push, sender).map(Decision::Write);
             }
+            Admitted::Login | Admitted::Logout | Admitted::Public(_) if !Self::HAS_PAGES => {
+                return Err(Refusal::NotFound.into());
+            }
             Admitted::Login => self.log_in(request, &body)?,
             Admitted::Logout => page::logged_out(&request.headers, self.settings),
             Admitted::Public(route) => self.public(request, &route)?,
@@ -325,7 +336,7 @@ impl<J: Journal> Receiver<'_, J> {
             Admitted::Read(route, view, right) => {
                 let is_feed = route == Route::Feed;
                 let mut response = self
-                    .read(request, route, view, right)
+                    .read(request, &route, view, right)
                     .map_err(Problem::disclosed)?;
                 // A reader does not ask for the same part of the feed twice.
                 if !is_feed {
@@ -341,13 +352,16 @@ impl<J: Journal> Receiver<'_, J> {
     fn read(
         &self,
         request: &Request,
-        route: Route,
+        route: &Route,
         view: View,
         right: Right,
     ) -> Result<Response, Box<Problem>> {
+        if let Some(why) = J::UNREADABLE {
+            return Err(Problem::of_journal(Error::Unsupported(why.into())));
+        }
         let context = &self.context(request, Some(right));
         let (_, query) = split(&request.target);
-        let mut parameters = Parameters::of(query);
+        let parameters = &mut Parameters::of(query);
         if view == View::Page {
             parameters.drop_empty();
         }
@@ -363,14 +377,14 @@ impl<J: Journal> Receiver<'_, J> {
             (Route::TaskPage, _) => {
                 let mut id = |name| parameters.text(name).unwrap_or_default();
                 let (app_id, task_id) = (id("app_id"), id("task_id"));
-                reader.task_page(TaskName { app_id, task_id }, parameters, context)
+                reader.task_page(&TaskName { app_id, task_id }, parameters, context)
             }
             (Route::Task(name), View::Json) => reader.task(name, parameters),
             (Route::History(name), _) => reader.history(name, parameters),
             (Route::Feed, _) => reader.feed(parameters),
             (Route::Quarantine, View::Page) => reader.quarantine_page(parameters, context),
             (Route::Quarantine, View::Json) => reader.quarantine(parameters),
-            (Route::Reject(seq), _) => reader.reject(seq, parameters),
+            (Route::Reject(seq), _) => reader.reject(*seq, parameters),
             (Route::Activity, _) => reader.activity(parameters),
             // A host that has sinks serves their page itself.
             (Route::Sinks, _) => Err(Refusal::NotFound.into()),

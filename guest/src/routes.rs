@@ -302,10 +302,10 @@ impl Parameters {
 
     /// Fails if a parameter is left, which is an unknown or repeated one. A
     /// misspelt filter must not look like one that matches everything.
-    pub fn finish(self) -> Result<(), Box<Problem>> {
-        match self.0.into_iter().next() {
+    pub fn finish(&self) -> Result<(), Box<Problem>> {
+        match self.0.first() {
             Some((name, _)) => Err(Problem::bad_parameter(
-                &name,
+                name,
                 "a known parameter and must not be repeated",
             )),
             None => Ok(()),

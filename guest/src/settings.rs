@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use crate::signature::{Mode, Scheme};
-use crate::text::number;
+use crate::text::{number, times};
 
 /// The declaration of a setting.
 pub struct Setting {
@@ -204,9 +204,15 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn value<T: Default>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Option<T>) -> T {
         let text = self.text(setting);
         parse(&text).unwrap_or_else(|| {
-            self.faults.push(fault(setting, &text));
+            self.refuse(setting, &text);
             T::default()
         })
+    }
+
+    /// Not inlined, because `value` exists for each type of values.
+    #[inline(never)]
+    fn refuse(&mut self, setting: &Setting, found: &str) {
+        self.faults.push(fault(setting, found));
     }
 
     /// The value of one setting or its default, without spaces around it.
@@ -232,7 +238,7 @@ fn tokens(text: &str) -> Option<Vec<String>> {
 fn secrets(
     text: &str,
     length: RangeInclusive<usize>,
-    allowed: impl Fn(u8) -> bool,
+    is_allowed: fn(u8) -> bool,
 ) -> Option<Vec<String>> {
     if text.is_empty() {
         return Some(Vec::new());
@@ -240,7 +246,7 @@ fn secrets(
     let mut secrets = Vec::new();
     for secret in text.split(',') {
         let secret = secret.trim_ascii();
-        let is_valid = length.contains(&secret.len()) && secret.bytes().all(&allowed);
+        let is_valid = length.contains(&secret.len()) && secret.bytes().all(is_allowed);
         if !is_valid || secrets.len() == 2 {
             return None;
         }
@@ -267,7 +273,7 @@ fn fault(setting: &Setting, found: &str) -> Fault {
 
 /// A number of seconds within bounds, in milliseconds.
 fn seconds(text: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
-    number(text, bounds).map(|seconds| seconds.saturating_mul(1000))
+    number(text, bounds).map(|seconds| times(seconds, 1000))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use batchtask_notification::{hex, sha256};
 use subtle::ConstantTimeEq;
 
 use crate::headers::{Fields, header};
-use crate::text::number;
+use crate::text::{number, times};
 
 /// The greatest length of a nonce, in bytes.
 const NONCE_BYTES_MAX: usize = 256;
@@ -170,7 +170,7 @@ fn instant(timestamp: &str) -> Result<(u64, Finding), Finding> {
     let digits_only = timestamp.bytes().all(|byte| byte.is_ascii_digit());
     let at = number(timestamp, 0..=u64::MAX).filter(|_| digits_only);
     match (timestamp.len(), at) {
-        (SECONDS_DIGITS, Some(at_s)) => Ok((at_s.saturating_mul(1000), Finding::ValidSeconds)),
+        (SECONDS_DIGITS, Some(at_s)) => Ok((times(at_s, 1000), Finding::ValidSeconds)),
         (MILLISECONDS_DIGITS, Some(at_ms)) => Ok((at_ms, Finding::ValidMilliseconds)),
         _ => Err(Finding::BadTimestamp),
     }

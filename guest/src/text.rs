@@ -9,6 +9,13 @@ pub(crate) fn number(text: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
     text.parse().ok().filter(|number| bounds.contains(number))
 }
 
+/// Returns the product of two numbers, or the greatest number if the product is
+/// greater. Not inlined, because each such multiplication takes 60 bytes of code.
+#[inline(never)]
+pub(crate) fn times(one: u64, other: u64) -> u64 {
+    one.saturating_mul(other)
+}
+
 /// Returns a text, cut off after at most `bytes_max` bytes. An ellipsis is added
 /// if it was cut off.
 pub(crate) fn shortened(text: &str, bytes_max: usize) -> String {

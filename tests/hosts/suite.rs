@@ -220,8 +220,11 @@ async fn reads(client: &mut Client, journal: Journal) {
         feed.expect(501, "journal-unsupported");
     }
     if journal == Journal::Forwards {
-        for target in ["/tasks", EXAMPLE_TASK, "/quarantine"] {
+        for target in ["/tasks", EXAMPLE_TASK, "/quarantine", "/openapi.json"] {
             client.get(target).await.expect(501, "journal-unsupported");
+        }
+        for page in ["/", "/login", "/page/style.css"] {
+            client.get(page).await.expect(404, "not-found");
         }
         return;
     }

@@ -47,12 +47,16 @@ fn forward(message: &Message) -> Result<Appended, Error> {
     }
 }
 
+const UNREADABLE: &str =
+    "this receiver forwards events and does not store them, so it cannot be read";
+
 fn unsupported<T>() -> Result<T, Error> {
-    let text = "this receiver forwards events and does not store them, so it cannot be read";
-    Err(Error::Unsupported(text.into()))
+    Err(Error::Unsupported(UNREADABLE.into()))
 }
 
 impl Journal for Forward {
+    const UNREADABLE: Option<&'static str> = Some(UNREADABLE);
+
     fn append(&self, event: &Event, _signature: Option<&SignatureUse>) -> Result<Appended, Error> {
         forward(&message::of_event(event))
     }

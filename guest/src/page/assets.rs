@@ -16,17 +16,23 @@ const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/script.js.gz"));
 pub(super) const VERSION: &str = include_str!(concat!(env!("OUT_DIR"), "/version.txt"));
 
 /// `GET /page/style.css`
-pub(crate) fn style(parameters: Parameters, fields: &Fields) -> Result<Response, Box<Problem>> {
+pub(crate) fn style(
+    parameters: &mut Parameters,
+    fields: &Fields,
+) -> Result<Response, Box<Problem>> {
     asset(parameters, fields, STYLE, "text/css; charset=utf-8")
 }
 
 /// `GET /page/script.js`
-pub(crate) fn script(parameters: Parameters, fields: &Fields) -> Result<Response, Box<Problem>> {
+pub(crate) fn script(
+    parameters: &mut Parameters,
+    fields: &Fields,
+) -> Result<Response, Box<Problem>> {
     asset(parameters, fields, SCRIPT, "text/javascript; charset=utf-8")
 }
 
 fn asset(
-    mut parameters: Parameters,
+    parameters: &mut Parameters,
     fields: &Fields,
     bytes: &[u8],
     media_type: &str,

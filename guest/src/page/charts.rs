@@ -5,6 +5,7 @@ use batchtask_notification::{Class, Status};
 use super::html::Html;
 use super::parts::{decimal, look, short};
 use crate::journal::{Activity, ActivityQuery, HOUR_MS, MINUTE_MS, Progress, Task};
+use crate::text::times;
 
 /// The width of a picture in its own units.
 const WIDTH: u64 = 1000;
@@ -54,10 +55,8 @@ fn parts_of_bar(html: &mut Html, progress: &Progress) {
         ("dim", progress.stopped.saturating_add(progress.removed)),
         ("open", progress.processing),
     ] {
-        let width = u64::from(devices)
-            .saturating_mul(WIDTH)
-            .checked_div(total)
-            .unwrap_or(0);
+        let width = times(devices.into(), WIDTH);
+        let width = width.checked_div(total).unwrap_or(0);
         if devices > 0 {
             // A single device among thousands is visible, too.
             rect(html, style, from, width.max(MARK));
@@ -77,11 +76,9 @@ const COLUMN_WIDTH: u64 = 17;
 
 /// Returns what the chart of what arrived shows: the last day.
 pub(crate) fn activity_query(now_ms: u64) -> ActivityQuery {
-    let end_ms = (now_ms / COLUMN_MS)
-        .saturating_add(1)
-        .saturating_mul(COLUMN_MS);
+    let end_ms = end_of(now_ms, COLUMN_MS);
     ActivityQuery {
-        since_ms: end_ms.saturating_sub(HOUR_MS.saturating_mul(24)),
+        since_ms: end_ms.saturating_sub(times(HOUR_MS, 24)),
         span_minutes: COLUMN_MINUTES,
         spans: COLUMNS,
     }
@@ -109,13 +106,13 @@ pub(super) fn activity(html: &mut Html, spans: &[Activity], now_ms: u64) {
     for span in spans {
         let column = span.start_ms.saturating_sub(since_ms) / COLUMN_MS;
         for (style, number) in [("open", span.notifications), ("bad", span.failures)] {
-            let height = number.saturating_mul(100).div_ceil(most.max(1));
+            let height = times(number, 100).div_ceil(most.max(1));
             if height > 0 {
                 html.fill(
                     "<rect class='$' x='$' y='$' width='$' height='$'/>",
                     &[
                         style,
-                        &decimal(column.saturating_mul(COLUMN_STEP)),
+                        &decimal(times(column, COLUMN_STEP)),
                         &decimal(100_u64.saturating_sub(height)),
                         &decimal(COLUMN_WIDTH),
                         &decimal(height),
@@ -152,20 +149,21 @@ impl Axis {
     fn place(&self, at_ms: u64) -> u64 {
         let length_ms = self.to_ms.saturating_sub(self.from_ms).max(1);
         let passed_ms = at_ms.saturating_sub(self.from_ms).min(length_ms);
-        passed_ms
-            .saturating_mul(WIDTH)
-            .checked_div(length_ms)
-            .unwrap_or(0)
+        times(passed_ms, WIDTH).checked_div(length_ms).unwrap_or(0)
     }
+}
+
+/// The end of the span of this length, in milliseconds, that contains an instant.
+fn end_of(at_ms: u64, span_ms: u64) -> u64 {
+    let spans = at_ms.checked_div(span_ms).unwrap_or(0).saturating_add(1);
+    times(spans, span_ms)
 }
 
 /// The end of a task, or the end of this minute: an answer should not differ from the
 /// previous one because of the time alone.
 fn end_ms(task: &Task, now_ms: u64) -> u64 {
     match Class::of_rank(task.rank) {
-        Class::Open => (now_ms / MINUTE_MS)
-            .saturating_add(1)
-            .saturating_mul(MINUTE_MS),
+        Class::Open => end_of(now_ms, MINUTE_MS),
         _ => task.occurred_at_ms,
     }
 }

@@ -8,7 +8,7 @@ use batchtask_guest::outcomes::Success;
 use batchtask_guest::receiver::{Decision, Entry, Receiver, Write, kind};
 use batchtask_guest::settings::Settings;
 
-use crate::support::{Digests, notification, request, settings};
+use crate::support::{Digests, StoreOnly, notification, request, settings};
 
 const NOW_MS: u64 = 1_604_458_421_000;
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -17,7 +17,7 @@ const TOKEN: &str = "tokentokentokentoken";
 
 fn with<T>(settings: &Settings, then: impl FnOnce(Receiver<'_, Digests>) -> T) -> T {
     then(Receiver {
-        journal: &Digests::default(),
+        journal: &<Digests>::default(),
         settings,
         now_ms: NOW_MS,
     })
@@ -322,4 +322,38 @@ fn a_problem_on_a_page_is_a_page_and_head_has_no_body() {
 
     let head = response(decide(&token, request("HEAD", "/", &[], "")));
     assert_eq!((head.status, head.body.len()), (401, 0));
+}
+
+#[test]
+fn a_journal_that_only_stores_has_no_pages_and_refuses_reads() {
+    let settings = settings(&[("BATCHTASK_READ_TOKEN", TOKEN)]);
+    let receiver = Receiver {
+        journal: &StoreOnly::default(),
+        settings: &settings,
+        now_ms: NOW_MS,
+    };
+    let bearer = ["Bearer ", TOKEN].concat();
+    let answer = |method, target, token: &[(&str, &str)]| {
+        response(receiver.decide(request(method, target, token, "")))
+    };
+    for target in ["/tasks", "/tasks/a/t", "/events", "/openapi.json"] {
+        assert_eq!(answer("GET", target, &[]).status, 401, "{target}");
+        let read = answer("GET", target, &[("authorization", &bearer)]);
+        assert_eq!(read.status, 501, "{target}");
+        assert_eq!(body(&read)["detail"], "it only stores", "{target}");
+    }
+    for (method, page) in [
+        ("GET", "/"),
+        ("GET", "/login"),
+        ("POST", "/login"),
+        ("POST", "/logout"),
+        ("GET", "/page/style.css"),
+        ("GET", "/page/task?app_id=a&task_id=t"),
+    ] {
+        let refused = answer(method, page, &[("authorization", &bearer)]);
+        assert_eq!(refused.status, 404, "{page}");
+        assert_eq!(body(&refused)["title"], "Not found.", "{page}");
+    }
+    assert_eq!(answer("GET", "/health", &[]).status, 200);
+    write(receiver.decide(push(&notification("Success"))));
 }

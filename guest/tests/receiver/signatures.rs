@@ -75,7 +75,7 @@ impl Case {
         Self {
             text: signed.text(&tokens[0]),
             tokens,
-            journal: Digests::default(),
+            journal: <Digests>::default(),
         }
     }
 

@@ -11,14 +11,18 @@ use batchtask_guest::journal::{
 use batchtask_guest::settings::Settings;
 
 /// A journal that only keeps digests and signatures. It forgets a signature as
-/// soon as `wit/journal.wit` allows, and does not support reads.
+/// soon as `wit/journal.wit` allows, and does not support reads. Only [`StoreOnly`] says
+/// so in advance.
 #[derive(Default)]
-pub(crate) struct Digests {
+pub(crate) struct Digests<const STORE_ONLY: bool = false> {
     digests: RefCell<HashSet<Vec<u8>>>,
     uses: RefCell<HashMap<String, SignatureUse>>,
 }
 
-impl Digests {
+/// A journal that is never asked for anything.
+pub(crate) type StoreOnly = Digests<true>;
+
+impl<const STORE_ONLY: bool> Digests<STORE_ONLY> {
     fn keep(&self, digest: &[u8], signature: Option<&SignatureUse>, now_ms: u64) -> Appended {
         let mut uses = self.uses.borrow_mut();
         uses.retain(|_, used| used.expires_at_ms > now_ms);
@@ -40,7 +44,13 @@ fn unsupported<T>() -> Result<T, Error> {
     Err(Error::Unsupported("this journal cannot be read".into()))
 }
 
-impl Journal for Digests {
+impl<const STORE_ONLY: bool> Journal for Digests<STORE_ONLY> {
+    const UNREADABLE: Option<&'static str> = if STORE_ONLY {
+        Some("it only stores")
+    } else {
+        None
+    };
+
     fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error> {
         Ok(self.keep(&event.digest, signature, event.received_at_ms))
     }
