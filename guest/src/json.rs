@@ -21,9 +21,9 @@ impl Object {
     /// Returns the text of an object. `members` writes its members.
     pub fn text_of(members: impl FnOnce(&mut Self)) -> Vec<u8> {
         let mut object = Self { text: Vec::new() };
-        object.open(b'{');
+        object.push(b'{');
         members(&mut object);
-        object.text.push(b'}');
+        object.push(b'}');
         object.text
     }
 
@@ -76,21 +76,19 @@ impl Object {
 
     /// Writes a member that is an array of strings.
     pub fn texts<T: AsRef<str>>(&mut self, name: &str, values: &[T]) {
-        self.name(name);
-        self.open(b'[');
+        self.open(name, b'[');
         for value in values {
             self.separate();
             self.string(value.as_ref());
         }
-        self.text.push(b']');
+        self.push(b']');
     }
 
     /// Writes a member that is an object. `members` writes its members.
     pub fn object(&mut self, name: &str, members: impl FnOnce(&mut Self)) {
-        self.name(name);
-        self.open(b'{');
+        self.open(name, b'{');
         members(self);
-        self.text.push(b'}');
+        self.push(b'}');
     }
 
     /// Writes a member that is an array with an object for each value. `members`
@@ -104,19 +102,18 @@ impl Object {
         mut members: impl FnMut(&mut Self, T),
     ) -> usize {
         let mut count: usize = 0;
-        self.name(name);
-        self.open(b'[');
+        self.open(name, b'[');
         for value in values {
             self.separate();
-            self.open(b'{');
+            self.push(b'{');
             members(self, value);
-            self.text.push(b'}');
+            self.push(b'}');
             count = count.saturating_add(1);
             if self.text.len() >= LIST_BYTES_MAX {
                 break;
             }
         }
-        self.text.push(b']');
+        self.push(b']');
         count
     }
 
@@ -126,7 +123,16 @@ impl Object {
         self.text.push(b':');
     }
 
-    fn open(&mut self, bracket: u8) {
+    /// Writes the name of a member, and the bracket with which its value begins.
+    fn open(&mut self, name: &str, bracket: u8) {
+        self.name(name);
+        self.push(bracket);
+    }
+
+    /// Not inlined, because the functions for arrays and objects exist for each kind of
+    /// members.
+    #[inline(never)]
+    fn push(&mut self, bracket: u8) {
         self.text.push(bracket);
     }
 
