@@ -11,7 +11,7 @@
 //! | `spin` | a host with Spin's imports, and their failures |
 //! | `manifest` | `spin.toml` by Spin's rules |
 //! | `embedding` | the programs of `examples/`: embedding, and an adapter in JavaScript |
-//! | `forward` | the forwarded message, and `wasmtime serve` and jco as hosts |
+//! | `forward` | the forwarded message, and `wasmtime serve` (WASI 0.2 and 0.3) and jco as hosts |
 
 pub(crate) mod artifacts;
 mod bundled;

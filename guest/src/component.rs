@@ -26,19 +26,26 @@ pub(crate) fn settings<A: Adapter>() -> &'static Result<Settings, Vec<String>> {
     })
 }
 
-/// Returns the core with the journal and the settings of the adapter.
+/// Returns the core with the journal and the settings of the adapter, and the host's
+/// time.
 pub(crate) fn receiver<A: Adapter>() -> Result<Receiver<'static, A>, Box<Problem>> {
+    let now = now();
+    let seconds_ms = times(now.seconds, 1000);
+    receiver_at(seconds_ms.saturating_add((now.nanoseconds / 1_000_000).into()))
+}
+
+/// Returns the core with the journal and the settings of the adapter, for a request that
+/// arrived at `now_ms`, in milliseconds since 1970 (UTC).
+///
+/// # Errors
+/// The refusal of every request, if a setting is invalid.
+pub fn receiver_at<A: Adapter>(now_ms: u64) -> Result<Receiver<'static, A>, Box<Problem>> {
     let settings = settings::<A>()
         .as_ref()
         .map_err(|errors| Problem::new(Refusal::Misconfigured, joined(errors, "; ")))?;
     Ok(Receiver {
         journal: A::ONE,
         settings,
-        now_ms: now_ms(),
+        now_ms,
     })
-}
-
-fn now_ms() -> u64 {
-    let now = now();
-    times(now.seconds, 1000).saturating_add((now.nanoseconds / 1_000_000).into())
 }

@@ -60,7 +60,7 @@ pub(crate) fn is_from_https(fields: &Fields) -> bool {
 }
 
 /// Returns the `Content-Length` of a request, in bytes.
-pub(crate) fn declared_length(fields: &Fields) -> Option<u64> {
+pub fn declared_length(fields: &Fields) -> Option<u64> {
     number(header(fields, "content-length")?, 0..=u64::MAX)
 }
 

@@ -52,6 +52,79 @@ pub trait Journal {
     fn summarize(&self, stale_before_ms: u64) -> Result<Summary, Error>;
 }
 
+/// A journal that only stores. It is a [`Journal`] that cannot be read.
+pub trait Store {
+    /// Why it cannot be read.
+    const UNREADABLE: &'static str;
+
+    /// See [`Journal::append`].
+    fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error>;
+    /// See [`Journal::quarantine`].
+    fn quarantine(
+        &self,
+        reject: &Reject,
+        signature: Option<&SignatureUse>,
+    ) -> Result<Appended, Error>;
+}
+
+fn unreadable<S: Store, T>() -> Result<T, Error> {
+    Err(Error::Unsupported(S::UNREADABLE.into()))
+}
+
+impl<S: Store> Journal for S {
+    const UNREADABLE: Option<&'static str> = Some(S::UNREADABLE);
+
+    fn append(&self, event: &Event, signature: Option<&SignatureUse>) -> Result<Appended, Error> {
+        Store::append(self, event, signature)
+    }
+
+    fn quarantine(
+        &self,
+        reject: &Reject,
+        signature: Option<&SignatureUse>,
+    ) -> Result<Appended, Error> {
+        Store::quarantine(self, reject, signature)
+    }
+
+    fn find_task(&self, _: &str, _: &str) -> Result<Option<Task>, Error> {
+        unreadable::<S, _>()
+    }
+
+    fn list_tasks(&self, _: &TaskQuery) -> Result<TaskPage, Error> {
+        unreadable::<S, _>()
+    }
+
+    fn list_history(
+        &self,
+        _: &str,
+        _: &str,
+        _: Option<&str>,
+        _: u32,
+    ) -> Result<HistoryPage, Error> {
+        unreadable::<S, _>()
+    }
+
+    fn follow(&self, _: u64, _: u32, _: u32) -> Result<Vec<StoredEvent>, Error> {
+        unreadable::<S, _>()
+    }
+
+    fn list_quarantine(&self, _: Option<&str>, _: u32) -> Result<QuarantinePage, Error> {
+        unreadable::<S, _>()
+    }
+
+    fn find_reject(&self, _: u64) -> Result<Option<Quarantined>, Error> {
+        unreadable::<S, _>()
+    }
+
+    fn list_activity(&self, _: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+        unreadable::<S, _>()
+    }
+
+    fn summarize(&self, _: u64) -> Result<Summary, Error> {
+        unreadable::<S, _>()
+    }
+}
+
 /// The greatest number of items on a page, and of spans of activity.
 pub const PAGE_ITEMS_MAX: u32 = 500;
 /// The greatest number of tasks that a list counts.

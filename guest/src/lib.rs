@@ -16,7 +16,7 @@
 //! - [`outcomes`]: the table of all outcomes of a request.
 //! - [`settings`]: the table of all settings.
 //! - [`adapter`]: the trait that an adapter implements. [`journal`]: the
-//!   `journal` interface as a trait.
+//!   `journal` interface as a trait, and a simpler trait for adapters that only store.
 //! - `component`: settings and clock of an instance. `intake` and `http`: the
 //!   exports, which call the core.
 //!
@@ -50,8 +50,8 @@ mod text;
 pub mod views;
 
 #[cfg(target_arch = "wasm32")]
-mod component;
+pub mod component;
 #[cfg(target_arch = "wasm32")]
-mod http;
+pub mod http;
 #[cfg(target_arch = "wasm32")]
 mod intake;

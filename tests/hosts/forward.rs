@@ -1,4 +1,5 @@
-//! `receiver-forward.wasm` on other hosts, and the messages that it posts.
+//! `receiver-forward.wasm` and `receiver-forward-p3.wasm` on other hosts, and the messages
+//! that they post.
 
 mod sink;
 
@@ -7,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use self::sink::{Answer, Sink};
 use super::artifacts::artifact;
@@ -27,17 +29,17 @@ fn variables(sink: &Sink) -> [(&'static str, String); 3] {
     ]
 }
 
-/// Starts `wasmtime serve` with the variables of the settings and nothing else.
-fn wasmtime_serve(sink: &Sink) -> Option<Process> {
+/// Starts `wasmtime serve` with a component, the variables of the settings and these
+/// options.
+fn wasmtime_serve(component: &str, sink: &Sink, options: &[&str]) -> Option<Process> {
     let mut command = Command::new(tool(WASMTIME)?);
     let address = free_address();
     command.args(["serve", "-Scli", "--addr", &address.to_string()]);
+    command.args(options);
     for (name, value) in variables(sink) {
         command.args(["--env", &format!("{name}={value}")]);
     }
-    command
-        .arg(artifact("receiver-forward.wasm"))
-        .stdout(Stdio::null());
+    command.arg(artifact(component)).stdout(Stdio::null());
     Some(Process::start(command, address))
 }
 
@@ -54,9 +56,42 @@ fn jco_serve(sink: &Sink) -> Option<Process> {
 #[tokio::test]
 async fn wasmtime_serve_conforms() {
     let sink = Sink::start().await;
-    if let Some(host) = wasmtime_serve(&sink) {
+    if let Some(host) = wasmtime_serve("receiver-forward.wasm", &sink, &[]) {
         forwards(&host, &sink).await;
     }
+}
+
+#[tokio::test]
+async fn wasmtime_serve_conforms_over_wasi_0_3() {
+    let sink = Sink::start().await;
+    if let Some(host) = wasmtime_serve("receiver-forward-p3.wasm", &sink, &[]) {
+        forwards(&host, &sink).await;
+    }
+}
+
+/// How many posts must wait for the endpoint at the same time.
+const TOGETHER: usize = 4;
+
+#[tokio::test]
+async fn one_instance_of_wasi_0_3_waits_for_many_posts_at_once() {
+    const ONE_INSTANCE: &str = "pooling-allocator=y,pooling-total-component-instances=1";
+    let sink = Sink::start().await;
+    sink.answer(Answer::Together(TOGETHER));
+    let component = "receiver-forward-p3.wasm";
+    let Some(host) = wasmtime_serve(component, &sink, &["-O", ONE_INSTANCE]) else {
+        return;
+    };
+    // The instance exists before the pushes come.
+    host.client().get("/health").await.expect(200, "read");
+    let mut pushes = JoinSet::new();
+    for serial in 0..16 {
+        let mut client = host.client();
+        pushes.spawn(async move { client.post(Notification::numbered(serial).body()).await });
+    }
+    let answers = pushes.join_all().await;
+    // The host answers 500 to those for which it wanted another instance.
+    let recorded = answers.iter().filter(|answer| answer.status == 200).count();
+    assert!(recorded >= TOGETHER, "{recorded}");
 }
 
 #[tokio::test]

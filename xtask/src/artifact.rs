@@ -47,6 +47,19 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
             "wasi:io/poll@0.2.0",
         ],
     },
+    Artifact {
+        file: "receiver-forward-p3.wasm",
+        package: "batchtask-adapter-forward-p3",
+        exports: &["wasi:http/handler@0.3.0"],
+        imports: &[
+            "wasi:cli/environment@0.3.0",
+            "wasi:clocks/monotonic-clock@0.3.0",
+            "wasi:clocks/system-clock@0.3.0",
+            "wasi:clocks/types@0.3.0",
+            "wasi:http/client@0.3.0",
+            "wasi:http/types@0.3.0",
+        ],
+    },
 ];
 
 /// The imports that are allowed for every artifact.
@@ -57,7 +70,7 @@ const RECEIVER_IMPORTS: &[&str] = &[
     "wasi:io/streams@0.2.0",
 ];
 
-/// The export of every artifact.
+/// The export of every artifact for WASI 0.2.
 const HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
 
 /// The packages whose version the linker may raise to [`RAISED_VERSION`].

@@ -1,17 +1,13 @@
 //! The component: the guest with a journal that posts its entries on.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use batchtask_guest::adapter::Adapter;
-use batchtask_guest::journal::{
-    Activity, ActivityQuery, Appended, Error, Event, HistoryPage, Journal, QuarantinePage,
-    Quarantined, Reject, SignatureUse, StoredEvent, Summary, Task, TaskPage, TaskQuery,
-};
+use batchtask_guest::journal::{Appended, Error, Event, Reject, SignatureUse, Store};
 use batchtask_webhook::message::{self, Message};
 
 use crate::bindings::wasi::cli::environment::get_environment;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{self, Endpoint};
 use crate::send;
 
 struct Forward;
@@ -21,7 +17,7 @@ impl Adapter for Forward {
 
     fn settings() -> impl Fn(&str) -> Option<String> {
         let variables = get_environment();
-        move |name| value(&variables, name)
+        move |name| endpoint::value(&variables, name)
     }
 
     fn check() -> Result<(), String> {
@@ -29,12 +25,6 @@ impl Adapter for Forward {
             .map(drop)
             .map_err(String::from)
     }
-}
-
-/// Returns the value of a variable. An empty variable counts as unset.
-fn value(variables: &[(String, String)], name: &str) -> Option<String> {
-    let (_, value) = variables.iter().find(|(found, _)| found == name)?;
-    (!value.is_empty()).then(|| value.clone())
 }
 
 fn forward(message: &Message) -> Result<Appended, Error> {
@@ -47,15 +37,8 @@ fn forward(message: &Message) -> Result<Appended, Error> {
     }
 }
 
-const UNREADABLE: &str =
-    "this receiver forwards events and does not store them, so it cannot be read";
-
-fn unsupported<T>() -> Result<T, Error> {
-    Err(Error::Unsupported(UNREADABLE.into()))
-}
-
-impl Journal for Forward {
-    const UNREADABLE: Option<&'static str> = Some(UNREADABLE);
+impl Store for Forward {
+    const UNREADABLE: &'static str = endpoint::UNREADABLE;
 
     fn append(&self, event: &Event, _signature: Option<&SignatureUse>) -> Result<Appended, Error> {
         forward(&message::of_event(event))
@@ -67,44 +50,6 @@ impl Journal for Forward {
         _signature: Option<&SignatureUse>,
     ) -> Result<Appended, Error> {
         forward(&message::of_reject(reject))
-    }
-
-    fn find_task(&self, _app_id: &str, _task_id: &str) -> Result<Option<Task>, Error> {
-        unsupported()
-    }
-
-    fn list_tasks(&self, _query: &TaskQuery) -> Result<TaskPage, Error> {
-        unsupported()
-    }
-
-    fn list_history(
-        &self,
-        _app_id: &str,
-        _task_id: &str,
-        _cursor: Option<&str>,
-        _limit: u32,
-    ) -> Result<HistoryPage, Error> {
-        unsupported()
-    }
-
-    fn follow(&self, _after: u64, _limit: u32, _wait_ms: u32) -> Result<Vec<StoredEvent>, Error> {
-        unsupported()
-    }
-
-    fn list_quarantine(&self, _cursor: Option<&str>, _limit: u32) -> Result<QuarantinePage, Error> {
-        unsupported()
-    }
-
-    fn find_reject(&self, _seq: u64) -> Result<Option<Quarantined>, Error> {
-        unsupported()
-    }
-
-    fn list_activity(&self, _query: &ActivityQuery) -> Result<Vec<Activity>, Error> {
-        unsupported()
-    }
-
-    fn summarize(&self, _stale_before_ms: u64) -> Result<Summary, Error> {
-        unsupported()
     }
 }
 

@@ -1,9 +1,28 @@
-//! The settings of the adapter: the URL to post to, and the keys to sign with.
+//! The settings of the adapter: the URL to post to, and the keys to sign with. The
+//! header fields of a post.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use batchtask_webhook::signature::Key;
+use batchtask_webhook::message::{MEDIA_TYPE, Message};
+use batchtask_webhook::signature::{Key, signatures};
+
+/// Why this receiver cannot be read.
+pub const UNREADABLE: &str =
+    "this receiver forwards events and does not store them, so it cannot be read";
+
+/// The time limit of a whole post, in nanoseconds: 8 s. The platform waits 15 s, and must
+/// receive the 503 before that.
+pub const LIMIT_NS: u64 = 8_000_000_000;
+
+/// The error of a post that took longer.
+pub const TOO_SLOW: &str = "the endpoint did not answer within 8 s";
+
+/// Returns the value of an environment variable. An empty variable counts as unset.
+pub fn value(variables: &[(String, String)], name: &str) -> Option<String> {
+    let (_, value) = variables.iter().find(|(found, _)| found == name)?;
+    (!value.is_empty()).then(|| value.clone())
+}
 
 /// The name of the setting for the URL.
 pub const URL: &str = "BATCHTASK_FORWARD_URL";
@@ -42,6 +61,23 @@ impl Endpoint {
                  or two of these separated by a comma",
             )?,
         })
+    }
+
+    /// Returns the header fields of the request that posts a message.
+    pub fn fields(&self, message: &Message) -> Vec<(String, Vec<u8>)> {
+        let timestamp = message.timestamp_s.to_string();
+        let signatures = signatures(&self.keys, &message.id, &timestamp, &message.body);
+        let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut field = |name: &str, value: &str| fields.push((name.into(), value.into()));
+        field("content-type", MEDIA_TYPE);
+        // Without a length hosts send chunks.
+        field("content-length", &message.body.len().to_string());
+        field("webhook-id", &message.id);
+        field("webhook-timestamp", &timestamp);
+        if let Some(signatures) = signatures {
+            field("webhook-signature", &signatures);
+        }
+        fields
     }
 }
 

@@ -1,28 +1,20 @@
 //! Posts one message, within a time limit.
 
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 use crate::bindings::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::bindings::wasi::http::outgoing_handler::handle;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, LIMIT_NS, TOO_SLOW};
 use batchtask_guest::bindings::handler::wasi::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest,
     RequestOptions, Scheme,
 };
 use batchtask_guest::bindings::handler::wasi::io::poll::{Pollable, poll};
 use batchtask_guest::bindings::handler::wasi::io::streams::OutputStream;
-use batchtask_webhook::message::{MEDIA_TYPE, Message};
-use batchtask_webhook::signature::signatures;
-
-/// The time limit of a whole request, in nanoseconds: 8 s. The platform waits
-/// 15 s, and must receive the 503 before that.
-const LIMIT_NS: u64 = 8_000_000_000;
+use batchtask_webhook::message::Message;
 
 /// The greatest length of one write, in bytes.
 const WRITE_BYTES: usize = 4096;
-
-const TOO_SLOW: &str = "the endpoint did not answer within 8 s";
 
 /// Posts a message. Returns `Ok` if the endpoint answers 2xx. Otherwise the
 /// error says what happened.
@@ -40,19 +32,7 @@ pub(crate) fn post(endpoint: &Endpoint, message: &Message) -> Result<(), String>
 }
 
 fn request(endpoint: &Endpoint, message: &Message) -> Option<OutgoingRequest> {
-    let timestamp = message.timestamp_s.to_string();
-    let signatures = signatures(&endpoint.keys, &message.id, &timestamp, &message.body);
-    let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut field = |name: &str, value: &str| fields.push((name.into(), value.into()));
-    field("content-type", MEDIA_TYPE);
-    // Without a length hosts send chunks.
-    field("content-length", &message.body.len().to_string());
-    field("webhook-id", &message.id);
-    field("webhook-timestamp", &timestamp);
-    if let Some(signatures) = signatures {
-        field("webhook-signature", &signatures);
-    }
-    let request = OutgoingRequest::new(Fields::from_list(&fields).ok()?);
+    let request = OutgoingRequest::new(Fields::from_list(&endpoint.fields(message)).ok()?);
     let scheme = if endpoint.is_tls {
         Scheme::Https
     } else {
@@ -130,23 +110,5 @@ fn wait(ready: &Pollable, deadline: &Pollable) -> Result<(), String> {
 
 /// Returns the text of an error, for the operator.
 fn text_of(error: &ErrorCode) -> String {
-    match error {
-        ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
-            "the endpoint's host name was not found"
-        }
-        ErrorCode::ConnectionRefused => "the endpoint refused the connection",
-        ErrorCode::ConnectionTimeout
-        | ErrorCode::ConnectionReadTimeout
-        | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::HttpResponseTimeout => TOO_SLOW,
-        ErrorCode::TlsProtocolError
-        | ErrorCode::TlsCertificateError
-        | ErrorCode::TlsAlertReceived(_) => "TLS with the endpoint failed",
-        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
-            "this host does not allow requests to the endpoint (Spin: `allowed_outbound_hosts`)"
-        }
-        ErrorCode::InternalError(Some(text)) => text,
-        _ => "the request to the endpoint failed",
-    }
-    .into()
+    crate::failure_text!(error, ErrorCode).into()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// How the sink answers.
 #[derive(Clone, Copy)]
@@ -18,6 +19,8 @@ pub(crate) enum Answer {
     Status(u16),
     /// It closes the connection.
     Closed,
+    /// It answers 204 as soon as this many requests have arrived.
+    Together(usize),
     /// It never answers.
     Never,
 }
@@ -41,14 +44,29 @@ impl Posted {
 
 pub(crate) struct Sink {
     address: SocketAddr,
-    shared: Arc<Mutex<(Answer, Vec<Posted>)>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<(Answer, Vec<Posted>)>,
+    /// How many requests have arrived.
+    arrived: watch::Sender<usize>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, (Answer, Vec<Posted>)> {
+        self.state.lock().expect("nobody panics with it")
+    }
 }
 
 impl Sink {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Mutex::new((Answer::Status(204), Vec::new())));
+        let shared = Arc::new(Shared {
+            state: Mutex::new((Answer::Status(204), Vec::new())),
+            arrived: watch::Sender::new(0),
+        });
         let state = shared.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -65,16 +83,16 @@ impl Sink {
     }
 
     pub(crate) fn answer(&self, answer: Answer) {
-        self.shared.lock().expect("nobody panics with it").0 = answer;
+        self.shared.state().0 = answer;
     }
 
     pub(crate) fn posted(&self) -> Vec<Posted> {
-        self.shared.lock().expect("nobody panics with it").1.clone()
+        self.shared.state().1.clone()
     }
 }
 
 async fn take(
-    shared: Arc<Mutex<(Answer, Vec<Posted>)>>,
+    shared: Arc<Shared>,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Empty<Bytes>>, &'static str> {
     assert_eq!(request.method(), "POST");
@@ -88,14 +106,22 @@ async fn take(
     let body = body.collect().await.map_err(|_| "it broke off")?.to_bytes();
     let body = String::from_utf8(body.into()).expect("text");
     let answer = {
-        let mut shared = shared.lock().expect("nobody panics with it");
-        shared.1.push(Posted { headers, body });
-        shared.0
+        let mut state = shared.state();
+        state.1.push(Posted { headers, body });
+        state.0
+    };
+    shared.arrived.send_modify(|arrived| *arrived += 1);
+    let respond = |status: u16| {
+        let response = hyper::Response::builder().status(status);
+        Ok(response.body(Empty::new()).expect("a response"))
     };
     match answer {
-        Answer::Status(status) => {
-            let response = hyper::Response::builder().status(status);
-            Ok(response.body(Empty::new()).expect("a response"))
+        Answer::Status(status) => respond(status),
+        Answer::Together(requests) => {
+            let mut arrived = shared.arrived.subscribe();
+            let enough = arrived.wait_for(|arrived| *arrived >= requests).await;
+            enough.map_err(|_| "the sink is gone").map(drop)?;
+            respond(204)
         }
         Answer::Closed => Err("closed"),
         Answer::Never => std::future::pending().await,
