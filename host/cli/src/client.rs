@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::answer::{ANSWER_TIME, Answer, ClientError, MAX_ANSWER_BYTES, Refusal};
-use super::config::{CA, URL, Values};
+use super::config::{ACME_DOMAINS, CA, TLS_CERT, URL, Values};
 use super::proxy::proxy_for;
 
 /// The longest that connecting may take.
@@ -33,11 +33,11 @@ impl Server {
     pub(super) fn new(values: &mut Values) -> Self {
         // The secrets in the file are for the receiver of the file. The default URL
         // may be that of another one.
-        if values.text(URL.name).is_none() && values.text("tls_cert").is_some() {
-            values.refuse(
-                "tls_cert",
-                "is set, so set `url` too: the URL of this receiver",
-            );
+        let mut certificates = [TLS_CERT.name, ACME_DOMAINS.name].into_iter();
+        if values.text(URL.name).is_none()
+            && let Some(name) = certificates.find(|name| values.text(name).is_some())
+        {
+            values.refuse(name, "is set, so set `url` too: the URL of this receiver");
         }
         Self {
             url: values.value(&URL),

@@ -5,10 +5,11 @@
 //! - `values`: what is set in these and in variables; `fault`: what is wrong
 //!   with it.
 //! - `parse`: the parsers of values; `sinks`: the tables `[[sink]]`.
-//! - `host`: the checked configuration of a host; `amqp`: that of its AMQP channel;
-//!   `platform`: that of a client of the platform.
+//! - `host`: the checked configuration of a host; `acme`: that of its certificate from a CA;
+//!   `amqp`: that of its AMQP channel; `platform`: that of a client of the platform.
 //! - `manual`: the options as text.
 
+mod acme;
 mod amqp;
 mod args;
 mod fault;
@@ -30,8 +31,8 @@ pub(crate) use self::fault::Faults;
 pub(crate) use self::host::{HostConfig, default_cache_dir, receiver};
 pub(crate) use self::manual::secrets;
 pub(crate) use self::options::{
-    ADMIN, AMQP_URL, CA, JOURNAL, OPERATE_TOKEN, PLATFORM_APP_ID, PLATFORM_QUEUE,
-    PLATFORM_RULE_NAME, PLATFORM_SERVER_NAME, TLS_CERT, URL, file_key, how_to_set,
+    ACME_CACHE, ACME_DOMAINS, ADMIN, AMQP_URL, CA, JOURNAL, OPERATE_TOKEN, PLATFORM_APP_ID,
+    PLATFORM_QUEUE, PLATFORM_RULE_NAME, PLATFORM_SERVER_NAME, TLS_CERT, URL, file_key, how_to_set,
 };
 pub(crate) use self::platform::{platform, search, usable};
 pub(crate) use self::sinks::keys as sink_keys;

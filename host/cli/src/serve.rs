@@ -3,13 +3,14 @@
 //! - `listen`: listening sockets; `sockets`: which of them a receiver uses.
 //! - `running`: a receiver until it ends; `signals`: what signals ask for;
 //!   `reload`: the configuration is read again.
-//! - `amqp`: the AMQP channel.
+//! - `amqp`: the AMQP channel; `acme`: the certificate that a CA issues.
 //! - `handover`: how a successor takes its place; `replacement`: starts one.
 //! - `manager`: reports to a service manager.
 //! - `operations`: what operators ask of sinks and of the quarantine; `alerts`: what sinks
 //!   report as alerts.
 //! - `examine`: checks a configuration without starting.
 
+mod acme;
 mod alerts;
 mod amqp;
 mod examine;
@@ -208,6 +209,10 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
         .map(|amqp| amqp::client(amqp, &intake, config.limits.max_in_flight, &registry))
         .transpose()?;
     let tls = common.tls.clone();
+    let acme = config.acme.clone().zip(tls.clone());
+    let acme = acme
+        .map(|(options, tls)| acme::manager(options, tls, &journal, &registry))
+        .transpose()?;
     let server = Server::new(intake.clone(), options.limits, tls, &registry)?
         .with_operations(operations.clone());
     server.trust(trust(config));
@@ -225,12 +230,20 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
             intake: intake.clone(),
             registry: registry.clone(),
             operations: Some(operations),
-            channel: only.map(|client| amqp::ready_check(client)),
+            channel: match (only, &acme) {
+                (Some(client), _) => Some(amqp::ready_check(client)),
+                (None, Some(manager)) => Some(acme::ready_check(manager)),
+                (None, None) => None,
+            },
         };
         start_admin(&mut services, admin, socket);
     }
     for (name, socket, audience) in common.sockets.public() {
         start_http(&mut services, name, server.clone(), socket, audience);
+    }
+    // After HTTP, which answers the challenges of the CA.
+    if let Some(manager) = &acme {
+        acme::start(&mut services, manager, &options.notices);
     }
     start_reconcile(&mut services, config, &intake, &registry)?;
     // After HTTP, so that they stop before it: what AMQP does not accept is not lost.
@@ -259,6 +272,7 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
         intake,
         server,
         amqp,
+        acme,
         journal,
         relay,
         door,
@@ -327,7 +341,12 @@ fn options(
 }
 
 fn tls(config: &HostConfig) -> anyhow::Result<Option<Tls>> {
-    let tls = config.tls.clone().map(Tls::load).transpose();
+    let load = if config.acme.is_some() {
+        Tls::load_later
+    } else {
+        Tls::load
+    };
+    let tls = config.tls.clone().map(load).transpose();
     tls.context("the TLS certificate cannot be used")
 }
 

@@ -47,8 +47,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{IntCounter, IntGauge};
 use rustls::InvalidMessage;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 use tokio_util::sync::CancellationToken;
 
 pub use self::cors::Origins;
@@ -75,6 +77,10 @@ use crate::tls::Tls;
 /// response.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
+
+/// The response to a ClientHello while there is no certificate: a fatal alert,
+/// `internal_error`.
+const NO_CERTIFICATE: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
 
 /// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -362,12 +368,12 @@ impl Server {
         watcher: Watcher,
         mut sender: Sender,
     ) -> Result<(), Failed> {
-        let Some(config) = self.tls.as_ref().map(|tls| tls.config()) else {
+        let Some(tls) = &self.tls else {
             return self.http1(stream, answering, watcher, sender).await;
         };
-        let stream = TlsAcceptor::from(config)
-            .accept(MaskedStream::new(stream))
-            .await?;
+        let Some(stream) = handshake(tls, MaskedStream::new(stream)).await? else {
+            return Ok(());
+        };
         let session = stream.get_ref().1;
         // A client certificate was verified in the handshake.
         if session.peer_certificates().is_some() {
@@ -496,12 +502,42 @@ impl Server {
 }
 
 /// Why a connection ended early.
+/// Negotiates TLS. Returns `None` if it was only a check by a CA, which is complete with the
+/// handshake.
+async fn handshake<S>(tls: &Tls, stream: S) -> Result<Option<TlsStream<S>>, Failed>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let config = tls.config();
+    let Some(challenges) = tls.challenges() else {
+        let config = config.ok_or(Failed::NoCertificate)?;
+        return Ok(Some(TlsAcceptor::from(config).accept(stream).await?));
+    };
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    if let Some(config) = challenges.config(&hello.client_hello()) {
+        let mut checked = hello.into_stream(config).await?;
+        tracing::info!("a CA checked who controls a name");
+        // The CA may have closed the connection already.
+        let _ = checked.shutdown().await;
+        return Ok(None);
+    }
+    let Some(config) = config else {
+        let mut stream = hello.io;
+        // The client may have closed the connection already.
+        let _ = stream.write_all(NO_CERTIFICATE).await;
+        return Err(Failed::NoCertificate);
+    };
+    Ok(Some(hello.into_stream(config).await?))
+}
+
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
     Http(#[from] hyper::Error),
     #[error("TLS: {0}")]
     Tls(#[from] io::Error),
+    #[error("there is no certificate yet")]
+    NoCertificate,
 }
 
 impl Failed {
@@ -514,6 +550,7 @@ impl Failed {
                 Some(ConnectionFailure::HeaderTooLarge)
             }
             Self::Http(error) => error.is_parse().then_some(ConnectionFailure::BadRequest),
+            Self::NoCertificate => Some(ConnectionFailure::NoCertificate),
             Self::Tls(error) => match error.kind() {
                 io::ErrorKind::TimedOut => Some(ConnectionFailure::Timeout),
                 io::ErrorKind::InvalidData => Some(tls_failure(error)),

@@ -1,10 +1,12 @@
 //! TLS for the public listener: certificates from PEM files, which are reloaded
 //! when they change.
 //!
-//! - `expiry`: the metric of when the certificate expires.
+//! - `challenges`: certificates with which a CA checks who controls a name.
+//! - `expiry`: the metrics of when the certificate expires.
 //! - `chain`: warns about certificates that clients would refuse.
 
 mod chain;
+mod challenges;
 mod expiry;
 
 use std::fs;
@@ -19,6 +21,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
+use self::challenges::Challenges;
+pub use self::challenges::{CHALLENGE_PROTOCOL, ChallengeCertificate};
 use self::expiry::Expiry;
 use crate::telemetry::Registry;
 
@@ -93,7 +97,10 @@ pub struct Tls {
     files: TlsFiles,
     /// The stamps of the files from before they were first read.
     loaded: Vec<Option<Stamp>>,
-    config: RwLock<Arc<ServerConfig>>,
+    /// `None`: there is no certificate yet.
+    config: RwLock<Option<Arc<ServerConfig>>>,
+    /// `None`: another program obtains the certificate.
+    challenges: Option<Challenges>,
     expiry: Expiry,
 }
 
@@ -103,34 +110,84 @@ impl Tls {
         let loaded = files.stamps();
         let read = Certificates::read(&files)?;
         read.warn(&files);
-        let expiry = Expiry::new()?;
-        expiry.set(&read.chain);
+        let tls = Self::new(files, loaded, None)?;
+        tls.put(read);
+        Ok(tls)
+    }
+
+    /// Does the same for files that this program obtains from a CA. Until they can be used,
+    /// every handshake fails, except those in which the CA checks who controls a name.
+    ///
+    /// # Errors
+    /// The authorities of client certificates cannot be used.
+    pub fn load_later(files: TlsFiles) -> Result<Self, TlsError> {
+        let loaded = files.stamps();
+        files.read_authorities()?;
+        let has_certificate = files.cert.exists();
+        let tls = Self::new(files, loaded, Some(Challenges::default()))?;
+        match tls.read() {
+            Ok(read) => tls.use_certificates(read),
+            // It is replaced.
+            Err(error) if has_certificate => {
+                tracing::warn!(%error, "the TLS certificate cannot be used");
+            }
+            Err(_) => {}
+        }
+        Ok(tls)
+    }
+
+    fn new(
+        files: TlsFiles,
+        loaded: Vec<Option<Stamp>>,
+        challenges: Option<Challenges>,
+    ) -> Result<Self, TlsError> {
         Ok(Self {
             files,
             loaded,
-            config: RwLock::new(read.config),
-            expiry,
+            config: RwLock::default(),
+            challenges,
+            expiry: Expiry::new()?,
         })
     }
 
-    /// Returns when the certificate expires, in milliseconds since 1970, if it can be read.
-    pub fn expires_at_ms(&self) -> Option<u64> {
-        let seconds = u64::try_from(self.expiry.gauge().get()).ok();
-        let seconds = seconds.filter(|seconds| *seconds > 0);
-        seconds.map(|seconds| seconds.saturating_mul(1000))
+    /// Returns when the life of the certificate begins and ends, in milliseconds since 1970,
+    /// if there is a certificate and it can be read.
+    pub fn life_ms(&self) -> Option<(u64, u64)> {
+        self.expiry.life_ms()
     }
 
-    /// Registers the metric of when the certificate expires.
+    /// Answers these challenges of a CA from now on, and no others. Only for certificates
+    /// that are [loaded later](Self::load_later).
+    ///
+    /// # Errors
+    /// A certificate cannot be used.
+    pub fn answer_challenges(
+        &self,
+        certificates: Vec<ChallengeCertificate>,
+    ) -> Result<(), rustls::Error> {
+        match &self.challenges {
+            Some(challenges) => challenges.set(certificates),
+            None => Ok(()),
+        }
+    }
+
+    /// Registers the metrics of when the certificate expires.
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
-        registry.register(self.expiry.gauge().clone()).map(drop)
+        self.expiry.register(registry)
     }
 
-    /// Returns the configuration for the next handshake.
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+    /// Returns the configuration for the next handshake, or `None` if there is no
+    /// certificate yet.
+    pub(crate) fn config(&self) -> Option<Arc<ServerConfig>> {
         self.config
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Returns the challenges, if this program obtains the certificate.
+    pub(crate) fn challenges(&self) -> Option<&Challenges> {
+        self.challenges.as_ref()
     }
 
     /// Reads the files again, for [`use_certificates`](Self::use_certificates).
@@ -145,8 +202,13 @@ impl Tls {
     /// affected.
     pub fn use_certificates(&self, certificates: Certificates) {
         certificates.warn(&self.files);
+        self.put(certificates);
+    }
+
+    fn put(&self, certificates: Certificates) {
         self.expiry.set(&certificates.chain);
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = certificates.config;
+        let config = Some(certificates.config);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     /// Reloads the files whenever they have changed. If they cannot be used, for
@@ -186,6 +248,10 @@ struct Stamp {
 }
 
 impl TlsFiles {
+    fn read_authorities(&self) -> Result<Option<Chain>, TlsError> {
+        self.client_ca.as_deref().map(certificates).transpose()
+    }
+
     fn stamps(&self) -> Vec<Option<Stamp>> {
         [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()]
             .into_iter()
@@ -220,7 +286,7 @@ impl Certificates {
             path: files.key.clone(),
             cause,
         })?;
-        let authorities = files.client_ca.as_deref().map(certificates).transpose()?;
+        let authorities = files.read_authorities()?;
         let builder = ServerConfig::builder_with_provider(batchtask_wire::tls::provider())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| certificate_error(&files.cert, error))?;

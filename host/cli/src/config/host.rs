@@ -12,12 +12,13 @@ use batchtask_host::tls::TlsFiles;
 use batchtask_platform::ClientOptions;
 use batchtask_relay::Sink;
 
+use super::acme::acme;
 use super::amqp::{Amqp, amqp};
 use super::fault::Faults;
 use super::options::{
-    self, ADMIN, CACHE_DIR, COMPONENT, CORS_ORIGINS, INSTANCE_REUSE, JOURNAL, KEEP_DAYS, LISTEN,
-    LOG, LOG_FORMAT, PLATFORM_RECONCILE, PROXY_PROTOCOL, QUARANTINE_MIB, READ_LISTEN, TAKEOVER,
-    TLS_CERT, TLS_CLIENT_CA, TLS_KEY, TRUSTED_PROXIES, User,
+    self, ACME_DOMAINS, ADMIN, CACHE_DIR, COMPONENT, CORS_ORIGINS, INSTANCE_REUSE, JOURNAL,
+    KEEP_DAYS, LISTEN, LOG, LOG_FORMAT, PLATFORM_RECONCILE, PROXY_PROTOCOL, QUARANTINE_MIB,
+    READ_LISTEN, TAKEOVER, TLS_CERT, TLS_CLIENT_CA, TLS_KEY, TRUSTED_PROXIES, User,
 };
 use super::platform::{check_rule, platform, search};
 use super::sinks::sinks;
@@ -49,6 +50,8 @@ pub(crate) struct HostConfig {
     pub(crate) keep_days: u32,
     pub(crate) quarantine_mib: u32,
     pub(crate) tls: Option<TlsFiles>,
+    /// The certificate is obtained from a CA. Then `tls` has the files that are written.
+    pub(crate) acme: Option<batchtask_acme::Options>,
     pub(crate) component: Option<PathBuf>,
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) instance_reuse: u32,
@@ -92,7 +95,8 @@ impl HostConfig {
         let journal = values.value(&JOURNAL);
         let keep_days = values.value(&KEEP_DAYS);
         let quarantine_mib = values.value(&QUARANTINE_MIB);
-        let tls = tls_files(&mut values);
+        let acme = acme(&mut values);
+        let tls = tls_files(&mut values, acme.as_ref());
         let component = values.value(&COMPONENT);
         let cache_dir = values.value(&CACHE_DIR).or_else(default_cache_dir);
         let instance_reuse = values.value(&INSTANCE_REUSE);
@@ -123,6 +127,7 @@ impl HostConfig {
             keep_days,
             quarantine_mib,
             tls,
+            acme,
             component,
             cache_dir,
             instance_reuse,
@@ -200,10 +205,27 @@ fn number(limit: &Limit, text: &str) -> Result<u32, String> {
     }
 }
 
-fn tls_files(values: &mut Values) -> Option<TlsFiles> {
+fn tls_files(values: &mut Values, acme: Option<&batchtask_acme::Options>) -> Option<TlsFiles> {
     let cert = values.value(&TLS_CERT);
     let key = values.value(&TLS_KEY);
     let client_ca = values.value(&TLS_CLIENT_CA);
+    if values.text(ACME_DOMAINS.name).is_some() {
+        for option in [TLS_CERT.name, TLS_KEY.name] {
+            if values.text(option).is_some() {
+                let other = values.spell(ACME_DOMAINS.name, option);
+                values.refuse(
+                    option,
+                    format!("is set beside `{other}`: use only one of both"),
+                );
+            }
+        }
+        let path = acme?.certificate_path();
+        return Some(TlsFiles {
+            cert: path.clone(),
+            key: path,
+            client_ca,
+        });
+    }
     for (set, option, needed, other) in [
         (cert.is_some(), TLS_CERT.name, key.is_some(), TLS_KEY.name),
         (key.is_some(), TLS_KEY.name, cert.is_some(), TLS_CERT.name),

@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use batchtask_acme::Domain;
 use batchtask_amqp::Broker;
 use batchtask_guest::settings::{SETTINGS, Setting};
 use batchtask_host::http::Origins;
@@ -17,9 +18,9 @@ use batchtask_platform::setup::Target;
 use batchtask_platform::{Edition, Proxy, Secret};
 
 use super::parse::{
-    access_codes, access_key, address_or_off, broker, edition, log_filter, log_format, memory_mib,
-    messages, on_or_off, origins, path, positive, proxies, proxy, proxy_protocol, queue, queues,
-    rule_name, secret, switch, text, tokens, whole,
+    access_codes, access_key, address_or_off, broker, contacts, domains, edition, log_filter,
+    log_format, memory_mib, messages, on_or_off, origins, path, positive, proxies, proxy,
+    proxy_protocol, queue, queues, rule_name, secret, switch, text, tokens, whole,
 };
 use crate::client::BaseUrl;
 use crate::journal::{self, Location};
@@ -31,10 +32,10 @@ pub(crate) const PREFIX: &str = "BATCHTASK_";
 
 /// The tables of the file. The key `region` in the table `[platform]` is the option
 /// `platform_region`.
-pub(crate) const TABLES: &[&str] = &["amqp", "platform"];
+pub(crate) const TABLES: &[&str] = &["acme", "amqp", "platform"];
 
 /// The flags that are shorter than the names of their options.
-const SHORT_FLAGS: &[(&str, &str)] = &[("amqp_url", "amqp")];
+const SHORT_FLAGS: &[(&str, &str)] = &[("acme_domains", "acme"), ("amqp_url", "amqp")];
 
 /// The lists of tables of the file, such as `[[sink]]`. Their keys are not options: they
 /// have neither a flag nor a variable.
@@ -243,6 +244,36 @@ options! {
     /// Require a client certificate from one of these authorities, PEM
     TLS_CLIENT_CA: Option<PathBuf> = "tls_client_ca" "FILE",
         Host Value Restart "TLS", "a file", "", |text| path(text).map(Some);
+    /// Obtain and renew the TLS certificate for these names from a CA that speaks ACME, instead of `tls_cert` and `tls_key`
+    ACME_DOMAINS: Vec<Domain> = "acme_domains" "NAMES",
+        Host List Restart "ACME", "1 to 100 names of hosts with commas between them", "", domains;
+    /// You accept the terms of service of the CA, which its directory names
+    ACME_ACCEPT_TERMS: bool = "acme_accept_terms" "",
+        Host Switch Restart "ACME", "`true` or `false`", "false", switch;
+    /// The folder of the account, the certificate and its key
+    ACME_CACHE: Option<PathBuf> = "acme_cache" "DIR",
+        Host Value Restart "ACME", "a folder", "", |text| path(text).map(Some);
+    /// The directory of the CA
+    ACME_DIRECTORY: String = "acme_directory" "URL",
+        Host Value Restart "ACME", "an `https` URL", "https://acme-v02.api.letsencrypt.org/directory", |text| Ok(text.to_owned());
+    /// Mail addresses for the CA
+    ACME_CONTACTS: Vec<String> = "acme_contacts" "ADDRESSES",
+        Host List Restart "ACME", "mail addresses with commas between them", "", contacts;
+    /// The authorities that the certificate of the CA's own server may come from, PEM. Without it, those of the system
+    ACME_CA: Option<PathBuf> = "acme_ca" "FILE",
+        Host Value Restart "ACME", "a file", "", |text| path(text).map(Some);
+    /// The program that sets and removes DNS records (DNS-01). Without it, the CA connects to port 443 of the names (TLS-ALPN-01)
+    ACME_DNS_HOOK: Option<PathBuf> = "acme_dns_hook" "PROGRAM",
+        Host Value Restart "ACME", "the absolute path of a program", "", |text| path(text).map(Some);
+    /// The id of your account at the CA, if it issues only for customers
+    ACME_EAB_KEY_ID: Option<String> = "acme_eab_key_id" "ID",
+        Host Value Restart "ACME", "an id", "", text;
+    /// The key that belongs to the id of your account at the CA
+    ACME_EAB_KEY: Option<Secret> = "acme_eab_key" "KEY",
+        Host Credential Restart "ACME", "a key in base64, as the CA shows it", "", secret;
+    /// With it, the hosts of a journal in PostgreSQL share one certificate, which is encrypted with this secret
+    ACME_SHARE_SECRET: Vec<String> = "acme_share_secret" "",
+        Host Secret Restart "ACME", "16 to 256 visible ASCII characters without a comma, or two such secrets with a comma between them", "", tokens;
     /// The journal, in which notifications are stored: a file, or a PostgreSQL database that several hosts share
     JOURNAL: Location = "journal" "URL",
         Journal Value Restart "Journal", "`sqlite:PATH` or `postgres://USER@HOST/DATABASE`", "sqlite:batchtask.db", journal::parse;

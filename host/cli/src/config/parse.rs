@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use batchtask_acme::Domain;
 use batchtask_amqp::{Broker, QUEUES_MAX};
 use batchtask_host::http::Origins;
 use batchtask_host::proxies::Proxies;
@@ -171,6 +172,41 @@ pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
     Ok(queues)
 }
 
+/// Names of hosts. Those in another script become ASCII, as in a browser.
+pub(super) fn domains(text: &str) -> Result<Vec<Domain>, String> {
+    let mut domains: Vec<Domain> = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let ascii = idna::domain_to_ascii(name.trim_start_matches("*."));
+        let ascii = match ascii {
+            Ok(ascii) if name.starts_with("*.") => format!("*.{ascii}"),
+            Ok(ascii) => ascii,
+            Err(_) => name.to_owned(),
+        };
+        let domain = ascii.parse::<Domain>();
+        let domain = domain.map_err(|reason| format!("`{name}`: {reason}"))?;
+        if domains.contains(&domain) {
+            return Err(format!("`{name}` is there twice"));
+        }
+        domains.push(domain);
+    }
+    Ok(domains)
+}
+
+/// Mail addresses, also as `mailto:` URLs.
+pub(super) fn contacts(text: &str) -> Result<Vec<String>, String> {
+    let contacts = text.split(',').map(|contact| {
+        let contact = contact.trim().trim_start_matches("mailto:");
+        let is_address = contact.split_once('@').is_some_and(|(user, host)| {
+            !user.is_empty() && host.contains('.') && contact.is_ascii()
+        });
+        let is_one = is_address && !contact.contains([' ', '?']);
+        is_one
+            .then(|| contact.to_owned())
+            .ok_or_else(|| format!("`{contact}` is not a mail address"))
+    });
+    contacts.collect()
+}
+
 pub(super) fn messages(text: &str) -> Result<u32, String> {
     within(text, 1..=100_000)
 }
@@ -219,6 +255,45 @@ mod tests {
             assert!(queues(text).is_err(), "{text}");
         }
         assert!(queues(&"q".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn domains_are_different_names() {
+        let names = |text: &str| {
+            let domains = domains(text)?;
+            Ok::<_, String>(domains.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            names("A.example, *.b.example").unwrap(),
+            ["a.example", "*.b.example"]
+        );
+        assert_eq!(names("bücher.example").unwrap(), ["xn--bcher-kva.example"]);
+        for text in [
+            "",
+            "a.example,",
+            "a.example,A.example",
+            "a b",
+            "192.0.2.1",
+            "a.example:443",
+        ] {
+            assert!(names(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn contacts_are_mail_addresses() {
+        let two = contacts("a@example.com, mailto:b@example.com").unwrap();
+        assert_eq!(two, ["a@example.com", "b@example.com"]);
+        for text in [
+            "",
+            "a",
+            "@example.com",
+            "a@example",
+            "a@example.com,",
+            "a b@example.com",
+        ] {
+            assert!(contacts(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -25,7 +25,8 @@ can be repeated at any time, and `batchtask platform remove` undoes it.
 
 The URL of the action is `--url`, which must be set here, with `/notifications` and
 the path secret. If `BATCHTASK_TOKEN` is set, pushes are signed. The CA is that of
-`--ca`, or else the last certificate of `tls_cert`.
+`--ca`, or else the last certificate of `tls_cert`. If a CA issues the certificate
+(`acme.domains`), it is the root of that CA, as far as this system has it.
 
 Examples:
   batchtask platform setup --config batchtask.toml

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use batchtask_acme::certificate_path;
 use batchtask_platform::setup::{Authority, HttpTarget, Target, Wanted};
 use batchtask_platform::{OptionError, Secret};
 
 use crate::client::BaseUrl;
 use crate::config::{
-    CA, Faults, PLATFORM_APP_ID, PLATFORM_QUEUE, PLATFORM_RULE_NAME, PLATFORM_SERVER_NAME,
-    TLS_CERT, URL, Values, how_to_set, receiver, usable,
+    ACME_CACHE, ACME_DOMAINS, CA, Faults, PLATFORM_APP_ID, PLATFORM_QUEUE, PLATFORM_RULE_NAME,
+    PLATFORM_SERVER_NAME, TLS_CERT, URL, Values, how_to_set, receiver, usable,
 };
 
 /// Describes the wanted setup. Returns `None` if there is a fault.
@@ -74,13 +75,25 @@ fn public_url(values: &mut Values) -> Option<BaseUrl> {
     (!values.is_refused(URL.name)).then_some(url)
 }
 
-/// Reads the authority: that of `ca`, or else the last one of the server's own chain.
+/// Reads the authority: that of `ca`, or else the last one of the server's own chain. The chain
+/// that a CA issues over ACME ends before the root, so the root is taken from the system.
 fn authority(values: &mut Values) -> Option<Authority> {
+    let acme = values.text(ACME_DOMAINS.name).is_some();
+    let acme = values.value(&ACME_CACHE).filter(|_| acme);
+    let acme = acme.map(|folder| certificate_path(&folder));
     let (name, path, parse): (_, _, fn(&str) -> _) =
-        match (values.value(&CA), values.value(&TLS_CERT)) {
-            (Some(path), _) => (CA.name, path, Authority::from_pem),
-            (None, Some(path)) => (TLS_CERT.name, path, Authority::of_chain),
-            (None, None) => {
+        match (values.value(&CA), values.value(&TLS_CERT), acme) {
+            (Some(path), ..) => (CA.name, path, Authority::from_pem),
+            (None, Some(path), _) => (TLS_CERT.name, path, Authority::of_chain),
+            (None, None, Some(path)) if !path.exists() => {
+                let problem = "has issued no certificate yet: start the receiver first, or name \
+                               the root of the CA";
+                let other = values.spell(CA.name, ACME_DOMAINS.name);
+                values.refuse(ACME_DOMAINS.name, format!("{problem} in `{other}`"));
+                return None;
+            }
+            (None, None, Some(path)) => (CA.name, path, of_acme),
+            (None, None, None) => {
                 let problem = "the platform needs the CA certificate of an `https` URL";
                 values.refuse(CA.name, format!("{}. {problem}", how_to_set(CA.name)));
                 return None;
@@ -92,6 +105,14 @@ fn authority(values: &mut Values) -> Option<Authority> {
         values.refuse(name, problem);
     };
     authority.map_err(refuse).ok()
+}
+
+/// The root of a chain without its root.
+fn of_acme(chain: &str) -> Result<Authority, OptionError> {
+    Authority::of_chain(chain).or_else(|_| {
+        let known = batchtask_trust::authorities(None).unwrap_or_default();
+        Authority::of_issuer(chain, &known)
+    })
 }
 
 fn read(path: &Path) -> Result<String, String> {

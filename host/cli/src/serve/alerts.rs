@@ -26,8 +26,10 @@ const FAILURES_MIN: u64 = 3;
 const FAILURES_BLOCKED: u64 = 10;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
-/// How long before the end a certificate is worth an alert, and another one each time.
-const EXPIRES_MS: [u64; 4] = [21 * DAY_MS, 7 * DAY_MS, DAY_MS, 0];
+/// How long before the end a certificate is worth an alert, and another one each time. Also
+/// as parts of its life: certificates that live for a few days are renewed a third before
+/// the end.
+const EXPIRES: [(u64, u64); 4] = [(21 * DAY_MS, 4), (7 * DAY_MS, 12), (DAY_MS, 24), (0, 1)];
 
 /// Observes the conditions. After a restart, some are not known for a while: then they are
 /// left out, and the alerts stay as they are.
@@ -63,8 +65,8 @@ impl Observer {
         levels.extend(self.clock());
         levels.extend(self.of_summary(journal, now_ms).await);
         levels.extend(quarantine(journal).await);
-        if let Some(end_ms) = self.tls.as_ref().and_then(|tls| tls.expires_at_ms()) {
-            levels.insert(Condition::CertificateExpires, certificate(end_ms, now_ms));
+        if let Some(life_ms) = self.tls.as_ref().and_then(|tls| tls.life_ms()) {
+            levels.insert(Condition::CertificateExpires, certificate(life_ms, now_ms));
         }
         Observed { seq, levels }
     }
@@ -154,9 +156,11 @@ fn sinks(statuses: &[SinkStatus]) -> Level {
 }
 
 /// A certificate that ends soon. The level grows as the end comes closer.
-fn certificate(end_ms: u64, now_ms: u64) -> Level {
+fn certificate((start_ms, end_ms): (u64, u64), now_ms: u64) -> Level {
+    let life_ms = end_ms.saturating_sub(start_ms);
     let left_ms = end_ms.saturating_sub(now_ms);
-    let mark = EXPIRES_MS.iter().filter(|limit| left_ms <= **limit).count() as u64;
+    let is_within = |(limit_ms, part): &&(u64, u64)| left_ms <= (life_ms / part).min(*limit_ms);
+    let mark = EXPIRES.iter().filter(is_within).count() as u64;
     let text = format!("it is valid until {}", rfc3339(end_ms));
     Level {
         mark,
@@ -215,11 +219,25 @@ mod tests {
     #[test]
     fn a_certificate_gets_worse_as_its_end_comes_closer() {
         let end_ms = 100 * DAY_MS;
-        for (days, mark) in [(100, 0), (22, 0), (21, 1), (7, 2), (1, 3), (0, 4)] {
-            let level = certificate(end_ms, end_ms - days * DAY_MS);
-            assert_eq!(level.mark, mark, "{days}");
+        for (life_days, left_hours, mark) in [
+            (100, 100 * 24, 0),
+            (100, 22 * 24, 0),
+            (100, 21 * 24, 1),
+            (100, 7 * 24, 2),
+            (100, 24, 3),
+            (100, 0, 4),
+            // Renewed 48 hours before the end.
+            (6, 48, 0),
+            (6, 36, 1),
+            (6, 12, 2),
+            (6, 6, 3),
+            (6, 0, 4),
+        ] {
+            let life_ms = (end_ms - life_days * DAY_MS, end_ms);
+            let level = certificate(life_ms, end_ms - left_hours * DAY_MS / 24);
+            assert_eq!(level.mark, mark, "{life_days} {left_hours}");
             assert_eq!(level.details.is_empty(), mark == 0);
         }
-        assert_eq!(certificate(end_ms, end_ms + 1).mark, 4);
+        assert_eq!(certificate((0, end_ms), end_ms + 1).mark, 4);
     }
 }

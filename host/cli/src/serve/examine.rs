@@ -62,10 +62,15 @@ pub(crate) async fn examine(mut config: HostConfig) -> Result<Examined, Faults> 
     );
     let webhook = addresses.iter().find(|(name, ..)| *name == "listen");
     let address = webhook.and_then(|(.., address)| *address);
-    if let Some(files) = &config.tls
-        && let Err(error) = Tls::load(files.clone())
-    {
-        faults.push((option_of(&error, files), error.into()));
+    if let Some(files) = &config.tls {
+        let load = if config.acme.is_some() {
+            Tls::load_later
+        } else {
+            Tls::load
+        };
+        if let Err(error) = load(files.clone()) {
+            faults.push((option_of(&error, files), error.into()));
+        }
     }
     let warnings = config.journal.check().await.unwrap_or_else(|error| {
         faults.push(("journal", error));

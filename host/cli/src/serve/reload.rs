@@ -30,11 +30,15 @@ async fn apply(
     let changed = effective.difference(current);
     let config = HostConfig::new(effective)?;
     // What can fail comes first.
-    let certificates = common.tls.as_deref().map(Tls::read).transpose()?;
+    let tls = common.tls.as_deref().filter(|_| running.acme.is_none());
+    let certificates = tls.map(Tls::read).transpose()?;
     running.intake.reload(&configured.settings(&config)).await?;
     if let Some((tls, certificates)) = common.tls.as_ref().zip(certificates) {
         tls.use_certificates(certificates);
         tracing::info!("the TLS certificate was reloaded");
+    }
+    if let Some(manager) = &running.acme {
+        manager.hurry();
     }
     running.server.trust(trust(&config));
     running.server.allow_origins(config.cors_origins.clone());

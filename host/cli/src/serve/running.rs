@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
+use batchtask_acme::Manager;
 use batchtask_host::Intake;
 use batchtask_host::http::Server;
 use batchtask_host::services::Services;
@@ -31,6 +32,8 @@ pub(super) struct Running {
     pub(super) server: Arc<Server>,
     /// The AMQP channel, if there is one.
     pub(super) amqp: Option<Arc<ReceiverClient>>,
+    /// Obtains the certificate, if a CA issues it.
+    pub(super) acme: Option<Arc<Manager>>,
     pub(super) journal: Arc<GroupCommit>,
     pub(super) relay: Arc<Relay>,
     /// The hand-over socket, or `None` if it could not be opened.

@@ -36,6 +36,7 @@ macro_rules! failures {
 
 failures! {
     Tls            "tls"              "The TLS handshake failed."
+    NoCertificate  "no_certificate"   "There is no TLS certificate yet, because the CA has not issued one."
     NotTls         "not_tls"          "The client does not speak TLS, for example because of an `http` URL."
     NotProxied     "not_proxied"      "The connection did not begin with a PROXY protocol header, or its address is not listed in `--proxy-protocol`."
     HeaderTooLarge "header_too_large" "The header of a request is longer than `--header-bytes`, or has more fields than `--header-fields`."
