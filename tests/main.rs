@@ -21,6 +21,7 @@
 //! | `status` | `batchtask status` and `batchtask health`, their lines and exit codes |
 //! | `disks` | a journal that cannot be opened, is full, or is locked never results in a 200 |
 //! | `amqp` | messages of AMQP queues survive kills of everything, and one broken message stops nothing |
+//! | `acme` | a certificate from a CA is obtained, used, renewed, and kept when the disk is full |
 //! | `admin` | liveness, readiness and metrics, never on the public port |
 //! | `alerts` | the alerts for Prometheus fire when they should, on metrics that exist from the start |
 //! | `deploy` | the files in `deploy/`: validators, systemd and nginx accept and run them |
@@ -54,6 +55,7 @@
 //! The tests use no fixed ports, and wait for a line or a state instead of sleeping.
 //! Variables make the long ones longer: see [`support::scale`].
 
+mod acme;
 mod address_space;
 mod admin;
 mod alerts;

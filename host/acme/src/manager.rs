@@ -363,13 +363,25 @@ impl Work<'_> {
         });
     }
 
+    /// Why the last attempt failed.
+    fn failure(&self, now_ms: u64) -> Option<&str> {
+        let memory = self.schedule.memory();
+        if memory.failures == 0 || memory.error.is_some() {
+            return memory.error.as_deref();
+        }
+        // Another host may be in the middle of it.
+        let since_ms = now_ms.saturating_sub(memory.attempted_ms);
+        let is_over = u128::from(since_ms) > LEAD_TIME.as_millis();
+        is_over.then_some("the program ended during the last attempt")
+    }
+
     fn problem(&self, now_ms: u64, next_ms: u64) -> Option<String> {
         if let Some(trouble) = &self.trouble {
             return Some(trouble.clone());
         }
-        let memory = self.schedule.memory();
-        if let Some(error) = memory.error.as_ref().filter(|_| memory.failures > 0) {
-            let minutes = next_ms.saturating_sub(now_ms).div_ceil(60_000);
+        if let Some(error) = self.failure(now_ms) {
+            let minutes = (next_ms.saturating_sub(now_ms) + 30_000) / 60_000;
+            let minutes = minutes.max(1);
             return Some(format!("{error}. The next attempt is in {minutes} min"));
         }
         let (from_ms, until_ms) = self.certificate.as_ref()?.life_ms();

@@ -58,8 +58,8 @@ async fn a_refused_challenge_leaves_the_certificate_and_is_tried_again_later() {
     running.stop().await;
 
     world.change_memory(|memory| memory.retry_ms = now_ms());
-    let mut running = world.start(world.options(&[NAME]));
-    running.reaches(|state| state.problem.is_none()).await;
+    let running = world.start(world.options(&[NAME]));
+    running.has_issued(1).await;
     running.stop().await;
     assert_eq!(world.memory().failures, 0);
     world.accepts(NAME).await;

@@ -107,9 +107,11 @@ impl Front {
         tokio::time::timeout(PATIENCE, asked).await.unwrap();
     }
 
-    /// The orders.
+    /// The orders. One whose nonce was refused is sent again, and counts once.
     pub(crate) fn orders(&self) -> Vec<String> {
-        self.inner.orders.lock().unwrap().clone()
+        let mut orders = self.inner.orders.lock().unwrap().clone();
+        orders.dedup();
+        orders
     }
 }
 

@@ -227,6 +227,7 @@ impl World {
     fn settle(&mut self) {
         self.ca = Ca::Issues;
         self.ahead_ms = 0;
+        self.clock_at.push(self.now_ms);
         let works_since_ms = self.now_ms;
         while self.now_ms < works_since_ms + 200 * DAY_MS {
             match self.schedule.next(self.clock()) {

@@ -92,7 +92,10 @@ impl Responder for Server {
     fn answer(&self, challenges: Vec<Challenge>) {
         let config = |challenge: Challenge| {
             let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let key = provider.key_provider.load_private_key(challenge.key).unwrap();
+            let key = provider
+                .key_provider
+                .load_private_key(challenge.key)
+                .unwrap();
             let key = CertifiedKey::new(vec![challenge.certificate], key);
             let mut config = ServerConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()

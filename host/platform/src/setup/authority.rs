@@ -1,6 +1,6 @@
 //! [`Authority`]: the CA certificate that a receiver's certificate comes from.
 
-use batchtask_notification::base64::base64;
+use batchtask_notification::base64;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_cert::Certificate as X509;
