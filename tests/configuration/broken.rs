@@ -24,7 +24,52 @@ macro_rules! platform {
     };
 }
 
+/// A table `[acme]` that is complete, and one line more.
+macro_rules! acme {
+    ($line:literal) => {
+        concat!(
+            "[acme]\ndomains = ['a.example', 'b.example']\naccept_terms = true\n\
+             cache = '.'\nca = 'authority'\n",
+            $line
+        )
+    };
+}
+
 const BROKEN: &[Broken] = &[
+    (
+        acme!("directory = 'http://ca/dir'"),
+        &[(6, &["`acme.directory` cannot be used", "`https`"])],
+    ),
+    (
+        acme!("contacts = 'ops'"),
+        &[(6, &["`acme.contacts`", "`ops` is not a mail address"])],
+    ),
+    (
+        acme!("dns_hook = '/missing/hook'"),
+        &[(6, &["`acme.dns_hook`", "`/missing/hook`", "No such file"])],
+    ),
+    (
+        acme!("eab_key_id = 'id'\neab_key = 'hush !'"),
+        &[(7, &["`acme.eab_key` cannot be used", "not base64"])],
+    ),
+    (
+        acme!("share_secret = 'hush'"),
+        &[(6, &["`acme.share_secret`", "not shown"])],
+    ),
+    (
+        "tls_key = 'key.pem'\n[acme]\ndomains = 'a.example'\naccept_terms = true\ncache = '.'\n\
+         ca = 'authority'",
+        &[(1, &["`tls_key` is set beside `acme.domains`", "only one"])],
+    ),
+    (
+        "[acme]\ndomains = '*.example'\naccept_terms = true\ncache = 'notes'\nca = 'authority'",
+        &[(2, &["`*.example` needs DNS-01", "`dns_hook`"])],
+    ),
+    (
+        "[acme]\ndomains = 'a.example'\naccept_terms = true\ncache = 'notes/acme'\n\
+         ca = 'authority'",
+        &[(4, &["`acme.cache` cannot be used", "`notes"])],
+    ),
     (
         platform!("edition = 'gold'"),
         &[(6, &["`platform.edition`", "`standard`", "found `gold`"])],
@@ -279,6 +324,8 @@ fn every_fault_is_named_with_its_line_and_no_secret_is_shown() {
         "what is not a database\n".repeat(99),
     )
     .unwrap();
+    let authority = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
+    fs::write(folder.path().join("authority"), authority.cert.pem()).unwrap();
     for (text, faults) in BROKEN {
         let path = write(folder.path(), text);
         let checked = check(&path).in_folder(folder.path()).run().expect(2);
@@ -294,6 +341,33 @@ fn every_fault_is_named_with_its_line_and_no_secret_is_shown() {
         let count = said.lines().skip(1).count();
         assert_eq!(count, faults.len(), "{text}\n{said}");
     }
+}
+
+#[test]
+fn a_certificate_from_a_ca_needs_a_folder_and_accepted_terms() {
+    let by_flag = Program::new(["check", "--acme", "a.example,*.a.example,A.example"]);
+    let said = by_flag.run().expect(2).stderr;
+    assert!(
+        said.contains("`--acme` must be") && said.contains("`A.example` is there twice"),
+        "{said}"
+    );
+    let by_flag = Program::new(["check", "--acme", "a.example"]);
+    let said = by_flag
+        .variable(("BATCHTASK_ACME_EAB_KEY", "hush"))
+        .run()
+        .expect(2)
+        .stderr;
+    for part in [
+        "`acme.accept_terms` is missing",
+        "terms of service",
+        "`acme.cache` is missing",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(
+        said.contains("`acme.eab_key_id` is missing") && !said.contains(HUSH),
+        "{said}"
+    );
 }
 
 #[test]

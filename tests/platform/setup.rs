@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::Write;
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
 use super::fake::APP;
 use super::{World, contains, without_secrets};
 use crate::support::EXAMPLE;
@@ -51,6 +53,68 @@ async fn one_command_leads_to_genuine_pushes_and_another_back() {
     let again = world.run("remove").expect(0);
     contains(&again.stdout, &["nothing to change"]);
     host.stop();
+}
+
+/// The chain that a CA issues over ACME ends before the root, which this system has.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_certificate_from_a_ca_its_root_is_uploaded() {
+    let world = World::with_scheme("http").await;
+    let cache = world.path("acme");
+    let command = || {
+        world
+            .command("setup --yes")
+            .variable(("BATCHTASK_URL", "https://receiver.example.com"))
+            .variable(("BATCHTASK_ACME_DOMAINS", "receiver.example.com"))
+            .variable(("BATCHTASK_ACME_CACHE", cache.to_str().unwrap()))
+    };
+    let early = without_secrets(command().run()).expect(2);
+    contains(
+        &early.stderr,
+        &["has issued no certificate yet", "start the receiver first"],
+    );
+
+    let root = authority("A root", None);
+    let intermediate = authority("An intermediate", Some(&root.1));
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(["receiver.example.com".to_owned()]).unwrap();
+    let server = server.signed_by(&key, &intermediate.1).unwrap();
+    fs::create_dir(&cache).unwrap();
+    let chain = server.pem() + &intermediate.0 + &key.serialize_pem();
+    fs::write(cache.join("certificate.pem"), chain).unwrap();
+    let roots = world.path("roots.pem");
+    let roots = || ("SSL_CERT_FILE", roots.to_str().unwrap());
+    fs::write(roots().1, authority("Another root", None).0).unwrap();
+    let unknown = without_secrets(command().variable(roots()).run()).expect(2);
+    contains(
+        &unknown.stderr,
+        &["its root is `CN=A root`", "name the file"],
+    );
+
+    fs::write(roots().1, root.0).unwrap();
+    let done = without_secrets(command().variable(roots()).run()).expect(0);
+    contains(
+        &done.stdout,
+        &[
+            "upload the CA certificate `A root`",
+            "the platform is set up",
+        ],
+    );
+}
+
+/// The certificate of an authority, and the authority.
+fn authority(
+    name: &str,
+    issuer: Option<&Issuer<'static, KeyPair>>,
+) -> (String, Issuer<'static, KeyPair>) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = match issuer {
+        None => params.self_signed(&key),
+        Some(issuer) => params.signed_by(&key, issuer),
+    };
+    (certificate.unwrap().pem(), Issuer::new(params, key))
 }
 
 /// The receiver refuses what the rule of another token signs, and a setup repairs it.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use batchtask_acme::schedule::Memory;
 use http::StatusCode;
 
 use crate::front::Front;
@@ -101,7 +102,7 @@ async fn a_ca_that_is_away_wrong_or_not_trusted_is_explained() {
         contains(&running.problem().await, parts);
         assert_eq!(running.orders("failed"), 1);
         running.stop().await;
-        world.change_memory(|memory| memory.retry_ms = 0);
+        world.change_memory(|memory| *memory = Memory::default());
     }
     world.pebble.stop();
     let mut running = world.start(good);
@@ -147,7 +148,7 @@ async fn the_wait_that_the_ca_asks_for_is_kept() {
             wait_ms > 115 * MINUTE_MS && wait_ms <= 121 * MINUTE_MS,
             "{wait_ms}"
         );
-        world.change_memory(|memory| (memory.retry_ms, memory.refused_until_ms) = (0, 0));
+        world.change_memory(|memory| *memory = Memory::default());
     }
 }
 
