@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use self::pebble::Pebble;
+use crate::shared;
+use crate::shared::server::Server;
 use crate::support::host::{Host, Setup};
 use crate::support::mounts::small_disk;
 use crate::support::notifications::Notification;
@@ -245,4 +247,36 @@ async fn with_a_full_disk_the_old_certificate_stays() {
     assert_eq!(host.metrics().await.value(issued), 0.0);
     assert_eq!(host.admin().get("/readyz").await.status, 200);
     host.stop();
+}
+
+/// The CA reaches one of the hosts, which need not be the one that orders.
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_on_one_postgres_share_a_certificate() {
+    let Some(world) = World::new() else {
+        return;
+    };
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let setup = |number: u32| {
+        let cache = world.folder.path().join(format!("acme-{number}"));
+        let setup = shared::setup(&server.url(), world.folder.path());
+        with_acme(setup, &cache, &world.pebble.directory())
+            .variable(("BATCHTASK_ACME_CA", text(&world.pebble.authority_path())))
+            .variable(("BATCHTASK_ACME_SHARE_SECRET", "shAreSeCreT000000"))
+    };
+    let caller = world.caller().await;
+    let first = setup(1).start();
+    let second = setup(2).inheriting(&world.socket).start();
+    post(accepts(&caller, &first).await, 1).await;
+    post(accepts(&caller, &second).await, 2).await;
+    let mut issued = 0.0;
+    for host in [&first, &second] {
+        let metrics = host.metrics().await;
+        issued += metrics.value(r#"batchtask_acme_orders_total{result="issued"}"#);
+        assert_eq!(metrics.value("batchtask_acme_failures_in_a_row"), 0.0);
+    }
+    assert_eq!(issued, 1.0);
+    first.stop();
+    second.stop();
 }

@@ -30,7 +30,8 @@ const CA_TIME: Duration = Duration::from_secs(180);
 /// How long all hosts may take to see the challenges of a shared record.
 pub(crate) const SHARE_TIME: Duration = Duration::from_secs(12);
 
-/// The time limit for the removal of a DNS record; when the program stops; and for all.
+/// The time limits for the removal of a DNS record, and of all; and of those that are left
+/// when the program stops.
 const CLEANUP_TIME: Duration = Duration::from_secs(60);
 const CLEANUP_TIME_STOPPING: Duration = Duration::from_secs(5);
 pub(crate) const CLEANUP_TIME_ALL: Duration = Duration::from_secs(300);
@@ -69,9 +70,15 @@ impl Attempt<'_> {
             ordered = ordered => ordered.unwrap_or(Err(Error::TooSlow { step: "order", limit })),
             () = stop.cancelled() => Err(Error::Stopped),
         };
-        let cleaned = tokio::time::timeout(CLEANUP_TIME_ALL, self.clean(&proofs)).await;
-        if cleaned.is_err() {
-            tracing::warn!("some DNS records of challenges were not removed");
+        let too_long = async {
+            tokio::select! {
+                () = tokio::time::sleep(CLEANUP_TIME_ALL) => {}
+                () = stop.cancelled() => tokio::time::sleep(CLEANUP_TIME_STOPPING).await,
+            }
+        };
+        tokio::select! {
+            () = self.clean(&proofs) => {}
+            () = too_long => tracing::warn!("some DNS records of challenges were not removed"),
         }
         result
     }
@@ -261,14 +268,11 @@ impl Attempt<'_> {
         self.responder.answer(Vec::new());
         self.record.challenges.clear();
         let Some(hook) = self.hook else { return };
-        let limit = if self.stop.is_cancelled() {
-            CLEANUP_TIME_STOPPING
-        } else {
-            CLEANUP_TIME
-        };
         for proof in proofs {
             let name = record_name(&proof.name);
-            let cleaned = hook.call(Action::Cleanup, &name, &proof.value, limit).await;
+            let cleaned = hook
+                .call(Action::Cleanup, &name, &proof.value, CLEANUP_TIME)
+                .await;
             if let Err(error) = cleaned {
                 tracing::warn!(%error, "the DNS record `{name}` was not removed");
             }
