@@ -49,6 +49,7 @@
 //! | `sinks` | events are passed on at least once and in order, whatever happens to the host |
 //! | `smuggling` | a request that two readers could understand differently is refused |
 //! | `tls` | both versions, both protocols, any server name, client certificates, new certificates |
+//! | `traces` | what a collector of traces gets; a collector that fails does no harm |
 //! | `hosts` | the same suite for every entry point of a receiver, on this host and on others |
 //! | `support` | the host under test, a receiver in this process, a client, a ledger, and the platform's simulator |
 //!
@@ -102,4 +103,5 @@ mod status;
 mod stops;
 mod support;
 mod tls;
+mod traces;
 mod unread;

@@ -129,7 +129,7 @@ const BROKEN: &[Broken] = &[
     ("max_reads = -1", &[(1, &["`max_reads`", "found `-1`"])]),
     (
         "\nmax_reads = 1.5",
-        &[(2, &["`max_reads`", "whole number", "found a TOML float"])],
+        &[(2, &["`max_reads`", "whole number", "found `1.5`"])],
     ),
     (
         "max_reads = 'many'",

@@ -25,7 +25,7 @@ pub(crate) const WASMTIME: &str = "bin/wasmtime";
 pub(crate) const JCO: &str = "node_modules/@bytecodealliance/jco/dist/jco.js";
 /// The program of componentize-js.
 pub(crate) const COMPONENTIZE: &str = "node_modules/.bin/componentize-js";
-/// Python with `standardwebhooks`, `cloudevents` and `aiosmtpd`.
+/// Python with `standardwebhooks`, `cloudevents`, `aiosmtpd` and `opentelemetry-proto`.
 pub(crate) const PYTHON: &str = "venv/bin/python";
 /// A script that checks the accessibility of a page.
 pub(crate) const AXE: &str = "node_modules/axe-core/axe.min.js";

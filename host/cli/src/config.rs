@@ -6,7 +6,8 @@
 //!   with it.
 //! - `parse`: the parsers of values; `sinks`: the tables `[[sink]]`.
 //! - `host`: the checked configuration of a host; `acme`: that of its certificate from a CA;
-//!   `amqp`: that of its AMQP channel; `platform`: that of a client of the platform.
+//!   `amqp`: that of its AMQP channel; `platform`: that of a client of the platform; `traces`:
+//!   that of traces.
 //! - `manual`: the options as text.
 
 mod acme;
@@ -20,6 +21,7 @@ mod options;
 mod parse;
 mod platform;
 mod sinks;
+mod traces;
 mod values;
 
 pub(crate) use self::amqp::{Amqp, amqp};

@@ -42,6 +42,7 @@ use batchtask_journal::{Bounds, GroupCommit, MemoryJournal, group_commit};
 use batchtask_notification::hex;
 use batchtask_platform::{Client as PlatformClient, ClientOptions, Retry};
 use batchtask_relay::{Relay, RelayMetrics};
+use batchtask_traces::Export;
 use clap::Args;
 
 use super::config::{Flags, HostConfig, HostGroup};
@@ -195,13 +196,13 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
     let registry = Registry::new()?;
     common.log.register(&registry)?;
     let journal = Arc::new(open_journal(config, &registry).await?);
-    let options = options(config, configured.settings(config), &registry)?;
+    let traces = start_traces(config, &registry)?;
+    let tracer = traces.as_ref().map(Export::tracer).unwrap_or_default();
+    let mut options = options(config, configured.settings(config), &registry)?;
+    options.tracer = tracer.clone();
     let intake = Arc::new(Intake::build(journal.clone(), &options).await?);
-    let relay = Arc::new(Relay::new(
-        journal.clone(),
-        &host_name(),
-        config.sinks.clone(),
-    ));
+    let relay = Relay::new(journal.clone(), &host_name(), config.sinks.clone());
+    let relay = Arc::new(relay.traced_by(tracer));
     registry.register(RelayMetrics::new(relay.clone()))?;
     let operations = Arc::new(Operations::new(relay.clone(), intake.clone()));
     let amqp = config.amqp.clone();
@@ -275,8 +276,25 @@ async fn start(common: &Common, configured: &Configured) -> anyhow::Result<Runni
         acme,
         journal,
         relay,
+        traces,
         door,
     })
+}
+
+/// Starts to export traces, if they are on.
+fn start_traces(config: &HostConfig, registry: &Registry) -> anyhow::Result<Option<Export>> {
+    let Some(mut options) = config.traces.clone() else {
+        return Ok(None);
+    };
+    let metrics = registry.register(batchtask_traces::Metrics::new()?)?;
+    let host = host_name();
+    let instance = format!("{host}-{}", std::process::id());
+    for (name, value) in [("host.name", host), ("service.instance.id", instance)] {
+        if !options.resource.iter().any(|(known, _)| known == name) {
+            options.resource.push((name.into(), value));
+        }
+    }
+    Ok(Some(Export::start(options, metrics)?))
 }
 
 /// Starts the search for lost changes, if the platform is configured.

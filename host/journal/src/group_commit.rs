@@ -12,9 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use batchtask_span::OpenSpan;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::commit_span::{CommitSpan, append_span};
 use crate::queue::{Priority, PushError, Queue};
 use crate::stats::Counters;
 use crate::{
@@ -123,7 +125,7 @@ impl GroupCommit {
     /// the journal is closed; otherwise the error of the commit.
     pub async fn write(&self, entry: Entry) -> Result<Appended, Error> {
         let timeout = self.options.write_timeout;
-        let written = self.write_by(entry, Instant::now() + timeout).await;
+        let written = self.write_by(entry, Instant::now() + timeout, None).await;
         written.unwrap_or_else(|| {
             let limit_ms = timeout.as_millis();
             Err(Error::Unavailable(format!(
@@ -133,13 +135,15 @@ impl GroupCommit {
     }
 
     /// Like [`write`](Self::write), but with this deadline. Returns `None` when
-    /// it has passed; the entry may still become durable later.
+    /// it has passed; the entry may still become durable later. `above` is the span of
+    /// the request, if it is traced: one below it shows the wait in the queue and the commit.
     pub async fn write_by(
         &self,
         entry: Entry,
         deadline: Instant,
+        above: Option<&OpenSpan>,
     ) -> Option<Result<Appended, Error>> {
-        let answer = match self.push(entry) {
+        let answer = match self.push(entry, above) {
             Ok(answer) => answer,
             Err(error) => return Some(Err(error)),
         };
@@ -154,7 +158,11 @@ impl GroupCommit {
     }
 
     /// Queues an entry. Returns the channel on which its outcome will arrive.
-    fn push(&self, entry: Entry) -> Result<oneshot::Receiver<Result<Appended, Error>>, Error> {
+    fn push(
+        &self,
+        entry: Entry,
+        above: Option<&OpenSpan>,
+    ) -> Result<oneshot::Receiver<Result<Appended, Error>>, Error> {
         entry.check()?;
         let bytes = entry.bytes();
         let limit = self.options.queue_max_bytes;
@@ -163,8 +171,12 @@ impl GroupCommit {
                 "the entry has {bytes} bytes; the journal accepts at most {limit}"
             )));
         }
-        let (reply, answer) = oneshot::channel();
         let priority = priority(&entry);
+        let (sender, answer) = oneshot::channel();
+        let reply = Reply {
+            sender,
+            span: above.and_then(append_span),
+        };
         self.queue
             .push(Job { entry, reply }, bytes, priority)
             .map_err(push_error)?;
@@ -323,7 +335,14 @@ fn push_error(error: PushError) -> Error {
 /// An entry, and the caller that waits for its outcome.
 struct Job {
     entry: Entry,
-    reply: oneshot::Sender<Result<Appended, Error>>,
+    reply: Reply,
+}
+
+/// How a caller is answered.
+struct Reply {
+    sender: oneshot::Sender<Result<Appended, Error>>,
+    /// The span of the entry, from its arrival in the queue to its commit, if it is traced.
+    span: Option<Box<OpenSpan>>,
 }
 
 /// The thread that commits.
@@ -354,9 +373,16 @@ impl Committer {
         let mut tick = IDLE_TICK;
         while let Some(jobs) = self.queue.take(BATCH_MAX_ENTRIES, BATCH_MAX_BYTES, tick) {
             if !jobs.is_empty() {
-                let (entries, replies): (Vec<_>, Vec<_>) =
+                let (entries, mut replies): (Vec<_>, Vec<_>) =
                     jobs.into_iter().map(|job| (job.entry, job.reply)).unzip();
+                let appends = replies.iter_mut();
+                let appends = appends.filter_map(|reply| reply.span.as_deref_mut());
+                let span = CommitSpan::begin(entries.len(), appends);
                 let result = self.commit(entries);
+                if let Some(span) = span {
+                    let appends = replies.iter_mut();
+                    span.end(appends.filter_map(|reply| reply.span.take()), &result);
+                }
                 answer(replies, result);
             }
             let has_more = self.runtime.block_on(self.journal.maintain());
@@ -415,19 +441,16 @@ fn check_count(outcomes: Vec<Appended>, entries: usize) -> Result<Vec<Appended>,
 }
 
 /// Answers every caller that still waits.
-fn answer(
-    replies: Vec<oneshot::Sender<Result<Appended, Error>>>,
-    result: Result<Vec<Appended>, Error>,
-) {
+fn answer(replies: Vec<Reply>, result: Result<Vec<Appended>, Error>) {
     match result {
         Ok(outcomes) => {
             for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                let _ = reply.send(Ok(outcome));
+                let _ = reply.sender.send(Ok(outcome));
             }
         }
         Err(error) => {
             for reply in replies {
-                let _ = reply.send(Err(error.clone()));
+                let _ = reply.sender.send(Err(error.clone()));
             }
         }
     }

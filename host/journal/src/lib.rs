@@ -11,6 +11,7 @@
 //! | `quarantine` | [`Shares`]: how small and large rejects share the quarantine |
 //! | `signature` | [`SignatureStatus`]: whether a signature may be used |
 //! | [`group_commit`] | [`GroupCommit`]: joins waiting entries into batches, in front of every backend; lets readers of the feed wait |
+//! | `commit_span` | a commit in the traces of the requests that it belongs to |
 //! | `queue` | the entries that wait for group commit |
 //! | `stats` | [`Stats`] and [`Observer`]: the counts of group commit |
 //! | [`page`] | [`Page`](page::Page): decides where a page ends |
@@ -38,6 +39,7 @@
 
 pub mod activity;
 mod bounds;
+mod commit_span;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod copy;

@@ -1,8 +1,9 @@
 //! Group commit in front of a journal in memory whose commits can be stopped.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use batchtask_journal::{
@@ -10,6 +11,7 @@ use batchtask_journal::{
     MemoryJournal, Observer, QuarantinePage, Reject, Source, StoredEvent, Summary, Task, TaskPage,
     TaskQuery, error_text, group_commit::Options,
 };
+use batchtask_span::{Context, Kind, Recorder, Span, Tracer, Value};
 use tokio::sync::{Semaphore, watch};
 
 /// A journal in memory. Each commit waits for a permit, so commits can be stopped.
@@ -522,4 +524,102 @@ async fn details_are_checked_and_then_stored() {
     assert_eq!(name().await.as_deref(), Some("name"));
     commits.close();
     assert_unavailable(commits.describe(vec![details]).await);
+}
+
+/// Keeps the spans of all traces.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<Span>>>);
+
+impl Recorder for Spans {
+    fn samples(&self, _: u128) -> bool {
+        true
+    }
+
+    fn record(&self, span: Span) {
+        self.0.lock().unwrap().push(span);
+    }
+}
+
+impl Spans {
+    fn named(&self, name: &str) -> Vec<Span> {
+        let spans = self.0.lock().unwrap();
+        let named = spans.iter().filter(|span| span.name == name);
+        named.cloned().collect()
+    }
+}
+
+/// Writes an entry of a traced request in a separate task.
+fn write_traced(
+    commits: &Arc<GroupCommit>,
+    tracer: &Tracer,
+    entry: Entry,
+) -> tokio::task::JoinHandle<Result<Appended, Error>> {
+    let commits = commits.clone();
+    let request = tracer.begin(None, Kind::Server, || "request".into());
+    tokio::spawn(async move {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let written = commits.write_by(entry, deadline, request.as_ref()).await;
+        written.expect("it is in time")
+    })
+}
+
+#[tokio::test]
+async fn a_commit_is_linked_to_the_requests_that_it_belongs_to() {
+    let journal = Stoppable::stopped();
+    let commits = commits(&journal, Options::default());
+    let spans = Spans::default();
+    let tracer = Tracer::new(spans.clone());
+    let blocked = write(&commits, Entry::Probe);
+    journal.until_begun(1).await;
+    let written = [
+        write(&commits, event(1)),
+        write_traced(&commits, &tracer, event(2)),
+        write_traced(&commits, &tracer, event(3)),
+    ];
+    until_waiting(&commits, 3).await;
+    journal.release();
+    for written in written.into_iter().chain([blocked]) {
+        written.await.unwrap().unwrap();
+    }
+    let (appends, commits) = (spans.named("journal.append"), spans.named("journal.commit"));
+    let [commit] = &commits[..] else {
+        panic!("only one batch has traced requests: {commits:?}");
+    };
+    let ids = |spans: &[Span]| -> BTreeSet<u64> {
+        spans.iter().map(|span| span.context.span_id()).collect()
+    };
+    assert_eq!(appends.len(), 2);
+    let linked: BTreeSet<u64> = commit.links.iter().map(Context::span_id).collect();
+    assert_eq!(linked, ids(&appends));
+    assert!(linked.contains(&commit.parent.unwrap()));
+    let size = ("batchtask.batch_size", Value::Whole(3));
+    assert!(commit.attributes.contains(&size));
+    for append in &appends {
+        assert_eq!(append.links, std::slice::from_ref(&commit.context));
+        assert!(append.attributes.contains(&size));
+        let requests = spans.named("request");
+        assert!(ids(&requests).contains(&append.parent.unwrap()));
+        let queue = append.attributes.iter();
+        let mut queue = queue.filter(|(name, _)| *name == "batchtask.queue_ms");
+        let Some((_, Value::Number(queue_ms))) = queue.next() else {
+            panic!("{append:?}");
+        };
+        assert!(Duration::from_secs_f64(queue_ms / 1e3) <= append.duration);
+    }
+    assert_eq!(commit.error, None);
+}
+
+#[tokio::test]
+async fn a_failed_commit_is_an_error_in_its_traces() {
+    let journal = Stoppable::running();
+    let commits = commits(&journal, Options::default());
+    let spans = Spans::default();
+    let tracer = Tracer::new(spans.clone());
+    journal.behave(Behaviour::Fail);
+    let written = write_traced(&commits, &tracer, event(1)).await.unwrap();
+    let error = Some(error_text(written.unwrap_err()));
+    for name in ["journal.append", "journal.commit"] {
+        let spans = spans.named(name);
+        assert_eq!((spans.len(), &spans[0].error), (1, &error), "{name}");
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use batchtask_journal::StoredEvent;
 use batchtask_sandbox::{Client, Failure, Message, Options, Origin, Sandbox};
-use batchtask_webhook::message::{self, ALERT_TYPE, EVENT_TYPE, TEST_TYPE};
+use batchtask_webhook::message::{self, ALERT_TYPE, EVENT_TYPE, TEST_TYPE, Trace};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -88,10 +88,16 @@ impl Component {
         sandbox.map(Self).map_err(unusable)
     }
 
-    /// Passes an event on.
-    pub(crate) async fn deliver(&self, event: &StoredEvent, is_replay: bool) -> Outcome {
-        self.send(message::of_stored(event), EVENT_TYPE, is_replay)
-            .await
+    /// Passes an event on, with the trace that it came with.
+    pub(crate) async fn deliver(&self, event: &StoredEvent, trace: Option<Trace<'_>>) -> Outcome {
+        let message = message::of_stored(event, trace);
+        self.send(message, EVENT_TYPE, false).await
+    }
+
+    /// Passes on an event that was delivered before.
+    pub(crate) async fn replay(&self, event: &StoredEvent) -> Outcome {
+        let message = message::of_stored(event, None);
+        self.send(message, EVENT_TYPE, true).await
     }
 
     /// Passes alerts on.

@@ -21,6 +21,7 @@
 //! | `mail` | sends digests and alerts as mail |
 //! | `component` | passes events to a component of the operator, in a sandbox |
 //! | `egress` | connections to receivers, to checked addresses only |
+//! | `trace` | a delivery in the trace of the request that brought its event |
 //! | `command` | [`Command`]: what an operator asks of a sink |
 //! | `status` | [`SinkStatus`]: what operators see of a sink |
 //! | `metrics` | [`RelayMetrics`]: the metrics of all sinks |
@@ -51,6 +52,7 @@ mod runner;
 pub mod scheduler;
 mod sink;
 mod status;
+mod trace;
 mod webhook;
 
 pub use self::chat::{ChatOptions, Service};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use batchtask_journal::GroupCommit;
+use batchtask_span::Tracer;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ pub struct Relay {
     wanted: watch::Sender<Vec<Arc<Sink>>>,
     /// How to reach the sinks that run.
     reach: Mutex<BTreeMap<String, Reach>>,
+    tracer: Tracer,
 }
 
 /// How to reach a sink that runs.
@@ -61,7 +63,13 @@ impl Relay {
             observed: watch::Sender::default(),
             wanted: watch::Sender::new(sinks),
             reach: Mutex::default(),
+            tracer: Tracer::default(),
         }
+    }
+
+    /// Adds deliveries to the traces of the requests that brought their events.
+    pub fn traced_by(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Replaces the sinks. A sink whose options did not change keeps running.
@@ -148,6 +156,7 @@ impl Relay {
             commands: asked,
             observed: self.observed.subscribe(),
             stop: stop.clone(),
+            tracer: self.tracer.clone(),
         };
         let reach = Reach { board, commands };
         self.reach().insert(sink.name().to_owned(), reach);

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use batchtask_journal::outbox::{Acquired, Outbox};
 use batchtask_journal::{Error, GroupCommit, error_text};
+use batchtask_span::Tracer;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +50,7 @@ pub(crate) struct Runner {
     /// What the host knows of the conditions that alerts report.
     pub(crate) observed: watch::Receiver<Arc<Observed>>,
     pub(crate) stop: CancellationToken,
+    pub(crate) tracer: Tracer,
 }
 
 impl Runner {

@@ -12,6 +12,7 @@ use crate::mail::{Mail, MailOptions};
 use crate::report::note::{Language, Writer};
 use crate::report::{Condition, Report};
 use crate::scheduler::{AfterDead, Outcome, Policy};
+use crate::trace::DeliveryTrace;
 use crate::webhook::{Webhook, WebhookOptions};
 
 /// How many events may wait that were not tried yet.
@@ -160,10 +161,18 @@ impl Sink {
         &self.options
     }
 
-    pub(crate) async fn deliver(&self, event: &StoredEvent) -> Outcome {
+    /// Sends an event. `trace` is the trace that it belongs to, if it is known.
+    pub(crate) async fn deliver(
+        &self,
+        event: &StoredEvent,
+        trace: Option<&mut DeliveryTrace>,
+    ) -> Outcome {
         match &self.client {
-            Client::Webhook(webhook) => webhook.deliver(event).await,
-            Client::Component(component) => component.deliver(event, false).await,
+            Client::Webhook(webhook) => webhook.deliver(event, trace).await,
+            Client::Component(component) => {
+                let origin = trace.as_deref().map(DeliveryTrace::origin);
+                component.deliver(event, origin).await
+            }
             Client::Chat(..) | Client::Mail(..) => Outcome::Refused(NO_EVENTS.into()),
         }
     }
@@ -172,7 +181,7 @@ impl Sink {
     pub(crate) async fn replay(&self, event: &StoredEvent) -> Outcome {
         match &self.client {
             Client::Webhook(webhook) => webhook.replay(event).await,
-            Client::Component(component) => component.deliver(event, true).await,
+            Client::Component(component) => component.replay(event).await,
             Client::Chat(..) | Client::Mail(..) => Outcome::Refused(NO_EVENTS.into()),
         }
     }

@@ -25,6 +25,7 @@ use crate::egress::{HttpClient, failed};
 use crate::error::OptionError;
 use crate::report::Report;
 use crate::scheduler::Outcome;
+use crate::trace::DeliveryTrace;
 
 /// A client of one receiver.
 pub(crate) struct Webhook {
@@ -41,14 +42,23 @@ impl Webhook {
     }
 
     /// Sends an event.
-    pub(crate) async fn deliver(&self, event: &StoredEvent) -> Outcome {
-        self.send(request::of_event(&self.target, event, now_s()))
-            .await
+    pub(crate) async fn deliver(
+        &self,
+        event: &StoredEvent,
+        mut trace: Option<&mut DeliveryTrace>,
+    ) -> Outcome {
+        let origin = trace.as_deref().map(DeliveryTrace::origin);
+        let mut request = request::of_event(&self.target, event, origin, now_s());
+        if let Some(trace) = trace.as_deref_mut() {
+            trace.sends_to(&self.target.uri);
+            request = request.map(|request| request::mark_trace(request, trace.context()));
+        }
+        self.send_traced(request, trace).await
     }
 
     /// Sends an event that was delivered before, and says so in the header.
     pub(crate) async fn replay(&self, event: &StoredEvent) -> Outcome {
-        let request = request::of_event(&self.target, event, now_s());
+        let request = request::of_event(&self.target, event, None, now_s());
         self.send(request.map(request::mark_replay)).await
     }
 
@@ -73,13 +83,26 @@ impl Webhook {
     }
 
     async fn send(&self, request: Result<Request<Full<Bytes>>, http::Error>) -> Outcome {
+        self.send_traced(request, None).await
+    }
+
+    async fn send_traced(
+        &self,
+        request: Result<Request<Full<Bytes>>, http::Error>,
+        trace: Option<&mut DeliveryTrace>,
+    ) -> Outcome {
         let request = match request {
             Ok(request) => request,
             // Such as an id with a control character, in binary mode.
             Err(error) => return Outcome::Refused(format!("there is no request: {error}")),
         };
         match self.client.exchange(request).await {
-            Ok(answer) => answer.outcome(|text| self.shows_secret(text)),
+            Ok(answer) => {
+                if let Some(trace) = trace {
+                    trace.answered(answer.status);
+                }
+                answer.outcome(|text| self.shows_secret(text))
+            }
             Err(error) => failed(error),
         }
     }

@@ -23,6 +23,7 @@ use std::time::Instant;
 use batchtask_guest::outcomes::{Problem, Refusal, Success};
 use batchtask_guest::receiver::Decision;
 use batchtask_journal::{GroupCommit, Source};
+use batchtask_span::Tracer;
 use wasmtime::component::types::ComponentItem;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
@@ -101,6 +102,8 @@ pub struct Options {
     pub notices: Notices,
     /// Where metrics are registered.
     pub registry: Registry,
+    /// What records traces.
+    pub tracer: Tracer,
 }
 
 impl Default for Options {
@@ -113,6 +116,7 @@ impl Default for Options {
             limits: Limits::DEFAULT,
             notices: Notices::default(),
             registry: Registry::default(),
+            tracer: Tracer::default(),
         }
     }
 }

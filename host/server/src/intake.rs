@@ -3,11 +3,13 @@
 //!
 //! - `metrics`: request metrics; `lines`: log lines; `skew`: detects a wrong clock.
 //! - `quarantine`: replays and drops rejects.
+//! - `trace`: a request in its trace.
 
 mod lines;
 mod metrics;
 mod quarantine;
 mod skew;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,12 +22,14 @@ use batchtask_guest::receiver::{Decision, Entry as Stored, Write, is_read, kind}
 use batchtask_guest::session::{self, Right};
 use batchtask_guest::settings::{Fault, Settings as Checked};
 use batchtask_journal::{Entry, GroupCommit};
+use batchtask_span::Tracer;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::quarantine::QuarantineError;
 
 use self::metrics::IntakeMetrics;
 use self::skew::Skew;
+pub(crate) use self::trace::Trace;
 use crate::bursts::Bursts;
 use crate::clock::now_ms;
 use crate::component::{
@@ -55,6 +59,7 @@ pub struct Intake {
     /// The values of the settings.
     notices: Notices,
     checked: RwLock<Arc<Checked>>,
+    tracer: Tracer,
 }
 
 /// The origin of a call, for metrics and logs.
@@ -112,6 +117,7 @@ impl Intake {
             skew: Skew::register(registry, options.notices.clone())?,
             notices: options.notices.clone(),
             checked: RwLock::new(Arc::new(checked)),
+            tracer: options.tracer.clone(),
         })
     }
 
@@ -173,11 +179,12 @@ impl Intake {
             is_proven: request.sender_proven,
             source: Source::Push,
         };
-        let work = async |deadline| match self.turn(deadline).await {
-            Ok(_turn) => self.answer(request, deadline).await,
+        let trace = Trace::of_request(&self.tracer, &caller, &request);
+        let work = async |deadline, trace: &mut Trace| match self.turn(deadline).await {
+            Ok(_turn) => self.answer(request, deadline, trace).await,
             Err(response) => (*response, None),
         };
-        self.observe(&caller, work).await.0
+        self.observe(&caller, trace, work).await.0
     }
 
     /// Accepts a notification from a channel other than HTTP. The caller must
@@ -192,15 +199,18 @@ impl Intake {
             is_proven: true,
             source: message.source,
         };
-        let work = async |deadline| {
+        let trace = Trace::of_message(&self.tracer, &caller);
+        let work = async |deadline, trace: &mut Trace| {
             let _turn = match self.turn(deadline).await {
                 Ok(turn) => turn,
                 Err(response) => return (*response, ()),
             };
+            trace.begin_decision();
             let decided = self.component.decide_message(message, deadline).await;
-            (self.conclude(decided, deadline).await, ())
+            trace.end_decision();
+            (self.conclude(decided, deadline, trace).await, ())
         };
-        self.observe(&caller, work).await.0
+        self.observe(&caller, trace, work).await.0
     }
 
     /// Checks the head of a request, and ignores its body. Returns `Ok(None)` if
@@ -245,18 +255,24 @@ impl Intake {
         &self,
         request: Request,
         deadline: Instant,
+        trace: &mut Trace,
     ) -> (Response, Option<Read>) {
+        trace.has_body(request.body.len());
         if !is_read(&request) {
+            trace.begin_decision();
             let decided = self.component.decide_push(request, deadline).await;
-            return (self.conclude(decided, deadline).await, None);
+            trace.end_decision();
+            return (self.conclude(decided, deadline, trace).await, None);
         }
         let Some(read) = self.reads.begin() else {
             return (refusal(Refusal::Overloaded, None), None);
         };
         let is_compressed = gzip::is_wanted(&request, kind(&request.target));
         let decided = self.component.decide(request, deadline);
+        trace.begin_decision();
         let decided = self.reads.in_turn(decided).await;
-        let mut response = self.conclude(decided, deadline).await;
+        trace.end_decision();
+        let mut response = self.conclude(decided, deadline, trace).await;
         if is_compressed {
             self.reads
                 .in_turn(async { gzip::compress(&mut response) })
@@ -267,23 +283,26 @@ impl Intake {
         (response, was_read.then_some(read))
     }
 
-    /// Runs `work` with a deadline, and counts and logs its response.
+    /// Runs `work` with a deadline, and counts, logs and traces its response.
     pub(crate) async fn observe<T>(
         &self,
         caller: &Caller,
-        work: impl AsyncFnOnce(Instant) -> (Response, T),
+        mut trace: Trace,
+        work: impl AsyncFnOnce(Instant, &mut Trace) -> (Response, T),
     ) -> (Response, T) {
         let started = Instant::now();
         // Also dropped with this future when an HTTP/2 client cancels its request.
         let counted = GaugeGuard::new(&self.metrics.in_flight);
-        let (response, extra) = work(started + self.limits.request_time()).await;
+        let deadline = started + self.limits.request_time();
+        let (response, extra) = work(deadline, &mut trace).await;
         drop(counted);
-        self.report(caller, &response, started.elapsed());
+        self.report(caller, &response, started.elapsed(), &trace);
+        trace.end(caller, &response);
         (response, extra)
     }
 
     /// Counts and logs a response.
-    fn report(&self, caller: &Caller, response: &Response, elapsed: Duration) {
+    fn report(&self, caller: &Caller, response: &Response, elapsed: Duration, trace: &Trace) {
         self.metrics
             .answered(caller, response, elapsed.as_secs_f64());
         if caller.was_pushed() {
@@ -296,7 +315,7 @@ impl Intake {
         if caller.was_sent() {
             self.skew.pushed(response);
         }
-        lines::log(caller, response, elapsed, &self.refused);
+        lines::log(caller, response, elapsed, trace, &self.refused);
     }
 
     /// Shows readers how many pushes in a row were not answered 200.
@@ -336,29 +355,44 @@ impl Intake {
         self.settings().stale_after_ms
     }
 
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
     pub(crate) fn pressure(&self) -> &Pressure {
         &self.pressure
     }
 
-    async fn conclude(&self, decided: Called<Decision>, deadline: Instant) -> Response {
+    async fn conclude(
+        &self,
+        decided: Called<Decision>,
+        deadline: Instant,
+        trace: &Trace,
+    ) -> Response {
         match decided {
             Ok(Decision::Respond(response)) => response,
-            Ok(Decision::Write(write)) => self.commit(write, deadline).await,
+            Ok(Decision::Write(write)) => self.commit(write, deadline, trace).await,
             Err(failure) => self.failed(&failure),
         }
     }
 
     /// Commits a write, and returns the response. No instance is in use
     /// meanwhile.
-    async fn commit(&self, write: Write, deadline: Instant) -> Response {
+    async fn commit(&self, write: Write, deadline: Instant, trace: &Trace) -> Response {
         let (entry, signature, receipt) = write.split();
+        // Before the commit, because the event may be passed on before it returns.
+        let remembered = trace.remember(&self.tracer, &entry);
         let entry = match entry {
             Stored::Event(event) => Entry::Event(event, signature),
             Stored::Reject(reject) => Entry::Reject(reject, signature),
         };
-        let Some(written) = self.journal.write_by(entry, deadline).await else {
+        let written = self.journal.write_by(entry, deadline, trace.span());
+        let Some(written) = written.await else {
             return refusal(Refusal::Slow, None);
         };
+        if let Some(digest) = remembered.filter(|_| written.is_err()) {
+            self.tracer.forget(&digest);
+        }
         written
             .map_err(Problem::of_journal)
             .and_then(|appended| receipt.into_response(appended))

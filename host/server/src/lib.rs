@@ -14,6 +14,8 @@
 //! - `bursts` limits log lines; `pressure` detects that pushes are being refused.
 //! - [`clock`]: the current time.
 //!
+//! [`span`] has the trait of what records traces.
+//!
 //! To store events, use one of the journal crates beside this one, or implement
 //! the trait of [`batchtask_journal`].
 
@@ -38,6 +40,7 @@ pub mod telemetry;
 pub mod tls;
 
 pub use batchtask_journal as journal;
+pub use batchtask_span as span;
 pub use intake::Intake;
 
 /// Compiles the example program in `docs/embedding.md`.

@@ -218,6 +218,7 @@ impl File<'_> {
             }
             DeValue::String(text) => Ok(text.to_string()),
             DeValue::Integer(number) => Ok(integer(number)),
+            DeValue::Float(number) => Ok(number.as_str().to_owned()),
             DeValue::Boolean(switch) => Ok(switch.to_string()),
             DeValue::Array(items) if spec.kind.is_list() => {
                 let texts: Result<Vec<_>, _> = items

@@ -22,6 +22,7 @@ use super::options::{
 };
 use super::platform::{check_rule, platform, search};
 use super::sinks::sinks;
+use super::traces::traces;
 use super::values::Values;
 use crate::journal::Location;
 use crate::logging::Logging;
@@ -65,6 +66,8 @@ pub(crate) struct HostConfig {
     pub(crate) reconcile: Option<reconcile::Options>,
     /// Where events are passed on to.
     pub(crate) sinks: Vec<Arc<Sink>>,
+    /// The export of traces, if its URL is set.
+    pub(crate) traces: Option<batchtask_traces::Options>,
     /// The settings of the receiver that are set.
     pub(crate) settings: Settings,
     /// Their values.
@@ -113,6 +116,7 @@ impl HostConfig {
         let reconcile = is_on.then(|| search(&mut values));
         let sinks = sinks(&mut values, cache_dir.as_deref());
         let amqp = amqp(&mut values);
+        let traces = traces(&mut values);
         let (settings, receiver) = receiver(&mut values)?;
         Ok(Self {
             listen,
@@ -136,6 +140,7 @@ impl HostConfig {
             platform,
             reconcile,
             sinks,
+            traces,
             settings,
             receiver,
             values,

@@ -19,8 +19,8 @@ use batchtask_platform::{Edition, Proxy, Secret};
 
 use super::parse::{
     access_codes, access_key, address_or_off, broker, contacts, domains, edition, log_filter,
-    log_format, memory_mib, messages, on_or_off, origins, path, positive, proxies, proxy,
-    proxy_protocol, queue, queues, rule_name, secret, switch, text, tokens, whole,
+    log_format, memory_mib, messages, on_or_off, origins, pairs, path, positive, proxies, proxy,
+    proxy_protocol, queue, queues, ratio, rule_name, secret, switch, text, tokens, whole,
 };
 use crate::client::BaseUrl;
 use crate::journal::{self, Location};
@@ -32,10 +32,14 @@ pub(crate) const PREFIX: &str = "BATCHTASK_";
 
 /// The tables of the file. The key `region` in the table `[platform]` is the option
 /// `platform_region`.
-pub(crate) const TABLES: &[&str] = &["acme", "amqp", "platform"];
+pub(crate) const TABLES: &[&str] = &["acme", "amqp", "platform", "traces"];
 
 /// The flags that are shorter than the names of their options.
-const SHORT_FLAGS: &[(&str, &str)] = &[("acme_domains", "acme"), ("amqp_url", "amqp")];
+const SHORT_FLAGS: &[(&str, &str)] = &[
+    ("acme_domains", "acme"),
+    ("amqp_url", "amqp"),
+    ("traces_url", "traces"),
+];
 
 /// The lists of tables of the file, such as `[[sink]]`. Their keys are not options: they
 /// have neither a flag nor a variable.
@@ -322,6 +326,18 @@ options! {
     /// The form of a log line
     LOG_FORMAT: Format = "log_format" "FORMAT",
         Host Value Restart "Log", "`text` or `json`", "text", log_format;
+    /// The collector of OpenTelemetry to which traces are exported, over OTLP/HTTP. Without a path, `/v1/traces` is added. Without it, traces are off
+    TRACES_URL: Option<String> = "traces_url" "URL",
+        Host Value Restart "Traces", "an `http` or `https` URL", "", text;
+    /// Which part of the traces that begin here is recorded. If the sender of a request has a trace, it decides
+    TRACES_SAMPLE: f64 = "traces_sample" "RATIO",
+        Host Value Restart "Traces", "a number from 0 to 1", "0.01", ratio;
+    /// Header fields that the collector needs, such as `Authorization`. Their values are percent-encoded
+    TRACES_HEADERS: Vec<(String, String)> = "traces_headers" "",
+        Host Secret Restart "Traces", "`NAME=VALUE`, or several with commas between them", "", pairs;
+    /// The authorities that the collector's certificate may come from, PEM. Without it, those of the system
+    TRACES_CA: Option<PathBuf> = "traces_ca" "FILE",
+        Host Value Restart "Traces", "a file", "", |text| path(text).map(Some);
     /// The URL of the receiver
     URL: BaseUrl = "url" "URL",
         Client Value Restart "Client", "an `http` or `https` URL", "http://127.0.0.1:8080", |text| text.parse().map_err(|error: &str| error.to_owned());

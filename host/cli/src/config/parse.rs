@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use batchtask_acme::Domain;
 use batchtask_amqp::{Broker, QUEUES_MAX};
+use batchtask_guest::percent;
 use batchtask_host::http::Origins;
 use batchtask_host::proxies::Proxies;
 use batchtask_platform::api::queues::DEFAULT_QUEUE;
@@ -127,6 +128,32 @@ pub(super) fn tokens(text: &str) -> Result<Vec<String>, String> {
         return Err(String::new());
     }
     Ok(tokens)
+}
+
+/// A part of a whole.
+pub(super) fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok();
+    let ratio = ratio.filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(String::new)
+}
+
+/// Pairs `NAME=VALUE` with commas between them. Values are percent-encoded, as in the
+/// variables of OpenTelemetry. An error shows no value.
+pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pairs = text.split(',').map(str::trim);
+    let pairs = pairs.filter(|pair| !pair.is_empty());
+    pairs.map(pair).collect()
+}
+
+fn pair(pair: &str) -> Result<(String, String), String> {
+    let (name, value) = pair.split_once('=').ok_or("a pair has no `=`")?;
+    let (name, value) = (name.trim(), value.trim());
+    if name.is_empty() {
+        return Err("a pair has no name".into());
+    }
+    let value = percent::decode(value);
+    let value = value.ok_or_else(|| format!("the value of `{name}` has an invalid `%`"))?;
+    Ok((name.to_owned(), value))
 }
 
 pub(super) fn broker(text: &str) -> Result<Option<Broker>, String> {
@@ -302,6 +329,28 @@ mod tests {
         assert_eq!(access_codes("new, old").unwrap(), ["new", "old"]);
         for text in ["", "a,", "a,b,c"] {
             assert!(access_codes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_ratio_is_a_part() {
+        for (text, expected) in [("0", 0.0), ("0.01", 0.01), ("1", 1.0), ("1e-3", 0.001)] {
+            assert_eq!(ratio(text), Ok(expected), "{text}");
+        }
+        for text in ["", "-0.1", "1.1", "NaN", "inf", "1 %", "0,5"] {
+            assert!(ratio(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_names_and_values() {
+        let found = pairs("a=b, Authorization = Bearer%20x%3D%2C ,, c=").unwrap();
+        let expected = [("a", "b"), ("Authorization", "Bearer x=,"), ("c", "")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(found, expected);
+        for text in ["hush", "=hush", "a=hush%", "a=hush%zz"] {
+            let error = pairs(text).expect_err(text);
+            assert!(!error.contains("hush"), "{error}");
         }
     }
 

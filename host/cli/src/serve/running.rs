@@ -12,6 +12,7 @@ use batchtask_host::http::Server;
 use batchtask_host::services::Services;
 use batchtask_journal::GroupCommit;
 use batchtask_relay::Relay;
+use batchtask_traces::Export;
 
 use super::amqp::ReceiverClient;
 use super::handover::{Door, Successor};
@@ -21,6 +22,10 @@ use super::{Common, Configured, manager, reload, replacement};
 /// How long a successor waits for requests in progress, after idle connections have
 /// been closed. Then the journal is closed, and these requests are answered 503.
 const REQUESTS_TIME: Duration = Duration::from_secs(1);
+
+/// How long the export of the last traces may take. It begins when the journal is closed, so
+/// that nothing waits for it but the end of the process.
+const TRACES_TIME: Duration = Duration::from_secs(2);
 
 /// The error after an end that did not wait for requests.
 const CUT: &str = "stopped without waiting for the requests in progress";
@@ -36,6 +41,8 @@ pub(super) struct Running {
     pub(super) acme: Option<Arc<Manager>>,
     pub(super) journal: Arc<GroupCommit>,
     pub(super) relay: Arc<Relay>,
+    /// The export of traces, if they are on.
+    pub(super) traces: Option<Export>,
     /// The hand-over socket, or `None` if it could not be opened.
     pub(super) door: Option<Door>,
 }
@@ -99,6 +106,7 @@ impl Running {
             stopping.await;
         }
         close(self.journal, self.door);
+        finish(self.traces).await;
         if is_cut {
             bail!(CUT);
         }
@@ -115,6 +123,7 @@ impl Running {
         self.server.cut_drain();
         self.services.stop().await;
         close(self.journal, self.door);
+        finish(self.traces).await;
         bail!(CUT);
     }
 
@@ -148,7 +157,19 @@ impl Running {
         if !is_stopped {
             stopping.await;
         }
+        let finishing = tokio::spawn(finish(self.traces));
+        if is_done {
+            // It cannot fail, because nothing in it panics.
+            let _ = finishing.await;
+        }
         is_done
+    }
+}
+
+/// Exports the last traces.
+async fn finish(traces: Option<Export>) {
+    if let Some(traces) = traces {
+        traces.finish(TRACES_TIME).await;
     }
 }
 

@@ -60,6 +60,7 @@ impl<'a> Reporting<'a> {
                 sink: runner.sink.clone(),
                 journal: runner.journal.clone(),
                 fence,
+                tracer: runner.tracer.clone(),
             },
             work: JoinSet::new(),
             is_saving: false,

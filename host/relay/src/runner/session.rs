@@ -83,6 +83,7 @@ impl<'a> Session<'a> {
                 sink: runner.sink.clone(),
                 journal: runner.journal.clone(),
                 fence,
+                tracer: runner.tracer.clone(),
             },
             work: JoinSet::new(),
             kept: HashMap::new(),

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use batchtask_journal::outbox::{Hold, SinkChange};
 use batchtask_journal::{Error, GroupCommit, StoredEvent, error_text};
+use batchtask_span::Tracer;
 
 use super::outbox;
 use crate::report::{Devices, Report};
 use crate::scheduler::Outcome;
 use crate::sink::Sink;
+use crate::trace::DeliveryTrace;
 
 /// The result of a piece of work.
 pub(super) enum Message {
@@ -30,6 +32,7 @@ pub(super) struct Worker {
     pub(super) sink: Arc<Sink>,
     pub(super) journal: Arc<GroupCommit>,
     pub(super) fence: u64,
+    pub(super) tracer: Tracer,
 }
 
 impl Worker {
@@ -40,14 +43,23 @@ impl Worker {
     /// Sends an event. `event` is `None` if it must be read again.
     pub(super) async fn attempt(self, seq: u64, event: Option<Arc<StoredEvent>>) -> Message {
         let outcome = match event {
-            Some(event) => self.sink.deliver(&event).await,
+            Some(event) => self.deliver(&event).await,
             None => match self.find(seq).await {
-                Ok(Some(event)) => self.sink.deliver(&event).await,
+                Ok(Some(event)) => self.deliver(&event).await,
                 Ok(None) => Outcome::Gone,
                 Err(error) => Outcome::Unread(error_text(error)),
             },
         };
         Message::Tried(seq, outcome)
+    }
+
+    async fn deliver(&self, event: &StoredEvent) -> Outcome {
+        let mut trace = DeliveryTrace::begin(&self.tracer, self.sink.name(), event);
+        let outcome = self.sink.deliver(event, trace.as_mut()).await;
+        if let Some(trace) = trace {
+            trace.end(&outcome);
+        }
+        outcome
     }
 
     async fn find(&self, seq: u64) -> Result<Option<StoredEvent>, Error> {

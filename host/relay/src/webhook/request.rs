@@ -2,7 +2,8 @@
 
 use batchtask_journal::StoredEvent;
 use batchtask_notification::hex;
-use batchtask_webhook::message::{self, MEDIA_TYPE, Message};
+use batchtask_span::{Context, TRACEPARENT, TRACESTATE};
+use batchtask_webhook::message::{self, MEDIA_TYPE, Message, Trace};
 use batchtask_webhook::signature::signatures;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
@@ -12,13 +13,18 @@ use super::options::{Mode, Target};
 
 type Made = Result<Request<Full<Bytes>>, http::Error>;
 
-/// Returns the request for an event. `now_s` is the time of the attempt, in seconds
-/// since 1970: receivers refuse old signatures.
-pub(super) fn of_event(target: &Target, event: &StoredEvent, now_s: u64) -> Made {
+/// Returns the request for an event, with the trace that the event came with. `now_s` is the
+/// time of the attempt, in seconds since 1970: receivers refuse old signatures.
+pub(super) fn of_event(
+    target: &Target,
+    event: &StoredEvent,
+    trace: Option<Trace<'_>>,
+    now_s: u64,
+) -> Made {
     match target.mode {
-        Mode::Structured => of_message(target, &message::of_stored(event), now_s),
+        Mode::Structured => of_message(target, &message::of_stored(event, trace), now_s),
         Mode::Binary => {
-            let fields = message::binary_fields(event);
+            let fields = message::binary_fields(event, trace);
             let id = hex(&event.event.digest);
             request(target, &fields, &id, now_s, event.event.body.clone())
         }
@@ -29,6 +35,23 @@ pub(super) fn of_event(target: &Target, event: &StoredEvent, now_s: u64) -> Made
 pub(super) fn mark_replay(mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
     let value = HeaderValue::from_static("true");
     request.headers_mut().insert("batchtask-replay", value);
+    request
+}
+
+/// Passes the trace of a delivery on.
+pub(super) fn mark_trace(
+    mut request: Request<Full<Bytes>>,
+    context: &Context,
+) -> Request<Full<Bytes>> {
+    let (parent, state) = (context.traceparent(), context.tracestate());
+    let fields = [(TRACEPARENT, Some(&*parent)), (TRACESTATE, state)];
+    for (name, value) in fields {
+        // A context has only characters of header fields.
+        let value = value.map(HeaderValue::try_from).and_then(Result::ok);
+        if let Some(value) = value {
+            request.headers_mut().insert(name, value);
+        }
+    }
     request
 }
 

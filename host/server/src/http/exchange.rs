@@ -22,7 +22,7 @@ use super::room::RoomPermit;
 use super::streams::Stream;
 use super::{Audience, Server, forwarded, live};
 use crate::component::{Kind, Request, Response};
-use crate::intake::{Caller, method_label, refusal};
+use crate::intake::{Caller, Trace, method_label, refusal};
 use crate::operations::is_operation;
 use crate::reads::Read;
 
@@ -140,9 +140,10 @@ impl Server {
         if let Some(after) = live {
             *request.uri_mut() = live::check_target(after);
         }
+        let trace = Trace::of_http(self.intake.tracer(), &caller, &request);
         let (response, (read, body)) = self
             .intake
-            .observe(&caller, async |deadline| {
+            .observe(&caller, trace, async |deadline, trace: &mut Trace| {
                 if !is_served {
                     return (refusal(Refusal::NotFound, None), (None, Rest::Unread));
                 }
@@ -150,7 +151,8 @@ impl Server {
                 if is_login && !self.logins.admit(sender.ip()) {
                     return (refusal(Refusal::TooManyLogins, None), (None, Rest::Unread));
                 }
-                let (response, rest) = self.exchange(request, sender, deadline).await;
+                let exchanged = self.exchange(request, sender, deadline, trace);
+                let (response, rest) = exchanged.await;
                 if is_login && response.status == 401 {
                     self.logins.failed(sender.ip());
                 }
@@ -207,6 +209,7 @@ impl Server {
         request: http::Request<Incoming>,
         sender: &Sender,
         deadline: Instant,
+        trace: &mut Trace,
     ) -> (Response, (Option<Read>, Rest)) {
         let (head, body) = request.into_parts();
         let mut request = wire_request(&head, sender);
@@ -229,7 +232,7 @@ impl Server {
             Ok(complete) => {
                 let rest = body.rest();
                 // Boxed, so that a request whose body is arriving is small.
-                let answered = Box::pin(self.intake.answer(request, complete.deadline));
+                let answered = Box::pin(self.intake.answer(request, complete.deadline, trace));
                 let (response, read) = answered.await;
                 if is_let_in(&response) {
                     sender.connection.keep();

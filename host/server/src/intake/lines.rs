@@ -7,7 +7,7 @@ use std::time::Duration;
 use batchtask_guest::outcomes::{Outcome, Refusal};
 
 use super::metrics::outcome_label;
-use super::{Caller, outcome};
+use super::{Caller, Trace, outcome};
 use crate::bursts::{Bursts, WINDOW};
 use crate::component::{Kind, Response};
 
@@ -20,7 +20,7 @@ const TARGET: &str = "batchtask_host::intake";
 
 /// Logs a request line at the level `$level`.
 macro_rules! line {
-    ($level:ident, $caller:ident, $response:ident, $elapsed:ident, $text:literal) => {{
+    ($level:ident, $caller:ident, $response:ident, $elapsed:ident, $trace:ident, $text:literal) => {{
         let report = &$response.report;
         let [app_id, task_id] = [&report.app_id, &report.task_id].map(shortened);
         tracing::$level!(
@@ -34,6 +34,7 @@ macro_rules! line {
             detail = detail($response).as_deref(),
             signature = shortened(&report.signature).as_deref(),
             ms = (($elapsed.as_secs_f64() * 1e6).round() / 1e3),
+            trace_id = $trace.id().map(tracing::field::display),
             $text
         );
     }};
@@ -52,13 +53,19 @@ pub(super) fn bursts() -> Arc<Bursts> {
 }
 
 /// Logs a request, without its path, because that may contain a secret.
-pub(super) fn log(caller: &Caller, response: &Response, elapsed: Duration, refused: &Arc<Bursts>) {
+pub(super) fn log(
+    caller: &Caller,
+    response: &Response,
+    elapsed: Duration,
+    trace: &Trace,
+    refused: &Arc<Bursts>,
+) {
     if caller.kind != Kind::Push {
-        line!(debug, caller, response, elapsed, "request");
+        line!(debug, caller, response, elapsed, trace, "request");
     } else if response.status < 400 {
-        line!(info, caller, response, elapsed, "request");
+        line!(info, caller, response, elapsed, trace, "request");
     } else if refused.admits(outcome_label(response)) {
-        line!(warn, caller, response, elapsed, "refused");
+        line!(warn, caller, response, elapsed, trace, "refused");
     }
 }
 

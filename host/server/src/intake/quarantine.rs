@@ -7,7 +7,7 @@ use batchtask_guest::outcomes::{Outcome, Success};
 use batchtask_guest::receiver::{Decision, Entry as Stored};
 use batchtask_journal::Error;
 
-use super::{Intake, outcome};
+use super::{Intake, Trace, outcome};
 use crate::component::Message;
 
 /// Why an operation on a reject failed.
@@ -58,7 +58,7 @@ impl Intake {
         if let Stored::Reject(reject) = &write.entry {
             return Err(QuarantineError::StillRefused(reject.detail.clone()));
         }
-        let response = self.commit(write, deadline).await;
+        let response = self.commit(write, deadline, &Trace::none()).await;
         let Some(Outcome::Success(success)) = outcome(&response) else {
             return Err(QuarantineError::NotStored(response.report.outcome));
         };
