@@ -111,7 +111,7 @@ fn tree(spans: &[Value], parent: &str, depth: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_through_postgres_and_a_webhook_is_one_trace() {
-    let (Some(mut collector), Some(server)) = (Collector::start(), Server::start(&[])) else {
+    let (Some(collector), Some(server)) = (Collector::start(), Server::start(&[])) else {
         return;
     };
     let receiver = Receiver::start(|_| Reaction::Accept).await;
@@ -210,7 +210,7 @@ async fn a_push_through_postgres_and_a_webhook_is_one_trace() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_decides_about_its_own_trace() {
-    let Some(mut collector) = Collector::start() else {
+    let Some(collector) = Collector::start() else {
         return;
     };
     let receiver = Receiver::start(|_| Reaction::Accept).await;
@@ -359,7 +359,7 @@ async fn a_collector_that_is_down_or_hangs_does_no_harm() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_refuses_is_reported_once() {
-    let Some(mut collector) = Collector::start_with(401, None) else {
+    let Some(collector) = Collector::start_with(401, None) else {
         return;
     };
     let receiver = Receiver::start(|_| Reaction::Accept).await;
@@ -386,7 +386,7 @@ async fn a_collector_that_refuses_is_reported_once() {
 async fn the_certificate_of_the_collector_is_checked() {
     let folder = tempfile::tempdir().unwrap();
     tls::self_signed(folder.path());
-    let Some(mut collector) = Collector::start_with(200, Some(folder.path())) else {
+    let Some(collector) = Collector::start_with(200, Some(folder.path())) else {
         return;
     };
     let receiver = Receiver::start(|_| Reaction::Accept).await;

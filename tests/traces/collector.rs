@@ -60,16 +60,15 @@ impl Collector {
     }
 
     /// Waits until there are spans with all these names, and returns all spans.
-    pub(super) async fn has(&mut self, names: &[&str]) -> Vec<Value> {
+    pub(super) async fn has(&self, names: &[&str]) -> Vec<Value> {
         let has = |spans: &Vec<Value>| {
             let has = |name: &&str| spans.iter().any(|span| span["name"] == **name);
             names.iter().all(has)
         };
-        let found = tokio::time::timeout(PATIENCE, self.spans.wait_for(has)).await;
-        match found {
-            Ok(Ok(spans)) => spans.clone(),
-            _ => panic!("not all of {names:?}: {:#?}", *self.spans.borrow()),
-        }
+        let mut spans = self.spans.clone();
+        let found = tokio::time::timeout(PATIENCE, spans.wait_for(has)).await;
+        let found = found.ok().and_then(|found| Some(found.ok()?.clone()));
+        found.unwrap_or_else(|| panic!("not all of {names:?}: {:#?}", self.spans()))
     }
 
     /// Returns all spans so far.

@@ -1,4 +1,4 @@
-//! Installs third-party tools for the tests: Wasmtime's program, jco, two Python
+//! Installs third-party tools for the tests: Wasmtime's program, jco, Python
 //! libraries for formats of messages, a mail server, a library for AMQP, generators of
 //! clients, and checkers of OpenAPI, HTML, accessibility, Compose and Kubernetes. A test that
 //! does not find its tool is skipped.

@@ -326,7 +326,7 @@ options! {
     /// The form of a log line
     LOG_FORMAT: Format = "log_format" "FORMAT",
         Host Value Restart "Log", "`text` or `json`", "text", log_format;
-    /// The collector of OpenTelemetry to which traces are exported, over OTLP/HTTP. Without a path, `/v1/traces` is added. Without it, traces are off
+    /// The collector of OpenTelemetry to which traces are exported, over OTLP/HTTP. Without a path, `/v1/traces` is added. If it is not set, traces are off
     TRACES_URL: Option<String> = "traces_url" "URL",
         Host Value Restart "Traces", "an `http` or `https` URL", "", text;
     /// Which part of the traces that begin here is recorded. If the sender of a request has a trace, it decides
