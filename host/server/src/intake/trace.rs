@@ -225,6 +225,7 @@ fn route(target: &str) -> Option<Cow<'static, str>> {
         Route::Style => "/style.css",
         Route::Script => "/script.js",
         Route::Body => "/body",
+        Route::Sinks => "/sinks",
     };
     Some(match view {
         View::Json => route.into(),
