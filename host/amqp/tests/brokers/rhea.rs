@@ -120,6 +120,21 @@ impl Rhea {
         }
     }
 
+    /// Waits until there are more logins than `before`, and returns their number.
+    pub(crate) async fn logins_after(&mut self, before: u64) -> u64 {
+        let waiting = async {
+            loop {
+                let logins = self.count("logins").await;
+                if logins > before {
+                    return logins;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        waited.unwrap_or_else(|_| panic!("there are only {before} logins"))
+    }
+
     async fn command(&mut self, name: &str, argument: Value) -> Value {
         let line = json!([name, argument]).to_string() + "\n";
         self.stdin
