@@ -883,7 +883,7 @@ async fn a_component_that_cannot_check_its_settings_answers_nothing_with_bad_one
 
 /// The rows of the table of outcomes. A test here, in `disks`, `faults`, `pages` or
 /// `openapi` expects each by name.
-const SEEN: [&str; 29] = [
+const SEEN: [&str; 31] = [
     "recorded",
     "duplicate",
     "quarantined",

@@ -22,9 +22,11 @@ pub fn is_operation(method: &str, target: &str) -> bool {
         let rest = path.strip_prefix(place);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
+    let is_read = matches!(method, "GET" | "HEAD" | "OPTIONS");
+    let changes = |reject: &str| reject.contains('/') || !is_read;
     is_at("/sinks")
         || is_at("/page/sinks")
-        || path.starts_with("/quarantine/") && !matches!(method, "GET" | "HEAD" | "OPTIONS")
+        || path.strip_prefix("/quarantine/").is_some_and(changes)
 }
 
 #[cfg(test)]
@@ -42,6 +44,7 @@ mod tests {
             ("GET", "/sinksx", false),
             ("GET", "/page/sinksx", false),
             ("POST", "/quarantine/7/replay", true),
+            ("GET", "/quarantine/7/replay", true),
             ("DELETE", "/quarantine/7", true),
             ("GET", "/quarantine/7", false),
             ("GET", "/quarantine", false),

@@ -12,7 +12,7 @@ use batchtask_host::services::Services;
 use batchtask_host::telemetry::Registry;
 use batchtask_host::tls::{ChallengeCertificate, Tls};
 use batchtask_journal::outbox::{Acquired, Hold, Outbox, SinkChange};
-use batchtask_journal::{Error, GroupCommit, Journal};
+use batchtask_journal::{Error, GroupCommit};
 use batchtask_notification::hex;
 use tokio::sync::watch;
 
