@@ -181,7 +181,7 @@ fn start_ca(config: &Path, dns: SocketAddr) -> Child {
         // Every order is validated, and a part of the nonces is refused.
         .env("PEBBLE_VA_NOSLEEP", "1")
         .env("PEBBLE_AUTHZREUSE", "0")
-        .env("PEBBLE_WFE_NONCEREJECT", "10")
+        .env("PEBBLE_WFE_NONCEREJECT", "3")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
