@@ -53,8 +53,12 @@ impl World {
     /// A host that obtains its certificate from the CA.
     fn setup(&self) -> Setup {
         let setup = Setup::in_folder(self.folder.path()).inheriting(&self.socket);
-        with_acme(setup, &self.cache(), &self.pebble.directory())
-            .variable(("BATCHTASK_ACME_CA", text(&self.pebble.authority_path())))
+        self.with_acme(setup, &self.cache())
+    }
+
+    fn with_acme(&self, setup: Setup, cache: &Path) -> Setup {
+        let (directory, authority) = (self.pebble.directory(), self.pebble.authority_path());
+        with_acme(setup, cache, &directory, &authority)
     }
 
     /// A client that trusts what the CA issues.
@@ -81,9 +85,10 @@ impl World {
     }
 }
 
-/// Adds a certificate from this CA to a setup.
-pub(crate) fn with_acme(setup: Setup, cache: &Path, directory: &str) -> Setup {
+/// Adds a certificate from this CA to a setup. `authority` is that of the CA's own server.
+pub(crate) fn with_acme(setup: Setup, cache: &Path, directory: &str, authority: &Path) -> Setup {
     setup
+        .variable(("BATCHTASK_ACME_CA", text(authority)))
         .with_admin()
         .variable(("BATCHTASK_ACME_DOMAINS", NAME))
         .variable(("BATCHTASK_ACME_ACCEPT_TERMS", "true"))
@@ -181,11 +186,9 @@ async fn without_a_certificate_the_host_waits_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("acme");
     // No program listens there.
-    let setup = with_acme(
-        Setup::in_folder(folder.path()),
-        &cache,
-        "https://127.0.0.1:1/dir",
-    );
+    let authority = a_certificate(folder.path());
+    let setup = Setup::in_folder(folder.path());
+    let setup = with_acme(setup, &cache, "https://127.0.0.1:1/dir", &authority);
     let host = setup.start();
     host.says(|line| line.contains("the CA at `127.0.0.1` cannot be reached: Connection refused"))
         .await;
@@ -198,7 +201,7 @@ async fn without_a_certificate_the_host_waits_and_says_why() {
         reason.contains("there is no TLS certificate: the CA at"),
         "{reason}"
     );
-    let mut caller = Caller::trusting(&a_certificate(folder.path()));
+    let mut caller = Caller::trusting(&authority);
     for protocols in [vec![], vec!["acme-tls/1".into()], vec!["h2".into()]] {
         caller.protocols = protocols;
         let error = caller.connect(host.address()).await.unwrap_err();
@@ -232,13 +235,8 @@ async fn with_a_full_disk_the_old_certificate_stays() {
     let place = world.cache().join("certificate.pem");
     let copy = format!("cp {} {} && exec \"$@\"", text(&old_path), text(&place));
     wrapper.extend(["sh", "-c", &copy, "sh"].map(String::from));
-    let setup = with_acme(
-        Setup::in_folder(world.folder.path()),
-        &world.cache(),
-        &world.pebble.directory(),
-    )
-    .variable(("BATCHTASK_ACME_CA", text(&world.pebble.authority_path())))
-    .under(wrapper);
+    let setup = Setup::in_folder(world.folder.path()).under(wrapper);
+    let setup = world.with_acme(setup, &world.cache());
     let host = setup.start();
     host.says(|line| line.contains("acme/") && line.contains("No space left on device"))
         .await;
@@ -261,9 +259,8 @@ async fn hosts_on_one_postgres_share_a_certificate() {
     let setup = |number: u32| {
         let cache = world.folder.path().join(format!("acme-{number}"));
         let setup = shared::setup(&server.url(), world.folder.path());
-        with_acme(setup, &cache, &world.pebble.directory())
-            .variable(("BATCHTASK_ACME_CA", text(&world.pebble.authority_path())))
-            .variable(("BATCHTASK_ACME_SHARE_SECRET", "shAreSeCreT000000"))
+        let setup = world.with_acme(setup, &cache);
+        setup.variable(("BATCHTASK_ACME_SHARE_SECRET", "shAreSeCreT000000"))
     };
     let caller = world.caller().await;
     let first = setup(1).start();

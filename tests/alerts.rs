@@ -42,10 +42,11 @@ async fn every_metric_of_the_rules_exists_from_the_start() {
     // A certificate from a CA and one in files exclude each other.
     let other = tempfile::tempdir().unwrap();
     let setup = Setup::in_folder(other.path());
-    let setup = with_acme(setup, &other.path().join("acme"), "https://127.0.0.1:1/dir");
-    let with_acme = setup.start().metrics().await;
+    let cache = other.path().join("acme");
+    let setup = with_acme(setup, &cache, "https://127.0.0.1:1/dir", &ca);
+    let others = setup.start().metrics().await;
     for name in &names {
-        assert!(metrics.has(name) || with_acme.has(name), "{name}");
+        assert!(metrics.has(name) || others.has(name), "{name}");
     }
 }
 

@@ -5,14 +5,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::error::Error;
 
-/// The protocol that a CA asks for in its TLS handshake.
-pub const ALPN: &[u8] = b"acme-tls/1";
-
 /// The length of the proof in the certificate, in bytes: a SHA-256 digest.
 const PROOF_BYTES: usize = 32;
 
 /// A certificate that proves to the CA who controls a name. It is only for handshakes that
-/// ask for the protocol [`ALPN`] and this name.
+/// ask for the protocol `acme-tls/1` and this name.
 pub struct Challenge {
     /// The name.
     pub name: String,

@@ -32,7 +32,7 @@ mod seal;
 mod store;
 
 pub use self::certificate::Certificate;
-pub use self::challenge::{ALPN, Challenge, Responder};
+pub use self::challenge::{Challenge, Responder};
 pub use self::domain::Domain;
 pub use self::error::{Error, OptionError};
 pub use self::hook::HOOK_TIME;

@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batchtask_acme::schedule::Memory;
-use batchtask_acme::{
-    ALPN, Certificate, Challenge, Manager, Metrics, Options, Responder, Shared, State,
-};
+use batchtask_acme::{Certificate, Challenge, Manager, Metrics, Options, Responder, Shared, State};
 use prometheus::core::Collector;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::client::WebPkiServerVerifier;
@@ -34,6 +32,9 @@ use crate::pebble::Pebble;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) const NAME: &str = "receiver.example.com";
+
+/// The protocol of a handshake in which a CA checks a name.
+const ALPN: &[u8] = b"acme-tls/1";
 
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: u64 = 24 * 3600 * 1000;

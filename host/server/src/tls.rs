@@ -21,8 +21,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
+pub use self::challenges::ChallengeCertificate;
 use self::challenges::Challenges;
-pub use self::challenges::{CHALLENGE_PROTOCOL, ChallengeCertificate};
 use self::expiry::Expiry;
 use crate::telemetry::Registry;
 

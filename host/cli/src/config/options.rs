@@ -497,6 +497,7 @@ pub(crate) fn key(variable: &str) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use batchtask_acme::LETS_ENCRYPT;
     use batchtask_host::component::DEFAULT_REUSE;
 
     use super::*;
@@ -511,6 +512,12 @@ mod tests {
     fn the_default_reuse_is_that_of_the_library() {
         let spec = find(INSTANCE_REUSE.name).unwrap();
         assert_eq!(spec.default, DEFAULT_REUSE.to_string());
+    }
+
+    #[test]
+    fn the_default_ca_is_that_of_the_library() {
+        let spec = find(ACME_DIRECTORY.name).unwrap();
+        assert_eq!(spec.default, LETS_ENCRYPT);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rustls::server::ClientHello;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// The protocol of such a handshake.
-pub const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";
+const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";
 
 /// A certificate that answers a challenge.
 pub struct ChallengeCertificate {
