@@ -148,7 +148,7 @@ Version: {VERSION}
 Architecture: amd64
 Maintainer: {MAINTAINER}
 Installed-Size: {size_kib}
-Depends: systemd (>= 252)
+Depends: procps, systemd (>= 252)
 Recommends: ca-certificates
 Suggests: postgresql
 Section: net

@@ -33,7 +33,7 @@ package() {
     say "the package in an empty Debian ($suite)"
     if [ ! -e "$base/ready" ]; then
         rm -rf "$base"
-        debootstrap --variant=minbase --include=ca-certificates,curl,openssl,systemd "$suite" "$base" > "$base.log" 2>&1
+        debootstrap --variant=minbase --include=ca-certificates,curl,openssl,procps,systemd "$suite" "$base" > "$base.log" 2>&1
         touch "$base/ready"
     fi
     share=$(mktemp --directory)
