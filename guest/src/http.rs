@@ -1,6 +1,6 @@
 //! The export `wasi:http/incoming-handler` of WASI 0.2: checks the head of a request,
 //! reads the whole body, and writes the whole answer. An adapter for another version
-//! calls [`parts`].
+//! calls [`fields`].
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -96,18 +96,17 @@ fn read_body(
 
 /// Writes the answer. Errors are ignored: they mean that the caller has
 /// disconnected.
-fn write(answer: Response, is_head: bool, out: ResponseOutparam) {
-    let (status, fields, content) = parts(answer, is_head);
-    let fields = Fields::from_list(&fields).unwrap_or_else(|_| Fields::new());
+fn write(mut answer: Response, is_head: bool, out: ResponseOutparam) {
+    let fields = Fields::from_list(&fields(&mut answer, is_head)).unwrap_or_else(|_| Fields::new());
     let response = OutgoingResponse::new(fields);
-    let _ = response.set_status_code(status);
+    let _ = response.set_status_code(answer.status);
     // Neither call fails the first time.
     let Ok(body) = response.body() else { return };
     let Ok(stream) = body.write() else { return };
     // First write as much as the stream accepts without waiting, so that the host
     // can send head and body in one packet: Nagle's algorithm would delay a second
     // packet by 40 ms.
-    let rest = write_now(&stream, &content);
+    let rest = write_now(&stream, &answer.body);
     // This must happen before any write that waits, because some hosts read
     // nothing from the stream before it.
     ResponseOutparam::set(out, Ok(response));
@@ -120,11 +119,10 @@ fn write(answer: Response, is_head: bool, out: ResponseOutparam) {
     let _ = OutgoingBody::finish(body, None);
 }
 
-/// Returns the status, the header fields and the body of an answer, in the types of
-/// `wasi:http`.
-pub fn parts(answer: Response, is_head: bool) -> (u16, Vec<(String, Vec<u8>)>, Vec<u8>) {
+/// Takes the header fields out of an answer, and returns them in the types of `wasi:http`.
+pub fn fields(answer: &mut Response, is_head: bool) -> Vec<(String, Vec<u8>)> {
     let mut fields = Vec::new();
-    for (name, value) in answer.headers {
+    for (name, value) in core::mem::take(&mut answer.headers) {
         fields.push((name, value.into_bytes()));
     }
     // Without a length hosts send chunks. In the answer to HEAD it would be the
@@ -134,7 +132,7 @@ pub fn parts(answer: Response, is_head: bool) -> (u16, Vec<(String, Vec<u8>)>, V
         push_decimal(&mut digits, length(&answer.body));
         fields.push(("content-length".into(), digits.into_bytes()));
     }
-    (answer.status, fields, answer.body)
+    fields
 }
 
 /// Writes as much as the stream accepts without waiting. Returns the rest.

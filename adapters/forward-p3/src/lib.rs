@@ -27,7 +27,7 @@ use batchtask_guest::adapter::Adapter;
 use batchtask_guest::bindings::exports::batchtask::receiver::intake;
 use batchtask_guest::component::receiver_at;
 use batchtask_guest::headers::declared_length;
-use batchtask_guest::http::parts;
+use batchtask_guest::http::fields;
 use batchtask_guest::journal::{Appended, Error, Event, Reject, SignatureUse, Store};
 use batchtask_guest::outcomes::{Problem, Refusal};
 use batchtask_guest::receiver::{Decision, Entry, Receiver, Write};
@@ -161,12 +161,12 @@ async fn read_body(
 
 /// Returns an answer as a response of `wasi:http`, whose body is written afterwards.
 /// Errors are ignored: they mean that the caller has disconnected.
-fn response(answer: intake::Response, is_head: bool) -> Response {
-    let (status, fields, content) = parts(answer, is_head);
+fn response(mut answer: intake::Response, is_head: bool) -> Response {
+    let fields = fields(&mut answer, is_head);
     let fields = Fields::from_list(&fields).unwrap_or_else(|_| Fields::new());
-    let (body, trailers) = send::content(content);
+    let (body, trailers) = send::content(answer.body);
     let (response, _) = Response::new(fields, Some(body), trailers);
-    let _ = response.set_status_code(status);
+    let _ = response.set_status_code(answer.status);
     response
 }
 
