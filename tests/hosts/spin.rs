@@ -90,6 +90,23 @@ async fn if_settings_cannot_be_read_all_requests_are_refused() {
     assert!(store.is_empty());
 }
 
+/// Without its provider, no variable can be read. The answer must not list all settings.
+#[tokio::test]
+async fn if_no_setting_can_be_read_one_sentence_says_so() {
+    let store = Store::named("default");
+    let component = Manifest::read("spin.toml").component();
+    let spin = Spin::start(
+        &component,
+        &store,
+        &[("batchtask_bucket", host::UNREADABLE)],
+    )
+    .await;
+    let answer = spin.client().post(Notification::numbered(1).body()).await;
+    answer.expect(500, "misconfigured");
+    let detail = "Spin's variables cannot be read: the vault is sealed";
+    assert_eq!(answer.json()["detail"], detail);
+}
+
 /// There is no answer before the write has returned.
 #[tokio::test]
 async fn an_answer_waits_for_a_slow_write() {

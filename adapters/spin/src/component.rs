@@ -23,14 +23,29 @@ impl Adapter for Spin {
     fn settings() -> impl Fn(&str) -> Option<String> {
         variable
     }
+
+    /// If Spin cannot read its variables, one sentence says so, and not one for each
+    /// setting.
+    fn check() -> Result<(), String> {
+        let found = config::get(&settings::variable(settings::BUCKET));
+        found.map(drop).map_err(|error| {
+            let mut text = String::from("Spin's variables cannot be read: ");
+            text.push_str(&error_text(error));
+            text
+        })
+    }
 }
 
 /// Returns the value of a setting. Spin cannot return all settings at once.
 fn variable(name: &str) -> Option<String> {
     let found = config::get(&settings::variable(name));
-    settings::value(found.map_err(|error| match error {
+    settings::value(found.map_err(error_text))
+}
+
+fn error_text(error: ConfigError) -> String {
+    match error {
         ConfigError::Upstream(text) | ConfigError::Io(text) => text,
-    }))
+    }
 }
 
 /// Opens the journal. Each call of the journal does this; a request makes one or

@@ -13,8 +13,8 @@ use batchtask_guest::journal::{
 use self::memory::Memory;
 use crate::bucket::Bucket;
 use crate::journal::Journal;
-use crate::key::{self, EventKey};
-use crate::limits::{MAX_QUARANTINE_BYTES, MAX_REJECTS, MAX_VALUE_BYTES};
+use crate::key::{self, EVENT, EventKey, REPEAT};
+use crate::limits::{MAX_KEYS, MAX_QUARANTINE_BYTES, MAX_REJECTS, MAX_VALUE_BYTES};
 use crate::value::{decode_event, decode_reject, encode_event, encode_reject};
 
 fn journal() -> Journal<Memory> {
@@ -379,4 +379,21 @@ fn the_last_arrival_in_the_summary_is_that_of_the_newest_event() {
     let summary = journal.summarize().unwrap();
     assert_eq!(summary.last_received_at_ms, Some(1000));
     assert_eq!(summary.stale, None);
+}
+
+#[test]
+fn repetitions_do_not_count_as_events() {
+    let journal = journal();
+    let keys = |kind: &'static str| (0..MAX_KEYS).map(move |number| format!("{kind}{number}"));
+    let all = keys(EVENT).chain(keys(REPEAT));
+    let mut values = journal.bucket.values();
+    values.extend(all.map(|key| (key, Vec::new())));
+    drop(values);
+    assert!(journal.list_tasks(&query()).is_ok());
+    journal
+        .bucket
+        .values()
+        .insert(format!("{EVENT}x"), Vec::new());
+    let refused = journal.list_tasks(&query());
+    assert!(matches!(refused, Err(Error::Unsupported(_))));
 }

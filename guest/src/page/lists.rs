@@ -201,7 +201,13 @@ impl TaskList<'_> {
 
     fn empty(&self, html: &mut Html) {
         let secret = if self.has_path_secret { SECRET } else { "" };
-        if self.context.query().contains('=') {
+        if self.tasks.next.is_some() {
+            // A journal may look at a part of the tasks at a time.
+            html.markup(
+                "<p class='note'>{No task matches yet: there are more to search.|\
+                 目前没有匹配的任务：还有更多任务待搜索。}</p>",
+            );
+        } else if self.context.query().contains('=') {
             html.markup(
                 "<p class='note'>{No task matches.|没有匹配的任务。} \
                  <a href='~'>{Show all|显示全部}</a></p>",

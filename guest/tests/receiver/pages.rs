@@ -9,7 +9,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use batchtask_guest::bindings::exports::batchtask::receiver::intake::Response;
-use batchtask_guest::journal::{FailedDevice, Policy, Progress};
+use batchtask_guest::journal::{FailedDevice, Policy, Progress, TaskOrder, TaskPage, TaskSort};
+use batchtask_guest::page::{self, Language, TaskList};
 use batchtask_guest::receiver::Receiver;
 use batchtask_guest::settings::Settings;
 use batchtask_journal::{Details, Journal, MemoryJournal};
@@ -330,6 +331,39 @@ fn lists_lead_back_and_forward() {
     };
     assert_ne!(rows(&first), rows(&second));
     assert_eq!(rows(&first), rows(&again));
+}
+
+#[test]
+fn a_search_that_has_not_looked_at_all_tasks_says_so_and_goes_on() {
+    let page = |next: Option<&str>| {
+        let list = TaskList {
+            context: page::Context {
+                target: "/?q=x",
+                language: Language::English,
+                right: None,
+                now_ms: NOW_MS,
+                stale_before_ms: 0,
+            },
+            summary: None,
+            activity: None,
+            quarantine: None,
+            tasks: TaskPage {
+                tasks: Vec::new(),
+                previous: None,
+                next: next.map(String::from),
+                count: None,
+            },
+            sort: TaskSort::Changed,
+            order: TaskOrder::Descending,
+            has_path_secret: false,
+        };
+        String::from_utf8(list.page().body).unwrap()
+    };
+    let unfinished = page(Some("more"));
+    assert!(unfinished.contains("No task matches yet"));
+    assert!(unfinished.contains("cursor=more"));
+    assert!(!unfinished.contains("No task matches."));
+    assert!(page(None).contains("No task matches."));
 }
 
 #[test]
