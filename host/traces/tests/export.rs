@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 enum Answer {
     /// This status, with further lines of the header and a body.
     Status(u16, &'static str, &'static [u8]),
-    /// Nothing, for ever.
+    /// Nothing, forever.
     Silence,
 }
 
