@@ -138,7 +138,7 @@ async fn a_push_through_postgres_and_a_webhook_is_one_trace() {
     let trace = &root["trace"];
     let [decide, append, commit, deliver] =
         [names[1], names[2], names[3], names[4]].map(|name| only(&spans, trace, name));
-    println!("trace {trace}\n{}", tree(&spans, "", 0));
+    eprintln!("trace {trace}\n{}", tree(&spans, "", 0));
     for (span, parent, kind) in [
         (root, "", "SERVER"),
         (decide, root["span"].as_str().unwrap(), "INTERNAL"),

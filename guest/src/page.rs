@@ -1,14 +1,13 @@
 //! The pages: the answers to reads as HTML, for people.
 //!
 //! The pages also work without the script, and below any path, because all links are
-//! relative. Nothing is loaded from elsewhere. They are in English and Chinese.
+//! relative. Nothing is loaded from elsewhere. They are in English and Chinese. A host writes
+//! pages of its own in the same style, with [`page`] and [`Html`].
 //!
 //! - `lists`: the list of tasks, and `filters`: its form; `task`: one task; `quarantine`: the rejects.
 //! - `login`: the login, and the choice of the language; `problem`: a refusal.
 //! - `shell`: what all pages have in common; `assets`: style and script; `context`: what
 //!   a page depends on besides its content; `links`: the addresses of pages.
-//! A host writes pages of its own in the same style, with [`page`] and [`Html`].
-//!
 //! - `charts`: pictures; `parts`: other elements that several pages use; `html`: writes
 //!   HTML.
 
