@@ -1,14 +1,12 @@
-//! The receiver that posts every event on, as [`batchtask_adapter_forward`] does, for
+//! The receiver that posts every event on, as `batchtask-adapter-forward` does, for
 //! hosts of WASI 0.3.
 //!
 //! There, requests are tasks of one instance: while one waits for the endpoint, others are
-//! decided. The guest itself does not wait: [`Receiver::decide`] returns what to store, and
+//! decided. The guest itself does not wait: `Receiver::decide` returns what to store, and
 //! this shell posts it before it answers.
 //!
 //! - `bindings`: the bindings of `wit/world.wit`.
 //! - `send`: posts one message, within a time limit.
-//!
-//! [`Receiver::decide`]: batchtask_guest::receiver::Receiver::decide
 
 #![cfg(target_arch = "wasm32")]
 #![no_std]

@@ -2,7 +2,7 @@
 //!
 //! A batch contains all entries that wait at the moment. Group commit never
 //! waits for a batch to fill; a slow disk results in larger batches. Events that
-//! nobody waits for are the exception: only some of them share a batch, so that
+//! no one waits for are the exception: only some of them share a batch, so that
 //! a backlog of the AMQP channel does not delay a push.
 
 use std::cell::RefCell;
