@@ -319,7 +319,7 @@ async fn push_without_a_collector(url: &str) -> String {
     let receiver = Receiver::start(|_| Reaction::Accept).await;
     let folder = tempfile::tempdir().unwrap();
     let host = Setup::in_folder(folder.path());
-    let host = setup(host, url, "1", &receiver).start();
+    let host = setup(host, url, "1", &receiver).keeping_all_lines().start();
     let mut client = host.client().with_patience(Duration::from_secs(5));
     for serial in 0..2000 {
         push(&mut client, serial, &[]).await.expect(200, "recorded");
