@@ -397,10 +397,6 @@ mod tests {
                 "b.toml:2: `platform.secret_key` must be one secret, found a TOML array",
             ),
             (
-                "[platform]\nregion = 1.5",
-                "b.toml:2: `platform.region` must be a region's id",
-            ),
-            (
                 "[platform]\nsecret_key = \"\"",
                 "b.toml:2: `platform.secret_key` is empty",
             ),

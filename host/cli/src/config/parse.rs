@@ -151,7 +151,12 @@ fn pair(pair: &str) -> Result<(String, String), String> {
     if name.is_empty() {
         return Err("a pair has no name".into());
     }
-    let value = percent::decode(value);
+    let is_escape = |(at, _): (usize, &str)| {
+        let digits = value.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let is_valid = value.match_indices('%').all(is_escape);
+    let value = percent::decode(value).filter(|_| is_valid);
     let value = value.ok_or_else(|| format!("the value of `{name}` has an invalid `%`"))?;
     Ok((name.to_owned(), value))
 }

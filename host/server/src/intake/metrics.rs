@@ -224,8 +224,9 @@ mod tests {
         }
         metrics.answered(&push(false), &success(), 0.0);
         let families = prometheus::core::Collector::collect(&metrics.requests);
-        // A push has no query, is never asked for a coding, and is no login.
-        assert_eq!(families[0].get_metric().len(), before + 3);
+        // A push has no query, is never asked for a coding, and is neither a login nor a
+        // command of an operator.
+        assert_eq!(families[0].get_metric().len(), before + 4);
     }
 
     #[test]
