@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The maximum number of entries in a batch. It bounds how long a batch takes.
-const BATCH_MAX_ENTRIES: usize = 512;
+pub(crate) const BATCH_MAX_ENTRIES: usize = 512;
 /// The approximate maximum size of a batch in bytes.
 const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::factory::{Capabilities, Factory};
 use crate::copy::Content;
+use crate::group_commit::BATCH_MAX_ENTRIES;
 use crate::{
     Appended, Bounds, Entry, Error, Event, EventFlags, Journal, Reject, SignatureUse, Source,
     StoredEvent, Task, TaskPage, TaskQuery,
@@ -109,14 +110,20 @@ impl Fixture {
         self.journal.clone()
     }
 
-    /// Commits a batch, which must succeed.
+    /// Commits entries in batches as group commit does. All must succeed.
     pub(super) async fn commit_all(&self, batch: Vec<Entry>) -> Vec<Appended> {
         for entry in &batch {
             entry.check().expect("valid");
         }
-        let entries = batch.len();
-        let outcomes = self.commit(batch).await.expect("committed");
-        assert_eq!(outcomes.len(), entries, "an outcome for each entry");
+        let mut outcomes = Vec::new();
+        let mut rest = batch.into_iter();
+        while rest.len() > 0 {
+            let batch: Vec<Entry> = rest.by_ref().take(BATCH_MAX_ENTRIES).collect();
+            let entries = batch.len();
+            let committed = self.commit(batch).await.expect("committed");
+            assert_eq!(committed.len(), entries, "an outcome for each entry");
+            outcomes.extend(committed);
+        }
         outcomes
     }
 
