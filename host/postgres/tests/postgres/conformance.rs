@@ -1,6 +1,7 @@
 //! The journal in PostgreSQL runs the conformance suite.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use batchtask_journal::conformance::Factory;
@@ -15,6 +16,8 @@ impl Factory for Database {
     async fn open(&self, name: &str, bounds: Bounds) -> Arc<dyn Journal> {
         let options = Options {
             bounds,
+            // The suite is not about time, and runs beside other tests.
+            commit_timeout: Duration::from_secs(60),
             ..Options::default()
         };
         let config = self.config(name);
