@@ -100,7 +100,7 @@ enum Command {
     /// `bench/relay.md`
     Relay {
         /// Number of events in the journal
-        #[arg(long, default_value_t = 200_000)]
+        #[arg(long, default_value_t = 400_000)]
         events: u64,
         /// Duration of each load in seconds
         #[arg(long, default_value_t = 10)]
