@@ -55,7 +55,7 @@ struct Shared {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, (Answer, Vec<Posted>)> {
-        self.state.lock().expect("nobody panics with it")
+        self.state.lock().expect("no holder panics")
     }
 }
 

@@ -164,7 +164,7 @@ impl Store {
     }
 
     fn inside(&self) -> std::sync::MutexGuard<'_, Inside> {
-        self.0.inside.lock().expect("nobody panics with it")
+        self.0.inside.lock().expect("no holder panics")
     }
 }
 

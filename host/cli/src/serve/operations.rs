@@ -24,7 +24,7 @@ use batchtask_notification::time::rfc3339;
 use batchtask_relay::{Command, CommandError, Ownership, Relay, Replay, Reply, SinkStatus};
 use serde_json::{Value, json};
 
-/// The methods of a path that changes something, as the value of `Allow`.
+/// The method of most changes.
 const POST: &str = "POST";
 
 /// The result of a request.

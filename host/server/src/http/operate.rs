@@ -3,11 +3,10 @@
 
 use batchtask_guest::headers::is_cross_site;
 use batchtask_guest::outcomes::{Refusal, Success, redirect};
-use batchtask_guest::session::{self, Right};
+use batchtask_guest::session::Right;
 use http::Method;
 
 use super::Server;
-use crate::clock::now_ms;
 use crate::component::{Request, Response};
 use crate::intake::{QuarantineError, refusal};
 
@@ -45,9 +44,8 @@ impl Server {
         if is_cross_site(&request.headers) {
             return refusal(Refusal::CrossSite, None);
         }
-        let right = session::check(&request.headers, &self.intake.settings(), now_ms());
-        let result = match right {
-            Ok(Right::Operate) => self.carry_out(operation).await,
+        let result = match self.intake.right(&request.headers) {
+            Some(Right::Operate) => self.carry_out(operation).await,
             _ => "forbidden",
         };
         let location = format!("../../quarantine?result={result}");

@@ -51,7 +51,7 @@ impl Challenges {
     }
 }
 
-/// Clients of such a handshake have no certificate, so none is asked for.
+/// Clients of such a handshake have no certificate, so the server asks for no certificate.
 fn config(
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,

@@ -18,8 +18,8 @@ use super::Operations;
 const DEAD_MAX: usize = 50;
 
 impl Operations {
-    /// Answers a request for the page, or that of a button on it. Returns `None` if the
-    /// browser is not logged in, or the path is none of these.
+    /// Answers a request for the page, or that of a button on it. Returns `None` for any
+    /// other request, and if the browser is not logged in.
     pub(super) async fn page(&self, request: &Request) -> Option<Response> {
         let right = self.intake.right(&request.headers)?;
         let (path, query) = split(&request.target);
