@@ -73,7 +73,7 @@ const UPSERT_TASK: &str = concat!(
      events = tasks.events + 1,
      flags = tasks.flags | excluded.flags,
      request_ids = with_request_id(tasks.request_ids, :request_id),
-     steps = CASE WHEN tasks.events < 64
+     steps = CASE WHEN (tasks.events < 64 OR tasks.steps = 0)
          AND (excluded.occurred_at_ms, excluded.rank, excluded.digest)
              > (tasks.occurred_at_ms, tasks.rank, tasks.digest)
          THEN tasks.steps | step_bits(tasks.status, excluded.status) ELSE -1 END
@@ -156,8 +156,8 @@ fn insert_event(connection: &Connection, event: &Event, seq: u64) -> rusqlite::R
 }
 
 /// Returns the row of the task, and the flags of its steps, or a negative number if
-/// they must be found in its events: the event is not the last one, or a step is too
-/// old to count.
+/// they must be found in its events: the event is not the last one, or a step that has a
+/// flag may be too old to count.
 fn upsert_task(connection: &Connection, event: &Event) -> rusqlite::Result<(i64, i64)> {
     let values = params![
         event.app_id,
@@ -299,9 +299,12 @@ pub(crate) fn forget_signatures(
 
 /// Deletes up to `most` signatures that expire by `until_ms`, in the order in
 /// which they expire. Returns how many were deleted.
+///
+/// The limit is an expression, because SQLite plans a statement again for each value of a
+/// limit that is a parameter alone. This one runs in each commit.
 fn delete_signatures(connection: &Connection, until_ms: i64, most: u64) -> rusqlite::Result<u64> {
     let sql = "DELETE FROM signatures WHERE signature IN (SELECT signature FROM signatures \
-               WHERE expires_at_ms <= ?1 ORDER BY expires_at_ms LIMIT ?2)";
+               WHERE expires_at_ms <= ?1 ORDER BY expires_at_ms LIMIT ?2 + 0)";
     let deleted = connection
         .prepare_cached(sql)?
         .execute(params![until_ms, most.cast_signed()])?;

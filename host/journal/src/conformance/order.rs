@@ -183,6 +183,19 @@ pub(super) async fn the_steps_to_the_last_64_events_count(suite: Suite) {
     assert_eq!(journal.task("task").await.steps, StepFlags::REOPENED);
     journal.record(event("task", "Processing", 66)).await;
     assert_eq!(journal.task("task").await.steps, StepFlags::empty());
+    // A step that has a flag is found after many that have none.
+    let fails = Event {
+        rank: 4,
+        ..event("task", "Fail", 67)
+    };
+    journal.record(fails).await;
+    assert_eq!(journal.task("task").await.steps, StepFlags::empty());
+    for at_ms in 68..=131 {
+        journal.record(event("task", "Processing", at_ms)).await;
+        assert_eq!(journal.task("task").await.steps, StepFlags::REOPENED);
+    }
+    journal.record(event("task", "Processing", 132)).await;
+    assert_eq!(journal.task("task").await.steps, StepFlags::empty());
 }
 
 fn step(step: &Step) -> (&str, u64) {

@@ -123,7 +123,7 @@ BEGIN
 
     FOR current_turn IN 1 .. coalesce(last_turn, 0) LOOP
         WITH fresh AS MATERIALIZED (
-            SELECT e.*, o.occurred_at_ms, t.id AS known, t.events,
+            SELECT e.*, o.occurred_at_ms, t.id AS known, t.events, t.steps,
                 coalesce(t.id, totals.last_task
                     + row_number() OVER (PARTITION BY t.id IS NULL ORDER BY e.seq)) AS task,
                 coalesce((t.occurred_at_ms, t.rank, t.digest)
@@ -138,7 +138,7 @@ BEGIN
                 event_time, event_time_ms, request_id, listed_id
             )
             LEFT JOIN LATERAL (
-                SELECT k.id, k.occurred_at_ms, k.rank, k.digest, k.events
+                SELECT k.id, k.occurred_at_ms, k.rank, k.digest, k.events, k.steps
                 FROM batchtask.tasks AS k WHERE k.key = e.key LIMIT 1
             ) AS t ON true
             CROSS JOIN LATERAL (
@@ -188,10 +188,10 @@ BEGIN
         )
         SELECT
             count(*) FILTER (WHERE f.known IS NULL),
-            array_agg(f.known) FILTER (WHERE f.late OR f.events >= 64)
+            array_agg(f.known) FILTER (WHERE f.late OR (f.events >= 64 AND f.steps <> 0))
         INTO created, changed FROM fresh AS f;
         totals.last_task := totals.last_task + created;
-        -- Steps between earlier events changed, or left the last 64 events.
+        -- Steps between earlier events changed, or one with a flag may have left the last 64.
         IF changed IS NOT NULL THEN
             UPDATE batchtask.tasks AS t SET steps = batchtask.steps_of(t.id)
             WHERE t.id = ANY (changed);
