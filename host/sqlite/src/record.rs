@@ -299,12 +299,9 @@ pub(crate) fn forget_signatures(
 
 /// Deletes up to `most` signatures that expire by `until_ms`, in the order in
 /// which they expire. Returns how many were deleted.
-///
-/// The limit is an expression, because SQLite plans a statement again for each value of a
-/// limit that is a parameter alone. This one runs in each commit.
 fn delete_signatures(connection: &Connection, until_ms: i64, most: u64) -> rusqlite::Result<u64> {
     let sql = "DELETE FROM signatures WHERE signature IN (SELECT signature FROM signatures \
-               WHERE expires_at_ms <= ?1 ORDER BY expires_at_ms LIMIT ?2 + 0)";
+               WHERE expires_at_ms <= ?1 ORDER BY expires_at_ms LIMIT ?2)";
     let deleted = connection
         .prepare_cached(sql)?
         .execute(params![until_ms, most.cast_signed()])?;

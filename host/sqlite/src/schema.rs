@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::OpenError;
@@ -189,6 +190,9 @@ pub(crate) fn identify(connection: &Connection, path: &Path) -> Result<usize, Op
 /// Sets the options of every connection.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    // A plan does not depend on the values of parameters. Otherwise a statement with a limit
+    // would be planned again on each use.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Sorting must not need a writable temporary folder.
     connection.pragma_update(None, "temp_store", "memory")?;
     // Mapped pages turn a disk error into SIGBUS, which ends the process.

@@ -18,11 +18,10 @@ pub(crate) fn add_function(connection: &Connection) -> Result<()> {
     })
 }
 
-/// Stores the flags of a task again, from the statuses of its events. For the limit, see
-/// `delete_signatures`.
+/// Stores the flags of a task again, from the statuses of its events.
 pub(crate) fn store(connection: &Connection, task: i64) -> Result<()> {
     let sql = "SELECT status FROM events INDEXED BY events_by_time WHERE task = ?1 \
-               ORDER BY occurred_at_ms DESC, rank DESC, digest DESC LIMIT ?2 + 0";
+               ORDER BY occurred_at_ms DESC, rank DESC, digest DESC LIMIT ?2";
     let read = TRAIL_STEPS_MAX as i64 + 1;
     let statuses: Vec<String> = connection
         .prepare_cached(sql)?
