@@ -12,8 +12,8 @@ use batchtask_guest::settings::Settings;
 use batchtask_journal::MemoryJournal;
 use batchtask_notification::Notification;
 
-use crate::load;
 use crate::measure::results;
+use crate::{load, nothing};
 
 /// By what fraction a count may exceed the checked-in one.
 const TOLERANCE: f64 = 0.05;
@@ -28,13 +28,24 @@ pub(crate) enum Work {
     Parse,
     /// A request to the core of the component, with a journal in memory.
     Request,
+    /// A push over HTTP to the host's library, with a journal that stores nothing.
+    Push,
 }
 
 impl Work {
-    const ALL: [(Self, &str); 2] = [(Self::Parse, "parse"), (Self::Request, "request")];
+    const ALL: [(Self, &str); 3] = [
+        (Self::Parse, "parse"),
+        (Self::Request, "request"),
+        (Self::Push, "push"),
+    ];
 
     /// Does the work this many times.
     pub(crate) fn run(self, times: u64) -> anyhow::Result<()> {
+        if let Self::Push = self {
+            // Not on the threads of the caller, whose number depends on the machine.
+            let pushes = std::thread::spawn(move || nothing::push(times));
+            return pushes.join().map_err(|_| anyhow::anyhow!("it panicked"))?;
+        }
         let journal = MemoryJournal::default();
         let settings = Settings::read(|_| None)
             .map_err(|faults| anyhow::anyhow!("the defaults are invalid: {faults:?}"))?;
@@ -63,6 +74,7 @@ impl Work {
                     });
                     ensure!(black_box(response).status == 200, "not recorded");
                 }
+                Self::Push => {}
             }
         }
         Ok(())

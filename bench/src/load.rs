@@ -87,10 +87,7 @@ impl Load {
             let sent = answers.times.len() + answers.failed;
             let due = self.due(start, number, sent).await;
             let answered = post(&mut stream, &request, &mut answer).await;
-            if answered.is_ok()
-                && answer.starts_with(b"HTTP/1.1 200 ")
-                && contains(&answer, b"\"recorded\"")
-            {
+            if answered.is_ok() && is_recorded(&answer) {
                 answers.times.push(due.elapsed());
             } else {
                 answers.failed += 1;
@@ -123,6 +120,22 @@ impl Load {
             body.len()
         )
     }
+}
+
+/// Pushes notifications over one connection, the same in every run.
+pub(crate) async fn push(address: SocketAddr, times: u64) -> anyhow::Result<()> {
+    let mut stream = connect(address).await?;
+    let load = Load::full(1, Duration::ZERO);
+    let mut answer = Vec::new();
+    for number in 0..times {
+        post(&mut stream, &load.request(number), &mut answer).await?;
+        ensure!(is_recorded(&answer), "not recorded");
+    }
+    Ok(())
+}
+
+fn is_recorded(answer: &[u8]) -> bool {
+    answer.starts_with(b"HTTP/1.1 200 ") && contains(answer, b"\"recorded\"")
 }
 
 /// Returns a notification like the platform's, of about `bytes` bytes or more.

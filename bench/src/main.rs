@@ -14,6 +14,7 @@
 //! - [`soak`]: more time.
 //! - [`shared`]: several hosts on one PostgreSQL; `postgres`: its server.
 //! - [`relay`]: a webhook sink, and pushes beside it.
+//! - [`traces`]: pushes with and without traces.
 //! - [`reads`]: reads from a journal with very many events.
 //! - [`count`]: instructions, which do not depend on what else runs.
 
@@ -34,6 +35,7 @@ mod report;
 mod server;
 mod shared;
 mod soak;
+mod traces;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -109,6 +111,15 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
+    /// Measure pushes with and without traces, and write `bench/traces.md`
+    Traces {
+        /// Duration of each load in seconds
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Number of rounds
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+    },
     /// Count instructions; fail if a count exceeds the one in `bench/counts.toml` by
     /// more than 5 %
     Count {
@@ -180,6 +191,7 @@ async fn main() -> anyhow::Result<()> {
             seconds,
             rounds,
         } => relay::run(events, seconds, rounds).await,
+        Command::Traces { seconds, rounds } => traces::run(seconds, rounds).await,
         Command::Count { update } => count::check(update).map(|report| emit(&report)),
         Command::Load {
             address,

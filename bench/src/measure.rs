@@ -10,7 +10,7 @@ use crate::server::Server;
 
 /// The duration of the load before each measurement, so that code is in memory and
 /// instances exist.
-const WARM_UP: Duration = Duration::from_millis(700);
+pub(crate) const WARM_UP: Duration = Duration::from_millis(700);
 
 /// The results of a contender in a round.
 pub(crate) struct Measured {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use batchtask_host::Intake;
-use batchtask_host::component::Options;
+use batchtask_host::component::{DEFAULT_REUSE, Options};
 use batchtask_host::http::Server;
 use batchtask_host::limits::Limits;
 use batchtask_journal::{
@@ -14,8 +14,32 @@ use batchtask_journal::{
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::load;
+
 /// Serves until the process is killed. Prints the address on standard error.
 pub(crate) async fn serve(instance_reuse: u32) -> anyhow::Result<()> {
+    let (server, listener) = start(instance_reuse).await?;
+    eprintln!("listening on http://{}", listener.local_addr()?);
+    server.serve(listener, std::future::pending()).await;
+    Ok(())
+}
+
+/// Serves on one thread, and pushes this many notifications, one after the other.
+pub(crate) fn push(times: u64) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let (server, listener) = start(DEFAULT_REUSE).await?;
+        let address = listener.local_addr()?;
+        let serving = tokio::spawn(server.serve(listener, std::future::pending()));
+        load::push(address, times).await?;
+        serving.abort();
+        Ok(())
+    })
+}
+
+async fn start(instance_reuse: u32) -> anyhow::Result<(Arc<Server>, TcpListener)> {
     let options = Options {
         reuse: instance_reuse,
         limits: Limits {
@@ -27,12 +51,8 @@ pub(crate) async fn serve(instance_reuse: u32) -> anyhow::Result<()> {
     let journal = GroupCommit::new(Arc::new(Nothing), group_commit::Options::default(), None)?;
     let intake = Arc::new(Intake::build(Arc::new(journal), &options).await?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    eprintln!("listening on http://{}", listener.local_addr()?);
     let server = Server::new(intake, options.limits, None, &options.registry)?;
-    Arc::new(server)
-        .serve(listener, std::future::pending())
-        .await;
-    Ok(())
+    Ok((Arc::new(server), listener))
 }
 
 /// A journal that stores nothing, although it answers `recorded` to everything.

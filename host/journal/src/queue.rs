@@ -20,8 +20,8 @@ pub(crate) enum PushError {
 pub(crate) enum Priority {
     /// Its sender waits, and gives up after some time.
     High,
-    /// It would come again. Such items use at most about half of the queue, and a
-    /// quarter of what is taken at once.
+    /// It would come again. Such items use at most about half of the queue, and half of
+    /// what is taken at once.
     Low,
 }
 
@@ -107,7 +107,7 @@ impl<T> Queue<T> {
         let mut taken = Vec::with_capacity(state.len().min(max_items));
         let low_bytes = state
             .low
-            .take(&mut taken, max_items.div_ceil(4), max_bytes.div_ceil(4));
+            .take(&mut taken, max_items.div_ceil(2), max_bytes.div_ceil(2));
         state
             .high
             .take(&mut taken, max_items, max_bytes.saturating_sub(low_bytes));
@@ -251,7 +251,7 @@ mod tests {
         }
         assert_eq!(queue.push(150, 1, High), Err(PushError::Full));
         let taken = queue.take(8, 1000, TIMEOUT).unwrap();
-        assert_eq!(taken, [0, 1, 100, 101, 102, 103, 104, 105]);
+        assert_eq!(taken, [0, 1, 2, 3, 100, 101, 102, 103]);
         for item in 200..202 {
             queue.push(item, 1, Low).unwrap();
         }

@@ -1,7 +1,7 @@
 //! How an entry changes the tables. Every function here runs inside the writer's
 //! transaction; after an error the whole transaction is rolled back.
 
-use batchtask_guest::journal::{REQUEST_IDS_MAX, is_undated};
+use batchtask_guest::journal::{REQUEST_IDS_MAX, TRAIL_STEPS_MAX};
 use batchtask_journal::page::reject_bytes;
 use batchtask_journal::stored::{flags_to_bits, saturated, source_to_number, unsigned};
 use batchtask_journal::{
@@ -20,65 +20,45 @@ use crate::totals::Totals;
 /// stored. So a backlog shrinks, but does not stall a commit.
 const EXTRA_SIGNATURES_PRUNED: u64 = 64;
 
-/// Inserts an event and looks up its task in the same statement. Inserts nothing
-/// if the task is unknown or the digest is known.
-///
-/// The parameters have names for the reader only. Values are bound in the order
-/// in which the names first appear, because binding by name takes longer.
-const INSERT_EVENT: &str = "
-    INSERT INTO events (seq, task, digest, occurred_at_ms, rank, received_at_ms, signature, flags,
-        late, duplicates, task_type, status, status_desc, event_time, event_time_ms, request_id, body,
-        source)
-    SELECT :seq, id, :digest, :occurred_at_ms, :rank, :received_at_ms, :signature, :flags,
-        (occurred_at_ms, rank, digest) > (:occurred_at_ms, :rank, :digest),
-        0, :task_type, :status, :status_desc, :event_time, :event_time_ms, :request_id, :body,
-        :source
-    FROM tasks WHERE app_id = :app_id AND task_id = :task_id
-    ON CONFLICT (task, digest) DO NOTHING";
-
-/// Sets a column of the state to the value of the greater event.
-macro_rules! of_the_greater {
-    ($column:literal) => {
-        concat!(
-            $column,
-            " = CASE WHEN (excluded.occurred_at_ms, excluded.rank, excluded.digest)",
-            " > (tasks.occurred_at_ms, tasks.rank, tasks.digest)",
-            " THEN excluded.",
-            $column,
-            " ELSE tasks.",
-            $column,
-            " END,"
-        )
-    };
+/// What a new event of a known task depends on.
+struct KnownTask {
+    id: i64,
+    /// The place of its last event: the time, the rank and the digest.
+    last: (i64, i64, Vec<u8>),
+    status: String,
+    events: i64,
+    /// The flags of its steps.
+    steps: i64,
 }
 
-/// Creates the task of an event, or adds a new event to it. On the right side
-/// of a `SET`, every column still has its old value.
-const UPSERT_TASK: &str = concat!(
-    "INSERT INTO tasks (app_id, task_id, task_type, status, status_desc, occurred_at_ms, rank, \
-         digest, first_occurred_at_ms, last_received_at_ms, events, duplicates, flags, \
-         request_ids, steps) \
-     VALUES (:app_id, :task_id, :task_type, :status, :status_desc, :occurred_at_ms, :rank, \
-         :digest, :occurred_at_ms, :received_at_ms, 1, 0, :flags, :first_request_id, \
-         step_bits(NULL, :status)) \
-     ON CONFLICT (app_id, task_id) DO UPDATE SET ",
-    of_the_greater!("task_type"),
-    of_the_greater!("status"),
-    of_the_greater!("status_desc"),
-    of_the_greater!("occurred_at_ms"),
-    of_the_greater!("rank"),
-    of_the_greater!("digest"),
-    "first_occurred_at_ms = min(tasks.first_occurred_at_ms, excluded.first_occurred_at_ms),
-     last_received_at_ms = max(tasks.last_received_at_ms, excluded.last_received_at_ms),
-     events = tasks.events + 1,
-     flags = tasks.flags | excluded.flags,
-     request_ids = with_request_id(tasks.request_ids, :request_id),
-     steps = CASE WHEN (tasks.events < 64 OR tasks.steps = 0)
-         AND (excluded.occurred_at_ms, excluded.rank, excluded.digest)
-             > (tasks.occurred_at_ms, tasks.rank, tasks.digest)
-         THEN tasks.steps | step_bits(tasks.status, excluded.status) ELSE -1 END
-     RETURNING id, steps",
-);
+/// A new event, and its place among the events of its task.
+struct Placed<'a> {
+    event: &'a Event,
+    occurred_at_ms: i64,
+    /// Whether the task has an event after it.
+    is_late: bool,
+}
+
+impl<'a> Placed<'a> {
+    fn of(event: &'a Event, known: Option<&KnownTask>) -> Self {
+        let Some(known) = known else {
+            let occurred_at_ms = saturated(event.occurred_at_ms);
+            return Self {
+                event,
+                occurred_at_ms,
+                is_late: false,
+            };
+        };
+        let (last_ms, last_rank, last_digest) = &known.last;
+        let occurred_at_ms = saturated(placed_at_ms(event, unsigned(*last_ms)));
+        let place = (&occurred_at_ms, &i64::from(event.rank), &event.digest);
+        Self {
+            event,
+            occurred_at_ms,
+            is_late: (last_ms, last_rank, last_digest) > place,
+        }
+    }
+}
 
 /// Records an event, or counts it as a duplicate.
 pub(crate) fn event(
@@ -93,54 +73,70 @@ pub(crate) fn event(
     if totals.knows_pruned && prune::is_pruned(connection, &event.digest)? {
         return Ok(Appended::Duplicate);
     }
-    let placed;
-    let event = if is_undated(event) {
-        placed = place_undated(connection, event)?;
-        &placed
-    } else {
-        event
-    };
+    let known = find_task(connection, event)?;
+    let placed = Placed::of(event, known.as_ref());
     let seq = totals.last_seq + 1;
-    if insert_event(connection, event, seq)? {
-        let (task, steps) = upsert_task(connection, event)?;
-        if steps < 0 {
-            steps::store(connection, task)?;
+    match known {
+        Some(task) if insert_event(connection, &placed, task.id, seq)? => {
+            update_task(connection, &placed, &task)?;
         }
-    } else if count_duplicate(connection, event)? {
-        return Ok(Appended::Duplicate);
-    } else {
-        // The first event of a task: insert the task's row before that of the event.
-        upsert_task(connection, event)?;
-        insert_event(connection, event, seq)?;
+        Some(task) => {
+            count_duplicate(connection, event, task.id)?;
+            return Ok(Appended::Duplicate);
+        }
+        None => {
+            let task = insert_task(connection, &placed)?;
+            insert_event(connection, &placed, task, seq)?;
+        }
     }
     totals.last_seq = seq;
     Ok(Appended::Recorded)
 }
 
-/// Returns an event without a time, placed after the last event of its task.
-fn place_undated(connection: &Connection, event: &Event) -> rusqlite::Result<Event> {
-    let sql = "SELECT occurred_at_ms FROM tasks WHERE app_id = ?1 AND task_id = ?2";
-    let last_ms: Option<i64> = connection
+fn find_task(connection: &Connection, event: &Event) -> rusqlite::Result<Option<KnownTask>> {
+    let sql = "SELECT id, occurred_at_ms, rank, digest, status, events, steps FROM tasks \
+               WHERE app_id = ?1 AND task_id = ?2";
+    connection
         .prepare_cached(sql)?
-        .query_row([&event.app_id, &event.task_id], |row| row.get(0))
-        .optional()?;
-    let mut placed = event.clone();
-    if let Some(last_ms) = last_ms {
-        placed.occurred_at_ms = placed_at_ms(event, unsigned(last_ms));
-    }
-    Ok(placed)
+        .query_row([&event.app_id, &event.task_id], |row| {
+            Ok(KnownTask {
+                id: row.get(0)?,
+                last: (row.get(1)?, row.get(2)?, row.get(3)?),
+                status: row.get(4)?,
+                events: row.get(5)?,
+                steps: row.get(6)?,
+            })
+        })
+        .optional()
 }
 
-/// Inserts an event. Returns false if its task is unknown or its digest is known.
-fn insert_event(connection: &Connection, event: &Event, seq: u64) -> rusqlite::Result<bool> {
-    let inserted = connection.prepare_cached(INSERT_EVENT)?.execute(params![
+/// Inserts an event. Returns false if its digest is known.
+///
+/// With a `SELECT` in place of the values, SQLite would copy each page before it changes it,
+/// so that it could undo the statement alone.
+fn insert_event(
+    connection: &Connection,
+    placed: &Placed<'_>,
+    task: i64,
+    seq: u64,
+) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO events (seq, task, digest, occurred_at_ms, rank, received_at_ms, \
+                   signature, flags, late, duplicates, task_type, status, status_desc, \
+                   event_time, event_time_ms, request_id, body, source) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14, ?15, \
+                   ?16, ?17) \
+               ON CONFLICT (task, digest) DO NOTHING";
+    let event = placed.event;
+    let inserted = connection.prepare_cached(sql)?.execute(params![
         seq.cast_signed(),
+        task,
         event.digest,
-        saturated(event.occurred_at_ms),
+        placed.occurred_at_ms,
         event.rank,
         saturated(event.received_at_ms),
         event.signature,
         flags_to_bits(event.flags),
+        placed.is_late,
         event.task_type,
         event.status,
         event.status_desc,
@@ -149,50 +145,120 @@ fn insert_event(connection: &Connection, event: &Event, seq: u64) -> rusqlite::R
         event.request_id,
         event.body,
         source_to_number(event.source),
-        event.app_id,
-        event.task_id,
     ])?;
     Ok(inserted == 1)
 }
 
-/// Returns the row of the task, and the flags of its steps, or a negative number if
-/// they must be found in its events: the event is not the last one, or a step that has a
-/// flag may be too old to count.
-fn upsert_task(connection: &Connection, event: &Event) -> rusqlite::Result<(i64, i64)> {
-    let values = params![
+/// Creates the task of its first event, and returns its row.
+fn insert_task(connection: &Connection, placed: &Placed<'_>) -> rusqlite::Result<i64> {
+    let sql = "INSERT INTO tasks (app_id, task_id, task_type, status, status_desc, \
+                   occurred_at_ms, rank, digest, first_occurred_at_ms, last_received_at_ms, \
+                   events, duplicates, flags, request_ids, steps) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?6, ?9, 1, 0, ?10, ?11, ?12)";
+    let event = placed.event;
+    connection.prepare_cached(sql)?.execute(params![
         event.app_id,
         event.task_id,
         event.task_type,
         event.status,
         event.status_desc,
-        saturated(event.occurred_at_ms),
+        placed.occurred_at_ms,
         event.rank,
         event.digest,
         saturated(event.received_at_ms),
         flags_to_bits(event.flags),
         request_ids::value(event.request_id.as_deref()),
-        event.request_id,
-    ];
-    connection
-        .prepare_cached(UPSERT_TASK)?
-        .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))
+        steps::bits(None, &event.status),
+    ])?;
+    Ok(connection.last_insert_rowid())
 }
 
-/// Counts another arrival of an event, and returns whether the event is known.
-/// Body, flags and times stay those of the first arrival.
-fn count_duplicate(connection: &Connection, event: &Event) -> rusqlite::Result<bool> {
-    let sql = "UPDATE events SET duplicates = duplicates + 1 \
-               WHERE task = (SELECT id FROM tasks WHERE app_id = ?1 AND task_id = ?2) \
-               AND digest = ?3 RETURNING task, seq, request_id";
-    let known: Option<(i64, i64, Option<String>)> = connection
-        .prepare_cached(sql)?
-        .query_row(params![event.app_id, event.task_id, event.digest], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    let Some((task, seq, first_request_id)) = known else {
-        return Ok(false);
+/// What every event changes in its task.
+macro_rules! of_any_event {
+    () => {
+        "first_occurred_at_ms = min(first_occurred_at_ms, ?2), \
+         last_received_at_ms = max(last_received_at_ms, ?3), events = events + 1, \
+         flags = flags | ?4, request_ids = with_request_id(request_ids, ?5), steps = ?6"
     };
+}
+
+/// Adds a new event, which is stored already, to its task. If it is the last one, the task
+/// gets its status.
+fn update_task(
+    connection: &Connection,
+    placed: &Placed<'_>,
+    task: &KnownTask,
+) -> rusqlite::Result<()> {
+    let event = placed.event;
+    let received_at_ms = saturated(event.received_at_ms);
+    let flags = flags_to_bits(event.flags);
+    let steps = steps_after(connection, placed, task)?;
+    if placed.is_late {
+        let sql = concat!("UPDATE tasks SET ", of_any_event!(), " WHERE id = ?1");
+        connection.prepare_cached(sql)?.execute(params![
+            task.id,
+            placed.occurred_at_ms,
+            received_at_ms,
+            flags,
+            event.request_id,
+            steps,
+        ])?;
+        return Ok(());
+    }
+    let sql = concat!(
+        "UPDATE tasks SET ",
+        of_any_event!(),
+        ", occurred_at_ms = ?2, task_type = ?7, status = ?8, status_desc = ?9, rank = ?10, \
+         digest = ?11 WHERE id = ?1"
+    );
+    connection.prepare_cached(sql)?.execute(params![
+        task.id,
+        placed.occurred_at_ms,
+        received_at_ms,
+        flags,
+        event.request_id,
+        steps,
+        event.task_type,
+        event.status,
+        event.status_desc,
+        event.rank,
+        event.digest,
+    ])?;
+    Ok(())
+}
+
+/// Returns the flags of the steps of a task to which an event was added.
+fn steps_after(
+    connection: &Connection,
+    placed: &Placed<'_>,
+    task: &KnownTask,
+) -> rusqlite::Result<i64> {
+    let status = &placed.event.status;
+    let all_count = task.events < TRAIL_STEPS_MAX as i64;
+    if !placed.is_late && (task.steps == 0 || all_count) {
+        return Ok(task.steps | steps::bits(Some(&task.status), status));
+    }
+    if task.steps == 0 {
+        let event = placed.event;
+        let place = (placed.occurred_at_ms, event.rank, event.digest.as_slice());
+        if steps::are_usual(connection, task.id, place, status)? {
+            return Ok(0);
+        }
+    }
+    // A step was replaced by two others, or one that has a flag may be too old to count.
+    steps::find(connection, task.id)
+}
+
+/// Counts another arrival of an event. Body, flags and times stay those of the first
+/// arrival.
+fn count_duplicate(connection: &Connection, event: &Event, task: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE events SET duplicates = duplicates + 1 \
+               WHERE task = ?1 AND digest = ?2 RETURNING seq, request_id";
+    let (seq, first_request_id): (i64, Option<String>) = connection
+        .prepare_cached(sql)?
+        .query_row(params![task, event.digest], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     let sql = "UPDATE tasks SET duplicates = duplicates + 1, \
                request_ids = with_request_id(request_ids, ?2) WHERE id = ?1";
     connection
@@ -204,7 +270,7 @@ fn count_duplicate(connection: &Connection, event: &Event) -> rusqlite::Result<b
     {
         keep_request_id(connection, task, seq, id)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Stores a request id of a duplicate if it is among the first in alphabetical
