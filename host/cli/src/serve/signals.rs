@@ -43,9 +43,11 @@ const SIGNALS: &[Entry] = &[
     (Signal::STKFLT, "SIGSTKFLT", None),
 ];
 
-/// The realtime signals of Linux that the C library leaves to programs.
+/// The realtime signals of Linux that the C library leaves to programs. musl needs one more.
 #[cfg(target_os = "linux")]
-const REALTIME: std::ops::RangeInclusive<i32> = 34..=64;
+const REALTIME: std::ops::RangeInclusive<i32> = FIRST_REALTIME..=64;
+#[cfg(target_os = "linux")]
+const FIRST_REALTIME: i32 = if cfg!(target_env = "musl") { 35 } else { 34 };
 
 /// The queue of requests by signals.
 pub(super) struct Signals(mpsc::UnboundedReceiver<Request>);
