@@ -127,7 +127,7 @@ spec["mounts"].append({"destination": volume, "type": "bind", "source": str(jour
 subprocess.run(["chown", "--reference", str(bundle / "rootfs") + volume, journal], check=True)
 END
     find "$bundle/rootfs" -printf '%M %U %P\n'
-    crun run --bundle "$bundle" batchtask-trial & local container=$!
+    crun --cgroup-manager=disabled run --bundle "$bundle" batchtask-trial & local container=$!
     push
     crun exec batchtask-trial /batchtask health
     crun kill batchtask-trial TERM
@@ -185,6 +185,8 @@ version=${version#batchtask_}
 if [ "${3:-}" = inside ]; then
     # In a network of its own, so that every port is free.
     ip link set lo up
+    # crun refuses a mix of both versions of control groups.
+    [ ! -d /sys/fs/cgroup/unified ] || mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup
     scratch=$(mktemp --directory)
     trap 'rm -r "$scratch"' EXIT
     tar --extract --directory "$scratch" --file "$release/batchtask-$version-x86_64-linux.tar.gz"
@@ -200,7 +202,7 @@ say checksums
 (cd "$release" && sha256sum --check SHA256SUMS)
 say lintian
 lintian --fail-on error "$release"/*.deb
-unshare --net bash "$0" "$release" "$work" inside
+unshare --net --mount bash "$0" "$release" "$work" inside
 package bookworm
 package trixie
 say 'everything works'
