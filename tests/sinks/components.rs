@@ -64,6 +64,7 @@ async fn posts_each_change(file: &str) {
     let tested = sinks(&host, &["test", "slack"]).expect(0).stdout;
     assert_eq!(tested, "the sink `slack` accepted the test\n");
     post(&host, 0, 20).await;
+    chat.accepts(21).await;
     until(&host, "slack", |sink| sink["lag_events"] == 0).await;
     let received = chat.received();
     assert_eq!(received.len(), 21);
