@@ -50,8 +50,10 @@ impl Server {
             let line: String = lines
                 .recv_timeout(START)
                 .with_context(|| format!("{command:?} did not listen"))?;
-            // A journal in PostgreSQL has an address, too.
-            let found = address_in(&line).filter(|_| !line.contains("the journal is"));
+            // A journal in PostgreSQL has an address, and a collector of traces, too.
+            let others = ["the journal is", "traces:"];
+            let is_other = others.iter().any(|other| line.contains(other));
+            let found = address_in(&line).filter(|_| !is_other);
             let Some(address) = found else {
                 continue;
             };

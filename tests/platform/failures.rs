@@ -98,7 +98,7 @@ async fn every_missing_option_is_named_at_once() {
         &ended.stderr,
         &[
             "`platform.region` is missing: set it in the file, by the variable \
-             `BATCHTASK_PLATFORM_REGION`, or by the flag `--platform-region`",
+             `BATCHTASK_PLATFORM_REGION`, or by the flag `--platform-region` of `batchtask platform`",
             "`platform.project_id` is missing",
             "`platform.access_key` is missing",
             "`platform.secret_key` is missing: set it in the file, by the variable \

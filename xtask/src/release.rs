@@ -33,6 +33,24 @@ pub(crate) use self::tree::copy_sources;
 /// The version of everything.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What the archive contains besides the program and its manuals: what they link to.
+const DOCUMENTS: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "bench",
+    "deploy",
+    "docs",
+    "examples",
+    "guest/openapi.json",
+    "spin.toml",
+    "tests/samples",
+    "wit",
+];
+
 /// What the parts of a release need.
 struct Release<'a> {
     /// The root of the repository.
@@ -99,7 +117,7 @@ impl<'a> Release<'a> {
         let inner = folder.join(&name);
         tree::copy(program, &inner.join("batchtask"))?;
         tree::copy(manual, &inner)?;
-        for part in ["CHANGELOG.md", "LICENSE", "README.md", "deploy", "docs"] {
+        for part in DOCUMENTS {
             tree::copy(&self.root.join(part), &inner.join(part))?;
         }
         let archive = self.output.join(format!("{name}.tar"));

@@ -145,6 +145,9 @@ impl Operator {
     ) -> anyhow::Result<T> {
         let authorization = Some(&self.authorization);
         let answer = self.admin.exchange(method, path, authorization).await?;
+        if answer.status == StatusCode::NOT_FOUND && !is_json(&answer.body) {
+            anyhow::bail!("the receiver has no operate token: set `operate_token` there");
+        }
         if answer.status != StatusCode::OK {
             let detail = Refusal::of(&answer).detail;
             anyhow::bail!("the receiver refused: {}", escape_unprintable(&detail));
@@ -153,6 +156,10 @@ impl Operator {
         let value = serde_json::from_slice(&answer.body);
         Ok(value.map_err(|source| ClientError::NotUnderstood { url, source })?)
     }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 fn parse_metrics(text: &str) -> BTreeMap<String, f64> {

@@ -90,7 +90,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     (
         "Connection refused",
-        " (is the receiver running? Check `--url`)",
+        " (is the receiver running, and does it listen there?)",
     ),
 ];
 

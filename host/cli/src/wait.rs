@@ -50,7 +50,10 @@ impl Wait {
         // Fail at once if the first request fails, because the URL is probably wrong.
         let mut last = self.look(&reader).await?;
         let mut seq = reader.last_seq().await?;
-        output::note("waiting until the task has ended");
+        output::note(match &last {
+            Some(_) => "waiting until the task has ended",
+            None => "the receiver knows no such task yet: waiting for its first notification",
+        });
         loop {
             let ended = last.as_ref().and_then(|task| Ended::of(&task.value));
             let is_over = until.is_some_and(|until| Instant::now() >= until);

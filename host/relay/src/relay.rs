@@ -157,6 +157,7 @@ impl Relay {
             observed: self.observed.subscribe(),
             stop: stop.clone(),
             tracer: self.tracer.clone(),
+            reports_unsaved: false,
         };
         let reach = Reach { board, commands };
         self.reach().insert(sink.name().to_owned(), reach);

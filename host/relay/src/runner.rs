@@ -51,9 +51,24 @@ pub(crate) struct Runner {
     pub(crate) observed: watch::Receiver<Arc<Observed>>,
     pub(crate) stop: CancellationToken,
     pub(crate) tracer: Tracer,
+    /// Whether the log says that progress is not stored.
+    pub(crate) reports_unsaved: bool,
 }
 
 impl Runner {
+    /// Tells the log whether the progress was stored, once for each change of that.
+    fn saved(&mut self, error: Option<Error>) {
+        let name = self.sink.name();
+        if let Some(error) = error {
+            if !std::mem::replace(&mut self.reports_unsaved, true) {
+                let text = error_text(error);
+                tracing::warn!("the progress of the sink `{name}` is not stored: {text}");
+            }
+        } else if std::mem::take(&mut self.reports_unsaved) {
+            tracing::info!("the progress of the sink `{name}` is stored again");
+        }
+    }
+
     /// Runs until it is stopped.
     pub(crate) async fn run(mut self) {
         let mut failures = 0;

@@ -61,7 +61,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Another process uses this journal.
-    #[error("journal `{}` is in use by another process: stop that process first, or start with `--takeover`", path.display())]
+    #[error("journal `{}` is in use by another process: stop that process first, or let `batchtask serve --takeover` replace it", path.display())]
     InUse {
         /// The journal's path.
         path: PathBuf,
@@ -115,7 +115,7 @@ pub enum OpenError {
     },
     /// The file is not a SQLite database.
     #[error(
-        "`{}` is not a database, so it cannot be a journal: choose another path",
+        "`{}` is not a database, so it cannot be a journal: choose another path, or restore a backup if it was one",
         path.display()
     )]
     NotADatabase {

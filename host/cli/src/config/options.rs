@@ -477,7 +477,12 @@ pub(crate) fn how_to_set(name: &str) -> String {
     let flag = if is_secret {
         String::new()
     } else {
-        format!(", or by the flag `{}`", flag(name))
+        // The service has no flags for what it asks of the platform.
+        let of = match in_table(name) {
+            Some(("platform", _)) => " of `batchtask platform`",
+            _ => "",
+        };
+        format!(", or by the flag `{}`{of}", flag(name))
     };
     let variable = variable(name);
     format!("is missing: set it in the file, by the variable `{variable}`{flag}")

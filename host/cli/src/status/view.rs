@@ -18,6 +18,15 @@ pub(super) struct Summary {
     stale: Option<u64>,
     last_received_at: Option<String>,
     notices: Vec<Notice>,
+    #[serde(default)]
+    sinks: Option<Sinks>,
+}
+
+/// How the sinks are doing. Receivers of version 0.1 do not report it.
+#[derive(Deserialize)]
+struct Sinks {
+    total: u64,
+    failing: u64,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +87,17 @@ impl View {
         let quarantine = or_problem("the quarantine", quarantine, &mut problems)?;
         let notices = summary.iter().flat_map(|summary| &summary.value.notices);
         problems.extend(notices.map(|notice| format!("{}: {}", notice.name, notice.text)));
+        let sinks = summary
+            .as_ref()
+            .and_then(|summary| summary.value.sinks.as_ref());
+        if let Some(Sinks { total, failing }) = sinks
+            && *failing > 0
+        {
+            problems.push(format!(
+                "sinks that do not deliver, or have dead letters: {failing} of {total}; \
+                 `batchtask sinks` shows them"
+            ));
+        }
         Ok(Self {
             url: reader.url().to_owned(),
             ready,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use batchtask_journal::outbox::{Hold, SinkChange, SinkState};
-use batchtask_journal::{Error, error_text};
+use batchtask_journal::Error;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -197,12 +197,12 @@ impl<'a> Reporting<'a> {
     fn take_saved(&mut self, change: &SinkChange, saved: Result<Hold, Error>) -> Result<(), End> {
         self.is_saving = false;
         match saved {
-            Ok(Hold::Kept) => self.reporter.saved(change),
-            Ok(Hold::Lost) => return Err(End::Lost),
-            Err(error) => {
-                let (name, text) = (self.runner.sink.name(), error_text(error));
-                tracing::warn!("the progress of the sink `{name}` is not stored: {text}");
+            Ok(Hold::Kept) => {
+                self.reporter.saved(change);
+                self.runner.saved(None);
             }
+            Ok(Hold::Lost) => return Err(End::Lost),
+            Err(error) => self.runner.saved(Some(error)),
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use batchtask_journal::outbox::{Hold, SinkState};
 use batchtask_journal::page::event_bytes;
-use batchtask_journal::{Error, StoredEvent, error_text};
+use batchtask_journal::{Error, StoredEvent};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -207,13 +207,12 @@ impl<'a> Session<'a> {
             Message::Saved(change, read_to, saved) => {
                 self.is_saving = false;
                 match saved {
-                    Ok(Hold::Kept) => self.scheduler.saved(&change, read_to),
-                    Ok(Hold::Lost) => return Err(End::Lost),
-                    Err(error) => {
-                        let name = self.runner.sink.name();
-                        let text = error_text(error);
-                        tracing::warn!("the progress of the sink `{name}` is not stored: {text}");
+                    Ok(Hold::Kept) => {
+                        self.scheduler.saved(&change, read_to);
+                        self.runner.saved(None);
                     }
+                    Ok(Hold::Lost) => return Err(End::Lost),
+                    Err(error) => self.runner.saved(Some(error)),
                 }
             }
             Message::Renewed(sent_ms, renewed) => {
