@@ -32,7 +32,10 @@ const WARM_UP: f64 = 0.1;
 /// How long events may take to be delivered.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Serves a webhook that accepts everything, until the process is killed. Prints the
+/// Where a collector of traces takes spans.
+const TRACES: &str = "/v1/traces";
+
+/// Serves a webhook, and a collector of traces, that accepts everything, until the process is killed. Prints the
 /// address on standard error. `GET /` returns the number of messages.
 pub(crate) async fn webhook() -> anyhow::Result<()> {
     let received = Arc::<AtomicU64>::default();
@@ -41,10 +44,10 @@ pub(crate) async fn webhook() -> anyhow::Result<()> {
         received.fetch_add(1, Relaxed);
         StatusCode::NO_CONTENT
     };
-    let app = Router::new().route("/", post(receive)).route(
-        "/",
-        get(move || async move { count.load(Relaxed).to_string() }),
-    );
+    let count = move || async move { count.load(Relaxed).to_string() };
+    let app = Router::new()
+        .route("/", get(count).post(receive.clone()))
+        .route(TRACES, post(receive));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, app).await?)

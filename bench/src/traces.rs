@@ -20,7 +20,7 @@ const CONNECTIONS: usize = 64;
 /// Measures in this many rounds, both in turn, and writes the medians.
 pub(crate) async fn run(seconds: u64, rounds: usize) -> anyhow::Result<()> {
     let collector = Server::start(Command::new(std::env::current_exe()?).arg("webhook"))?;
-    let url = format!("http://{}/", collector.address);
+    let url = format!("http://{}", collector.address);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for round in 1..=rounds {
         eprintln!("round {round}");

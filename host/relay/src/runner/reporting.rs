@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use batchtask_journal::outbox::{Hold, SinkChange, SinkState};
 use batchtask_journal::Error;
+use batchtask_journal::outbox::{Hold, SinkChange, SinkState};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
