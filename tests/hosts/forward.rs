@@ -96,7 +96,7 @@ async fn one_instance_of_wasi_0_3_waits_for_many_posts_at_once() {
             }
         });
     }
-    // The endpoint answers nobody before `TOGETHER` posts wait for it.
+    // The endpoint answers the first post only when `TOGETHER` posts have arrived.
     let answers = tokio::time::timeout(Duration::from_secs(60), pushes.join_all());
     for answer in answers.await.expect("posts that wait together") {
         assert_eq!(answer.status, 200, "{}", answer.text());
