@@ -184,14 +184,14 @@ async fn open_pages(server: &Arc<Server>) -> anyhow::Result<String> {
 fn keep_open(server: &Server, page: u32, is_over: &AtomicBool) -> anyhow::Result<()> {
     // They were not opened at the same time.
     let mut next = Instant::now() + PAGE_EVERY * page / PAGES;
-    while !is_over.load(Relaxed) {
-        if Instant::now() >= next {
-            server.get("/", READ_TOKEN)?;
-            next += PAGE_EVERY;
+    loop {
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        if is_over.load(Relaxed) {
+            return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(10));
+        server.get("/", READ_TOKEN)?;
+        next += PAGE_EVERY;
     }
-    Ok(())
 }
 
 /// Follows the feed from its beginning to its end.
