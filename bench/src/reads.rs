@@ -172,7 +172,7 @@ async fn open_pages(server: &Arc<Server>) -> anyhow::Result<String> {
         }
     }
     Ok(format!(
-        "\nPages that are open update every {} s. {BESIDE:.0} notifications a second, medians of {TURNS} turns: \
+        "Pages that are open update every {} s. {BESIDE:.0} notifications a second, medians of {TURNS} turns: \
          p99 {:.1} ms without pages, {:.1} ms with {PAGES} pages.\n",
         PAGE_EVERY.as_secs(),
         median(without.into_iter()),

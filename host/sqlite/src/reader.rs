@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use batchtask_journal::Error;
@@ -187,7 +188,12 @@ impl Readers {
         let limit = Limit::new(self.stop.clone());
         tasks::add_search(&connection, limit.clone())?;
         let checked = limit.clone();
-        connection.progress_handler(INSTRUCTIONS_PER_CHECK, Some(move || checked.has_passed()))?;
+        let check = move || {
+            // A long read must not hold a core while a notification waits for one.
+            thread::yield_now();
+            checked.has_passed()
+        };
+        connection.progress_handler(INSTRUCTIONS_PER_CHECK, Some(check))?;
         Ok(Reader { connection, limit })
     }
 
