@@ -1,17 +1,24 @@
 //! TLS on the public listener: both versions, both protocols, any server name,
 //! certificates of clients, and new certificates without a restart.
 
+use std::convert::Infallible;
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ProtocolVersion;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,7 +33,7 @@ use crate::support::metrics::Metrics;
 use crate::support::notifications::Notification;
 use crate::support::random::Random;
 use crate::support::tls::{
-    Caller, NAME, Sender, TLS12, TLS13, http2, request_http2, self_signed, setup,
+    self, Caller, NAME, Sender, TLS12, TLS13, request_http2, self_signed, setup,
 };
 
 /// Posts a notification over HTTP/1.1, and closes the connection.
@@ -60,7 +67,7 @@ async fn a_request_that_is_reset_is_no_longer_in_flight() {
     self_signed(folder.path());
     let host = setup(folder.path()).with_admin().start();
     let caller = Caller::trusting(&folder.path().join("ca.pem")).speaking("h2");
-    let mut sender = http2(caller.connect(host.address()).await.unwrap())
+    let mut sender = tls::http2(caller.connect(host.address()).await.unwrap())
         .await
         .unwrap();
     let request = Request::get(format!("https://{NAME}/events?after=0&wait=5"))
@@ -73,6 +80,67 @@ async fn a_request_that_is_reset_is_no_longer_in_flight() {
     host.counts(|metrics| in_flight(metrics) == 1.0).await;
     answer.abort();
     host.counts(|metrics| in_flight(metrics) == 0.0).await;
+}
+
+/// A long body, which counts the bytes that were sent of it.
+struct LongBody {
+    left: usize,
+    sent: Arc<AtomicUsize>,
+}
+
+impl Body for LongBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.left.min(16 << 10);
+        self.left -= length;
+        self.sent.fetch_add(length, Relaxed);
+        let frame = Frame::data(vec![b' '; length].into());
+        Poll::Ready((length > 0).then_some(Ok(frame)))
+    }
+}
+
+/// Some clients, such as curl 7.88, drop an answer that comes before they have sent the body.
+#[tokio::test]
+async fn a_refusal_comes_after_a_long_body_over_http2() {
+    const BYTES: usize = 3 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    self_signed(folder.path());
+    let host = setup(folder.path()).start();
+    let caller = Caller::trusting(&folder.path().join("ca.pem")).speaking("h2");
+    for (path, status) in [("/notifications", 415), ("/nowhere", 404), ("/login", 413)] {
+        // On a busy machine, the host may see a pause in the body, and stop waiting for it.
+        let mut sent_in_time = false;
+        for _ in 0..5 {
+            let stream = caller.connect(host.address()).await.unwrap();
+            let (mut sender, connection) =
+                http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                    .await
+                    .unwrap();
+            tokio::spawn(connection);
+            let sent = Arc::new(AtomicUsize::new(0));
+            let body = LongBody {
+                left: BYTES,
+                sent: sent.clone(),
+            };
+            let request = Request::post(format!("https://{NAME}{path}"))
+                .version(Version::HTTP_2)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(body)
+                .unwrap();
+            let answer = sender.send_request(request).await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+            sent_in_time |= sent.load(Relaxed) == BYTES;
+            if sent_in_time {
+                break;
+            }
+        }
+        assert!(sent_in_time, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -102,7 +170,7 @@ async fn both_versions_and_both_protocols_are_spoken() {
         }
         let stream = caller.speaking("h2").connect(host.address()).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let mut sender = http2(stream).await.unwrap();
+        let mut sender = tls::http2(stream).await.unwrap();
         for _ in 0..20 {
             let body = Notification::numbered(serial).body();
             let (status, answer) = post_http2(&mut sender, body).await;
@@ -267,7 +335,7 @@ async fn the_head_of_a_request_over_http_2_is_checked() {
     self_signed(folder.path());
     let host = setup(folder.path()).with_admin().start();
     let caller = Caller::trusting(&folder.path().join("ca.pem")).speaking("h2");
-    let mut sender = http2(caller.connect(host.address()).await.unwrap())
+    let mut sender = tls::http2(caller.connect(host.address()).await.unwrap())
         .await
         .unwrap();
     let fields = |count, length| {
@@ -425,7 +493,7 @@ async fn a_client_certificate_proves_the_sender() {
     expect_200(&answer);
     assert!(answer.contains(r#"{"outcome":"quarantined""#), "{answer}");
     let stream = caller.speaking("h2").connect(host.address()).await.unwrap();
-    let mut sender = http2(stream).await.unwrap();
+    let mut sender = tls::http2(stream).await.unwrap();
     let (status, body) = post_http2(&mut sender, "{}".into()).await;
     assert_eq!(status, StatusCode::OK);
     assert!(body.starts_with(r#"{"outcome":"quarantined""#), "{body}");
@@ -456,7 +524,7 @@ async fn a_new_certificate_is_used_for_new_connections_and_drops_nothing() {
         load.spawn(async move {
             // One task keeps its connection; the three others open a new one each time.
             let stays = caller.speaking("h2").connect(address).await.unwrap();
-            let mut stays = http2(stays).await.unwrap();
+            let mut stays = tls::http2(stays).await.unwrap();
             let mut serial = connection << 32;
             while ledger.len() < end.load(Relaxed) {
                 let notification = Notification::numbered(serial);
@@ -487,7 +555,7 @@ async fn a_new_certificate_is_used_for_new_connections_and_drops_nothing() {
     of_renewed.protocols = vec![b"h2".into()];
     end.store(ledger.len() + 100, Relaxed);
     load.join_all().await;
-    let mut sender = http2(of_renewed.connect(host.address()).await.unwrap())
+    let mut sender = tls::http2(of_renewed.connect(host.address()).await.unwrap())
         .await
         .unwrap();
     let (status, _) = post_http2(&mut sender, EXAMPLE.into()).await;

@@ -52,6 +52,19 @@ fn fields_and_files_are_sent_as_given() {
     assert!(ended.stdout.contains("duplicate"), "{}", ended.stdout);
 }
 
+#[test]
+fn a_body_that_is_too_long_is_a_refusal_and_not_a_broken_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Setup::in_folder(folder.path()).start();
+    let sent = Program::new(["send", "--file", "-"]).at(host.address());
+    let ended = sent.run_with_input(&vec![b' '; 4 << 20]).expect(1);
+    assert!(
+        ended.stdout.contains("body-too-large  413"),
+        "{}",
+        ended.stdout
+    );
+}
+
 /// As after a return to an earlier version, whose journal lacks what came later.
 #[test]
 fn an_export_is_sent_to_another_receiver() {

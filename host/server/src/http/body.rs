@@ -3,10 +3,13 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use batchtask_guest::outcomes::Refusal;
 use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use tokio::time::{Instant, timeout_at};
 
 /// Why a body could not be read.
 pub(crate) struct Unreadable {
@@ -15,22 +18,16 @@ pub(crate) struct Unreadable {
     pub(crate) detail: Option<String>,
 }
 
-/// Whether a part of a body is unread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
-    Read,
-    Unread,
-}
-
-impl Rest {
-    pub(crate) fn of(is_unread: bool) -> Self {
-        if is_unread { Self::Unread } else { Self::Read }
-    }
-}
-
 /// The longest body that does not need room from the budget, in bytes: twice as
 /// long as a genuine push.
 pub(crate) const SHORT_BYTES: usize = 8 << 10;
+
+/// How much of a body is discarded, in bytes.
+const DISCARDED_BYTES: u64 = 8 << 20;
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// How long to wait for the next piece.
+const DISCARD_PAUSE: Duration = Duration::from_millis(100);
 
 /// A body that is being read.
 pub(crate) struct Body {
@@ -61,10 +58,6 @@ impl Body {
     /// Lowers the limit.
     pub(crate) fn limit_to(&mut self, limit: usize) {
         self.limit = self.limit.min(limit);
-    }
-
-    pub(crate) fn rest(&self) -> Rest {
-        Rest::of(!self.is_whole)
     }
 
     /// Whether the declared length is short.
@@ -116,6 +109,33 @@ impl Body {
             return std::mem::take(&mut self.first).into();
         }
         std::mem::take(&mut self.all).into()
+    }
+
+    /// Reads and drops the rest of the body, if it arrives soon. Some clients drop an
+    /// answer that comes before they have sent the body.
+    pub(crate) async fn discard(&mut self) {
+        (self.first, self.all) = (Bytes::new(), BytesMut::new());
+        if self.declared() > DISCARDED_BYTES {
+            return;
+        }
+        let end = Instant::now() + DISCARD_TIME;
+        let mut left = DISCARDED_BYTES;
+        while !self.is_whole && left > 0 {
+            let until = end.min(Instant::now() + DISCARD_PAUSE);
+            match timeout_at(until, self.incoming.frame()).await {
+                Ok(Some(Ok(frame))) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    left = left.saturating_sub(bytes as u64);
+                }
+                Ok(None) => self.is_whole = true,
+                Ok(Some(Err(_))) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether a part of the body has arrived.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.length() > 0
     }
 
     /// Returns the greatest length that the body can have, in bytes.

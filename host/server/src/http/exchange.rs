@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use batchtask_guest::journal::Source;
 use batchtask_guest::outcomes::Refusal;
@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio::sync::SemaphorePermit;
 
 use super::answers::{Answer, closing, http_response};
-use super::body::{Body, Rest, Unreadable};
+use super::body::{Body, Unreadable};
 use super::crowd::{Hold, Member, Peer};
 use super::drain::Watcher;
 use super::operate::Operation;
@@ -25,9 +25,6 @@ use crate::component::{Kind, Request, Response};
 use crate::intake::{Caller, Trace, method_label, refusal};
 use crate::operations::is_operation;
 use crate::reads::Read;
-
-/// How long a short body may take to arrive after its request was refused.
-const DISCARD_TIME: Duration = Duration::from_millis(100);
 
 /// The sender of a connection's requests.
 #[derive(Clone)]
@@ -120,9 +117,13 @@ impl Holds {
 impl Server {
     pub(super) async fn answer(
         &self,
-        mut request: http::Request<Incoming>,
+        request: http::Request<Incoming>,
         sender: &Sender,
     ) -> http::Response<Answer> {
+        let (head, body) = request.into_parts();
+        let mut request = http::Request::from_parts(head, ());
+        let mut body = Body::new(body, self.max_body_bytes);
+        let expects_continue = request.headers().contains_key(header::EXPECT);
         let sender = &self.through_proxies(sender, request.headers());
         let version = request.version();
         let target = request.uri().path_and_query();
@@ -141,25 +142,29 @@ impl Server {
             *request.uri_mut() = live::check_target(after);
         }
         let trace = Trace::of_http(self.intake.tracer(), &caller, &request);
-        let (response, (read, body)) = self
+        let (response, read) = self
             .intake
             .observe(&caller, trace, async |deadline, trace: &mut Trace| {
                 if !is_served {
-                    return (refusal(Refusal::NotFound, None), (None, Rest::Unread));
+                    return (refusal(Refusal::NotFound, None), None);
                 }
                 let is_login = is_login(&request);
                 if is_login && !self.logins.admit(sender.ip()) {
-                    return (refusal(Refusal::TooManyLogins, None), (None, Rest::Unread));
+                    return (refusal(Refusal::TooManyLogins, None), None);
                 }
-                let exchanged = self.exchange(request, sender, deadline, trace);
-                let (response, rest) = exchanged.await;
+                let exchanged = self.exchange(request, &mut body, sender, deadline, trace);
+                let (response, read) = exchanged.await;
                 if is_login && response.status == 401 {
                     self.logins.failed(sender.ip());
                 }
-                (response, rest)
+                (response, read)
             })
             .await;
         let status = response.status;
+        // Slow clients were given their time, and an overloaded host has none.
+        if !matches!(status, 408 | 503) && (!expects_continue || body.is_begun()) {
+            body.discard().await;
+        }
         let mut answer = match live {
             Some(after) if status == 200 => self.live(after, sender),
             _ => http_response(response, read),
@@ -171,7 +176,7 @@ impl Server {
                 .append(header::VARY, HeaderValue::from_static("accept-encoding"));
             origins.mark(origin, answer.headers_mut());
         }
-        if body == Rest::Unread && version < Version::HTTP_2 {
+        if !body.is_whole() && version < Version::HTTP_2 {
             // The rest of the body would be read as the next request, so close the
             // connection and say so.
             answer = closing(answer);
@@ -202,35 +207,33 @@ impl Server {
         })
     }
 
-    /// Answers a request. Returns the response, the read slot that it holds, and
-    /// whether a part of the body is unread.
+    /// Answers a request. Returns the response, and the read slot that it holds.
     async fn exchange(
         &self,
-        request: http::Request<Incoming>,
+        request: http::Request<()>,
+        body: &mut Body,
         sender: &Sender,
         deadline: Instant,
         trace: &mut Trace,
-    ) -> (Response, (Option<Read>, Rest)) {
-        let (head, body) = request.into_parts();
+    ) -> (Response, Option<Read>) {
+        let (head, ()) = request.into_parts();
         let mut request = wire_request(&head, sender);
         if let Some(operation) = Operation::of(&head.method, head.uri.path()) {
             let response = self.operate(operation, &request).await;
-            return (response, (None, Rest::Unread));
+            return (response, None);
         }
-        let mut body = Body::new(body, self.max_body_bytes);
         if let Some(operations) = &self.operations
             && is_operation(&request.method, &request.target)
             && let Some(response) = operations.answer(&request).await
         {
-            return (response, (None, body.rest()));
+            return (response, None);
         }
         let expects_continue = head.headers.contains_key(header::EXPECT);
         match self
-            .complete(&mut request, &mut body, sender, expects_continue, deadline)
+            .complete(&mut request, body, sender, expects_continue, deadline)
             .await
         {
             Ok(complete) => {
-                let rest = body.rest();
                 // Boxed, so that a request whose body is arriving is small.
                 let answered = Box::pin(self.intake.answer(request, complete.deadline, trace));
                 let (response, read) = answered.await;
@@ -240,9 +243,9 @@ impl Server {
                         stream.keep();
                     }
                 }
-                (response, (read, rest))
+                (response, read)
             }
-            Err(response) => (*response, (None, body.rest())),
+            Err(response) => (*response, None),
         }
     }
 
@@ -276,9 +279,6 @@ impl Server {
         drop(turn);
         let mut arriving = Arriving::new(self, sender, deadline)?;
         let admitted = Box::pin(self.intake.head(request, deadline)).await;
-        if admitted.is_err() && !expects_continue {
-            arriving.discard(body).await;
-        }
         if let Some(admission) = admitted? {
             if admission.max_body_bytes == 0 {
                 return arriving.complete().await;
@@ -348,17 +348,6 @@ impl<'a> Arriving<'a> {
             self.read_on(body).await?;
         }
         Ok(())
-    }
-
-    /// Reads a short body of a request that is refused, if it arrives soon. Some clients
-    /// drop an answer that comes before they have sent the body.
-    async fn discard(&self, body: &mut Body) {
-        if body.is_short() {
-            let until = Instant::now() + DISCARD_TIME;
-            let _ = self
-                .wait_for(until, Refusal::BodyTimeout, body.read())
-                .await;
-        }
     }
 
     async fn read_on(&self, body: &mut Body) -> Result<(), Box<Response>> {
