@@ -616,6 +616,14 @@ async fn logins_have_outcomes_of_their_own() {
     ] {
         assert_eq!(metrics.requests_of("page", outcome), count, "{outcome}");
     }
+    let said = host.last_words();
+    assert_eq!(
+        said.matches("a login failed, because the token is wrong")
+            .count(),
+        10,
+        "{said}"
+    );
+    assert_eq!(said.matches("are refused for 60 s").count(), 1, "{said}");
 }
 
 #[tokio::test]

@@ -31,9 +31,20 @@ impl Logins {
         self.admit_at(peer, Instant::now())
     }
 
-    /// Remembers that a login from this address failed.
+    /// Remembers that a login from this address failed, and logs it.
     pub(super) fn failed(&self, peer: Option<IpAddr>) {
-        self.failed_at(peer, Instant::now());
+        let count = self.failed_at(peer, Instant::now());
+        let peer = peer.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
+        if count < FAILURES_MAX {
+            tracing::warn!(peer, "a login failed, because the token is wrong");
+        } else {
+            let seconds = TIME.as_secs();
+            tracing::warn!(
+                peer,
+                "a login failed, because the token is wrong; after {count} failures, \
+                 further ones from this network are refused for {seconds} s"
+            );
+        }
     }
 
     fn admit_at(&self, peer: Option<IpAddr>, now: Instant) -> bool {
@@ -42,7 +53,8 @@ impl Logins {
         found.is_none_or(|failures| failures.count < FAILURES_MAX || now >= failures.last + TIME)
     }
 
-    fn failed_at(&self, peer: Option<IpAddr>, now: Instant) {
+    /// Returns how many logins of the network have failed.
+    fn failed_at(&self, peer: Option<IpAddr>, now: Instant) -> u32 {
         let mut failures = self.failures();
         let network = network(peer);
         if failures.len() >= NETWORKS_MAX && !failures.contains_key(&network) {
@@ -60,6 +72,7 @@ impl Logins {
         }
         found.count = found.count.saturating_add(1);
         found.last = now;
+        found.count
     }
 
     fn failures(&self) -> MutexGuard<'_, HashMap<Option<IpAddr>, Failures>> {
