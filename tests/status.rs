@@ -64,6 +64,15 @@ async fn a_receiver_that_is_not_ready_needs_attention() {
         "{}",
         shown.stderr
     );
+    // The reason stays visible when pushes are refused because of it.
+    for _ in 0..8 {
+        let answer = host.client().post(EXAMPLE).await;
+        answer.expect(503, "journal-unavailable");
+    }
+    let refusing = status(&host).run().expect(1).stderr;
+    for part in ["were refused", "; journal: `", "was removed or replaced"] {
+        assert!(refusing.contains(part), "{part}: {refusing}");
+    }
     let json = status(&host).argument("--json").run().expect(1).json();
     assert_eq!(json["ready"], false);
     assert_ne!(json["problems"].as_array().map(Vec::len), Some(0));

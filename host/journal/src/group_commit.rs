@@ -5,7 +5,6 @@
 //! no one waits for are the exception: only some of them share a batch, so that
 //! a backlog of the AMQP channel does not delay a push.
 
-use std::cell::RefCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,7 +97,6 @@ impl GroupCommit {
             counters: counters.clone(),
             observer,
             runtime: Handle::try_current().map_err(io::Error::other)?,
-            last_error: RefCell::default(),
             _ended: ended_sender,
         };
         let thread = thread::Builder::new()
@@ -288,6 +286,11 @@ impl GroupCommit {
         self.counters.snapshot(self.queue.len())
     }
 
+    /// Returns why the last commit failed, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.counters.failure()
+    }
+
     /// Refuses new entries, commits and answers the waiting ones, and closes the
     /// journal. Blocks until that is done. A second call does nothing.
     ///
@@ -352,9 +355,6 @@ struct Committer {
     counters: Arc<Counters>,
     observer: Option<Arc<dyn Observer>>,
     runtime: Handle,
-    /// The error that was logged last, so that an error that persists is logged
-    /// once and not for each batch. `None` once a commit has succeeded.
-    last_error: RefCell<Option<String>>,
     /// Dropped when the thread ends, so that followers stop waiting.
     _ended: watch::Sender<()>,
 }
@@ -406,25 +406,18 @@ impl Committer {
                 if let Some(observer) = &self.observer {
                     observer.committed(count, started.elapsed());
                 }
-                if self.last_error.take().is_some() {
+                if self.counters.works() {
                     tracing::info!("the journal can be written again");
                 }
             }
             Err(error) => {
-                self.counters.failed();
-                self.log(error);
+                let text = error_text(error.clone());
+                if self.counters.failed(&text) {
+                    tracing::error!("notifications are answered 503: {text}");
+                }
             }
         }
         result
-    }
-
-    /// Logs an error, unless it is the same as the last logged one.
-    fn log(&self, error: &Error) {
-        let text = error_text(error.clone());
-        let last = self.last_error.replace(Some(text.clone()));
-        if last.as_ref() != Some(&text) {
-            tracing::error!("notifications are answered 503: {text}");
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The counts of group commit.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::Appended;
@@ -39,6 +40,8 @@ pub(crate) struct Counters {
     recorded: AtomicU64,
     duplicates: AtomicU64,
     replays: AtomicU64,
+    /// Why the last commit failed, if it did.
+    failure: Mutex<Option<String>>,
 }
 
 impl Counters {
@@ -59,9 +62,27 @@ impl Counters {
         self.replays.fetch_add(replays, Relaxed);
     }
 
-    /// Counts a batch that failed.
-    pub(crate) fn failed(&self) {
+    /// Counts a batch that failed. Returns whether the batch before it did not fail for the
+    /// same reason.
+    pub(crate) fn failed(&self, text: &str) -> bool {
         self.failed_commits.fetch_add(1, Relaxed);
+        let last = self.last_failure().replace(text.to_owned());
+        last.as_deref() != Some(text)
+    }
+
+    /// Records that a batch is durable. Returns whether the one before it failed.
+    pub(crate) fn works(&self) -> bool {
+        self.last_failure().take().is_some()
+    }
+
+    /// Returns why the last commit failed, if it did.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.last_failure().clone()
+    }
+
+    /// Locks the reason. Nothing panics while the lock is held, so a poisoned lock is safe to use.
+    fn last_failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the counts now.

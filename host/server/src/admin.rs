@@ -122,7 +122,9 @@ impl Admin {
     /// journal work. Returns the reason if not.
     async fn ready(&self) -> Result<(), String> {
         if let Some(reason) = self.intake.refusing() {
-            return Err(reason);
+            let journal = self.intake.journal().failure();
+            let journal = journal.map_or(String::new(), |text| format!("; journal: {text}"));
+            return Err(reason + &journal);
         }
         if let Some(channel) = &self.channel {
             channel()?;
