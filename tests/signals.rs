@@ -114,6 +114,10 @@ async fn a_hangup_reads_the_certificates_again() {
     tls::self_signed(folder.path());
     let host = tls::setup(folder.path()).start();
     host.signal(Signal::HUP);
+    host.says(|line| line.contains("no option has changed"))
+        .await;
+    tls::self_signed(folder.path());
+    host.signal(Signal::HUP);
     host.says(|line| line.contains("certificate was reloaded"))
         .await;
     let cert = folder.path().join("cert.pem");
@@ -121,7 +125,12 @@ async fn a_hangup_reads_the_certificates_again() {
     host.signal(Signal::HUP);
     host.says(|line| line.contains("nothing was reloaded"))
         .await;
-    host.stop();
+    let said = host.last_words();
+    assert_eq!(
+        said.matches("certificate was reloaded").count(),
+        1,
+        "{said}"
+    );
 }
 
 /// Without a handler, SIGXFSZ would end the host in the middle of a write.

@@ -98,7 +98,7 @@ pub struct Tls {
     /// The stamps of the files from before they were first read.
     loaded: Vec<Option<Stamp>>,
     /// `None`: there is no certificate yet.
-    config: RwLock<Option<Arc<ServerConfig>>>,
+    current: RwLock<Option<Certificates>>,
     /// `None`: another program obtains the certificate.
     challenges: Option<Challenges>,
     expiry: Expiry,
@@ -109,7 +109,6 @@ impl Tls {
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let loaded = files.stamps();
         let read = Certificates::read(&files)?;
-        read.warn(&files);
         let tls = Self::new(files, loaded, None)?;
         tls.put(read);
         Ok(tls)
@@ -126,7 +125,9 @@ impl Tls {
         let has_certificate = files.cert.exists();
         let tls = Self::new(files, loaded, Some(Challenges::default()))?;
         match tls.read() {
-            Ok(read) => tls.use_certificates(read),
+            Ok(read) => {
+                tls.put(read);
+            }
             // It is replaced.
             Err(error) if has_certificate => {
                 tracing::warn!(%error, "the TLS certificate cannot be used");
@@ -144,7 +145,7 @@ impl Tls {
         Ok(Self {
             files,
             loaded,
-            config: RwLock::default(),
+            current: RwLock::default(),
             challenges,
             expiry: Expiry::new()?,
         })
@@ -179,10 +180,8 @@ impl Tls {
     /// Returns the configuration for the next handshake, or `None` if there is no
     /// certificate yet.
     pub(crate) fn config(&self) -> Option<Arc<ServerConfig>> {
-        self.config
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|current| current.config.clone())
     }
 
     /// Returns the challenges, if this program obtains the certificate.
@@ -198,17 +197,23 @@ impl Tls {
         Certificates::read(&self.files)
     }
 
-    /// Uses other certificates from the next handshake on. Open connections are not
-    /// affected.
+    /// Uses other certificates from the next handshake on, and logs it, unless they are
+    /// those in use. Open connections are not affected.
     pub fn use_certificates(&self, certificates: Certificates) {
-        certificates.warn(&self.files);
-        self.put(certificates);
+        if self.put(certificates) {
+            tracing::info!("the TLS certificate was reloaded");
+        }
     }
 
-    fn put(&self, certificates: Certificates) {
+    /// Returns whether these are not the certificates in use.
+    fn put(&self, certificates: Certificates) -> bool {
+        certificates.warn(&self.files);
         self.expiry.set(&certificates.chain);
-        let config = Some(certificates.config);
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let is_same = |current: &Certificates| current.is_same(&certificates);
+        let has_changed = !current.as_ref().is_some_and(is_same);
+        *current = Some(certificates);
+        has_changed
     }
 
     /// Reloads the files whenever they have changed. If they cannot be used, for
@@ -226,7 +231,6 @@ impl Tls {
                 Ok(certificates) => {
                     self.use_certificates(certificates);
                     seen = stamps;
-                    tracing::info!("the TLS certificate was reloaded");
                 }
                 Err(error) => tracing::warn!(%error, "cannot reload the TLS certificate"),
             }
@@ -314,6 +318,11 @@ impl Certificates {
             authorities,
             config: Arc::new(config),
         })
+    }
+
+    /// The key need not be compared: it belongs to the first certificate.
+    fn is_same(&self, other: &Self) -> bool {
+        self.chain == other.chain && self.authorities == other.authorities
     }
 
     /// Logs warnings about the certificates.

@@ -35,7 +35,6 @@ async fn apply(
     running.intake.reload(&configured.settings(&config)).await?;
     if let Some((tls, certificates)) = common.tls.as_ref().zip(certificates) {
         tls.use_certificates(certificates);
-        tracing::info!("the TLS certificate was reloaded");
     }
     if let Some(manager) = &running.acme {
         manager.hurry();
