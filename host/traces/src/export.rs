@@ -43,7 +43,7 @@ impl Export {
     /// The first option that cannot be used.
     pub fn start(options: Options, metrics: Metrics) -> Result<Self, OptionError> {
         let collector = Collector::new(&options)?;
-        tracing::info!("traces: exported to {}", collector.origin());
+        tracing::info!("traces: spans are sent to {}", collector.origin());
         let queue = Queue::new(options.sample, metrics.clone());
         let stop = CancellationToken::new();
         let exporter = Exporter {
@@ -102,15 +102,20 @@ impl Exporter {
     async fn run(mut self) {
         let (stop, queue) = (self.stop.clone(), self.queue.clone());
         while stop.run_until_cancelled(queue.batch_is_ready()).await == Some(()) {
-            self.export(queue.take()).await;
+            self.export_next().await;
         }
-        loop {
-            let spans = queue.take();
-            if spans.is_empty() {
-                return;
-            }
+        while self.export_next().await {}
+    }
+
+    /// Exports the next message. Returns whether there was one.
+    async fn export_next(&mut self) -> bool {
+        let spans = self.queue.take();
+        let count = i64::try_from(spans.len()).unwrap_or(i64::MAX);
+        if count > 0 {
             self.export(spans).await;
+            self.metrics.waiting.sub(count);
         }
+        count > 0
     }
 
     /// Exports spans, or drops them after some attempts. After the stop there is only one
@@ -161,14 +166,15 @@ impl Exporter {
     /// Reports that the collector works again.
     fn works(&mut self) {
         if std::mem::take(&mut self.has_failed) {
-            tracing::info!("traces: exported again");
+            tracing::info!("traces: spans are exported again");
         }
     }
 
     /// Reports a failure, unless the last message failed, too.
     fn fails(&mut self, error: &str) {
         if !std::mem::replace(&mut self.has_failed, true) {
-            tracing::warn!("traces: spans are not exported: {error}");
+            let origin = self.collector.origin();
+            tracing::warn!("traces: spans are not exported to {origin}: {error}");
         }
     }
 }
