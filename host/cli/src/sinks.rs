@@ -98,11 +98,17 @@ struct ListDead {
 struct Selected {
     #[command(flatten)]
     named: Named,
+    #[command(flatten)]
+    letters: Letters,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Letters {
     /// The seq of the event
-    #[arg(required_unless_present = "all")]
     seq: Option<u64>,
     /// All dead letters of the sink
-    #[arg(long, conflicts_with = "seq")]
+    #[arg(long)]
     all: bool,
 }
 
@@ -110,6 +116,16 @@ struct Selected {
 struct Replay {
     #[command(flatten)]
     named: Named,
+    #[command(flatten)]
+    range: Range,
+    /// The resource space of the task
+    #[arg(long, value_name = "ID", requires = "task")]
+    app_id: Option<String>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+struct Range {
     /// The first event, by its seq
     #[arg(long, value_name = "SEQ")]
     from: Option<u64>,
@@ -122,11 +138,8 @@ struct Replay {
     /// Events of this task, which needs its resource space
     #[arg(long, value_name = "ID", requires = "app_id")]
     task: Option<String>,
-    /// The resource space of the task
-    #[arg(long, value_name = "ID", requires = "task")]
-    app_id: Option<String>,
     /// Everything that the journal has
-    #[arg(long, required_unless_present_any = ["from", "to", "since", "task"])]
+    #[arg(long)]
     all: bool,
 }
 
@@ -140,6 +153,7 @@ struct Sink {
     parked: u64,
     dead: u64,
     last_error: Option<String>,
+    last_error_at: Option<String>,
 }
 
 /// A dead letter, as the receiver describes it.
@@ -165,6 +179,17 @@ impl Sinks {
             Some(Action::Dead(Dead::List(list))) => list.run().await,
             Some(Action::Dead(Dead::Retry(selected))) => selected.act("retry", "tried again").await,
             Some(Action::Dead(Dead::Drop(selected))) => selected.act("drop", "dropped").await,
+        }
+    }
+}
+
+impl Sink {
+    /// The last error, and when it was.
+    fn error(&self) -> String {
+        let error = self.last_error.as_deref().unwrap_or_default();
+        match &self.last_error_at {
+            Some(at) => format!("{at} {error}"),
+            None => error.to_owned(),
         }
     }
 }
@@ -199,7 +224,7 @@ impl List {
                 &sink.lag_seconds.to_string(),
                 &sink.parked.to_string(),
                 &sink.dead.to_string(),
-                sink.last_error.as_deref().unwrap_or(""),
+                &sink.error(),
             ]);
         }
         Ok(table.write(&mut io::stdout().lock())?)
@@ -248,15 +273,16 @@ impl Replay {
         struct Answer {
             error: Option<String>,
         }
-        let since_ms = self.since.as_deref().and_then(time::parse_milliseconds);
-        let from = self.from.or(self.all.then_some(0));
+        let range = &self.range;
+        let since_ms = range.since.as_deref().and_then(time::parse_milliseconds);
+        let from = range.from.or(range.all.then_some(0));
         let text = |text: &String| percent::encode(text, percent::UNRESERVED);
         let pairs = [
             ("from", from.map(|seq| seq.to_string())),
-            ("to", self.to.map(|seq| seq.to_string())),
+            ("to", range.to.map(|seq| seq.to_string())),
             ("since", since_ms.map(|ms| ms.to_string())),
             ("app", self.app_id.as_ref().map(text)),
-            ("task", self.task.as_ref().map(text)),
+            ("task", range.task.as_ref().map(text)),
         ];
         let pairs = pairs.into_iter();
         let pairs = pairs.filter_map(|(name, value)| Some(format!("{name}={}", value?)));
@@ -307,6 +333,7 @@ impl Selected {
             changed: u64,
         }
         let query = self
+            .letters
             .seq
             .map_or_else(|| "all=true".into(), |seq| format!("seq={seq}"));
         let action_path = format!("dead/{action}?{query}");
