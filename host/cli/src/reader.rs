@@ -11,9 +11,10 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::admin::Admin;
 use super::answer::ClientError;
 use super::client::{Client, Server};
-use super::config::{ClientGroup, Flags, Values};
+use super::config::{ADMIN, ClientGroup, Flags, URL, Values};
 use super::exit::Usage;
 use super::table::escape_json;
 
@@ -33,6 +34,18 @@ impl Remote {
     /// Returns the value of an option, if it is set.
     pub(super) fn configured(&self, name: &str) -> Option<String> {
         self.flags.values().text(name).map(str::to_owned)
+    }
+
+    /// Returns the admin listener at the default address, if the receiver is at its default
+    /// URL and an admin listener answers there.
+    pub(super) async fn default_admin(&self) -> Option<Admin> {
+        let mut values = self.flags.values();
+        if values.text(URL.name).is_some() {
+            return None;
+        }
+        let admin = Admin::at(&values.value(&ADMIN)?)?;
+        let answers = admin.refusal("/healthz").await.is_ok();
+        answers.then_some(admin)
     }
 }
 

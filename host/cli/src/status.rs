@@ -17,7 +17,7 @@ use super::reader::{Reader, Remote};
 Shows whether the receiver is ready for pushes, its notices, the tasks by status,
 the last notification, the quarantine, and figures of the journal. Readiness and
 figures come from the admin listener: name it with `--admin`, or set `admin` in the
-configuration file.
+configuration file. If neither it nor the URL is set, the default is tried.
 
 Examples:
   batchtask status
@@ -46,7 +46,10 @@ impl Status {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let reader = Reader::new(&self.remote)?;
         let configured = self.remote.configured("admin");
-        let admin = self.admin.or(configured).and_then(|text| Admin::at(&text));
+        let admin = match self.admin.or(configured) {
+            Some(text) => Admin::at(&text),
+            None => self.remote.default_admin().await,
+        };
         let view = View::read(&reader, admin.as_ref()).await?;
         let mut out = io::stdout().lock();
         if self.json {

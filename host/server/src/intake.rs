@@ -325,8 +325,8 @@ impl Intake {
             self.notices.clear(NOTICE);
         } else {
             let text = format!(
-                "{failures} pushes in a row were not answered 200; after 10 the platform blocks \
-                 this host. The log says why"
+                "the number of pushes in a row that were not answered 200 is {failures}; after 10 \
+                 the platform blocks this host. The log says why"
             );
             self.notices.set(NOTICE, text);
         }

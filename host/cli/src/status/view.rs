@@ -86,7 +86,10 @@ impl View {
         let quarantine = reader.quarantine(None).await;
         let quarantine = or_problem("the quarantine", quarantine, &mut problems)?;
         let notices = summary.iter().flat_map(|summary| &summary.value.notices);
-        problems.extend(notices.map(|notice| format!("{}: {}", notice.name, notice.text)));
+        problems.extend(notices.map(|notice| {
+            let Notice { name, text, since } = notice;
+            format!("{name}: {text} (since {since})")
+        }));
         let sinks = summary
             .as_ref()
             .and_then(|summary| summary.value.sinks.as_ref());
@@ -218,15 +221,10 @@ impl Summary {
         let mut counts: Vec<String> = counts.collect();
         counts.extend(self.stale.map(|stale| format!("stale {stale}")));
         let last = self.last_received_at.as_deref();
-        let mut lines = vec![
+        vec![
             ("tasks", counts.join(", ")),
             ("last arrival", last.unwrap_or("never").to_owned()),
-        ];
-        let notices = self.notices.iter();
-        lines.extend(
-            notices.map(|notice| ("notice", format!("{} since {}", notice.name, notice.since))),
-        );
-        lines
+        ]
     }
 }
 
