@@ -278,6 +278,13 @@ fn unknown(prefix: &str, key: &str, value: &DeValue<'_>, place: &Place) -> Fault
         format!("must be a list of tables: write `[[{name}]]`, and its keys below")
     } else if TABLES.contains(&&*name) {
         format!("must be a table: write `[{name}]`, and its keys below")
+    } else if let Some(list) = LISTS.iter().find(|list| is_singular_or_plural(list, &name)) {
+        format!("is not an option; did you mean `[[{list}]]`?")
+    } else if let Some(table) = TABLES
+        .iter()
+        .find(|table| is_singular_or_plural(table, &name))
+    {
+        format!("is not an option; did you mean `[{table}]`?")
     } else if matches!(value, DeValue::Table(_)) {
         let tables = TABLES.join("`, `");
         format!(
@@ -294,6 +301,11 @@ fn unknown(prefix: &str, key: &str, value: &DeValue<'_>, place: &Place) -> Fault
         format!("is not an option{hint}")
     };
     Fault::new(place.clone(), name, problem)
+}
+
+/// Whether two names differ only by the `s` of a plural.
+fn is_singular_or_plural(name: &str, other: &str) -> bool {
+    name.trim_end_matches('s') == other.trim_end_matches('s')
 }
 
 /// The option that has this key in a table.
@@ -391,6 +403,18 @@ mod tests {
             (
                 "[nowhere]\nx = 1",
                 "b.toml:1: `nowhere` is a table that does not exist",
+            ),
+            (
+                "[sinks]\nurl = \"x\"",
+                "b.toml:1: `sinks` is not an option; did you mean `[[sink]]`?",
+            ),
+            (
+                "[[sinks]]\nurl = \"x\"",
+                "b.toml:1: `sinks` is not an option; did you mean `[[sink]]`?",
+            ),
+            (
+                "[trace]\nurl = \"x\"",
+                "b.toml:1: `trace` is not an option; did you mean `[traces]`?",
             ),
             (
                 "[platform]\nsecret_key = [\"a\", \"b\"]",
