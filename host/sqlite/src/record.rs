@@ -8,7 +8,7 @@ use batchtask_journal::{
     Appended, Event, Reject, RejectSize, SignatureStatus, SignatureUse, Source, placed_at_ms,
 };
 use batchtask_notification::from_hex;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::prune;
 use crate::request_ids;
@@ -193,16 +193,17 @@ fn update_task(
     let received_at_ms = saturated(event.received_at_ms);
     let flags = flags_to_bits(event.flags);
     let steps = steps_after(connection, placed, task)?;
+    let of_any_event: [&dyn ToSql; 6] = [
+        &task.id,
+        &placed.occurred_at_ms,
+        &received_at_ms,
+        &flags,
+        &event.request_id,
+        &steps,
+    ];
     if placed.is_late {
         let sql = concat!("UPDATE tasks SET ", of_any_event!(), " WHERE id = ?1");
-        connection.prepare_cached(sql)?.execute(params![
-            task.id,
-            placed.occurred_at_ms,
-            received_at_ms,
-            flags,
-            event.request_id,
-            steps,
-        ])?;
+        connection.prepare_cached(sql)?.execute(&of_any_event[..])?;
         return Ok(());
     }
     let sql = concat!(
@@ -211,19 +212,15 @@ fn update_task(
         ", occurred_at_ms = ?2, task_type = ?7, status = ?8, status_desc = ?9, rank = ?10, \
          digest = ?11 WHERE id = ?1"
     );
-    connection.prepare_cached(sql)?.execute(params![
-        task.id,
-        placed.occurred_at_ms,
-        received_at_ms,
-        flags,
-        event.request_id,
-        steps,
-        event.task_type,
-        event.status,
-        event.status_desc,
-        event.rank,
-        event.digest,
-    ])?;
+    let of_the_last: [&dyn ToSql; 5] = [
+        &event.task_type,
+        &event.status,
+        &event.status_desc,
+        &event.rank,
+        &event.digest,
+    ];
+    let values = [&of_any_event[..], &of_the_last].concat();
+    connection.prepare_cached(sql)?.execute(&values[..])?;
     Ok(())
 }
 
