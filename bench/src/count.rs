@@ -41,44 +41,51 @@ impl Work {
 
     /// Does the work this many times.
     pub(crate) fn run(self, times: u64) -> anyhow::Result<()> {
-        if let Self::Push = self {
-            // Not on the threads of the caller, whose number depends on the machine.
-            let pushes = std::thread::spawn(move || nothing::push(times));
-            return pushes.join().map_err(|_| anyhow::anyhow!("it panicked"))?;
-        }
-        let journal = MemoryJournal::default();
-        let settings = Settings::read(|_| None)
-            .map_err(|faults| anyhow::anyhow!("the defaults are invalid: {faults:?}"))?;
-        let receiver = Receiver {
-            journal: &journal,
-            settings: &settings,
-            now_ms: 1_795_000_000_000,
-        };
-        for number in 0..times {
-            let body = load::body(number, 0).into_bytes();
-            match self {
-                Self::Parse => {
-                    let notification = Notification::parse(&body)
-                        .ok()
-                        .context("not a notification")?;
-                    black_box(notification.into_event(receiver.now_ms));
-                }
-                Self::Request => {
-                    let response = receiver.exchange(Request {
-                        method: "POST".into(),
-                        target: "/notifications".into(),
-                        headers: vec![("content-type".into(), b"application/json".into())],
-                        sender_proven: false,
-                        over_https: false,
-                        body,
-                    });
-                    ensure!(black_box(response).status == 200, "not recorded");
-                }
-                Self::Push => {}
+        match self {
+            Self::Parse => parse(times),
+            Self::Request => request(times),
+            Self::Push => {
+                // Not on the threads of the caller, whose number depends on the machine.
+                let pushes = std::thread::spawn(move || nothing::push(times));
+                pushes.join().map_err(|_| anyhow::anyhow!("it panicked"))?
             }
         }
-        Ok(())
     }
+}
+
+/// When the notifications arrive, in milliseconds since 1970.
+const NOW_MS: u64 = 1_795_000_000_000;
+
+fn parse(times: u64) -> anyhow::Result<()> {
+    for number in 0..times {
+        let body = load::body(number, 0);
+        let notification = Notification::parse(body.as_bytes()).ok();
+        let notification = notification.context("not a notification")?;
+        black_box(notification.into_event(NOW_MS));
+    }
+    Ok(())
+}
+
+fn request(times: u64) -> anyhow::Result<()> {
+    let settings = Settings::read(|_| None)
+        .map_err(|faults| anyhow::anyhow!("the defaults are invalid: {faults:?}"))?;
+    let receiver = Receiver {
+        journal: &MemoryJournal::default(),
+        settings: &settings,
+        now_ms: NOW_MS,
+    };
+    for number in 0..times {
+        let response = receiver.exchange(Request {
+            method: "POST".into(),
+            target: "/notifications".into(),
+            headers: vec![("content-type".into(), b"application/json".into())],
+            sender_proven: false,
+            over_https: false,
+            body: load::body(number, 0).into_bytes(),
+        });
+        ensure!(black_box(response).status == 200, "not recorded");
+    }
+    Ok(())
 }
 
 /// Counts all work. Fails if a count exceeds the checked-in one by more than the

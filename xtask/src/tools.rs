@@ -1,7 +1,7 @@
 //! Installs third-party tools for the tests: Wasmtime's program, jco, Python
 //! libraries for formats of messages, a mail server, a library for AMQP, generators of
-//! clients, and checkers of dependencies, OpenAPI, HTML, accessibility, Compose and Kubernetes. A test that
-//! does not find its tool is skipped.
+//! clients, and checkers of dependencies, OpenAPI, HTML, accessibility, Compose and
+//! Kubernetes. A test that does not find its tool is skipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};

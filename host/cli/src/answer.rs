@@ -81,6 +81,10 @@ const ADVICE: &[(&str, &str)] = &[
         " (its certificate has another authority than `--ca`)",
     ),
     (
+        "CaUsedAsEndEntity",
+        " (its certificate is that of an authority: `batchtask tls self-signed` makes one for a server)",
+    ),
+    (
         "no tunnel",
         " (the proxy made no connection to it: check HTTPS_PROXY, or list the host in NO_PROXY)",
     ),

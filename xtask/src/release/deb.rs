@@ -149,7 +149,7 @@ Architecture: amd64
 Maintainer: {MAINTAINER}
 Installed-Size: {size_kib}
 Depends: procps, systemd (>= 252)
-Recommends: ca-certificates
+Recommends: ca-certificates, curl, openssl
 Suggests: postgresql
 Section: net
 Priority: optional
