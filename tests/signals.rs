@@ -116,6 +116,9 @@ async fn a_hangup_reads_the_certificates_again() {
     host.signal(Signal::HUP);
     host.says(|line| line.contains("no option has changed"))
         .await;
+    for file in ["ca.pem", "cert.pem", "key.pem"] {
+        std::fs::remove_file(folder.path().join(file)).unwrap();
+    }
     tls::self_signed(folder.path());
     host.signal(Signal::HUP);
     host.says(|line| line.contains("certificate was reloaded"))

@@ -93,8 +93,8 @@ pub(super) fn activity(html: &mut Html, spans: &[Activity], now_ms: u64) {
         .map(|span| span.notifications.max(span.failures));
     let most = most.max().unwrap_or_default();
     html.fill(
-        "<figure><figcaption>{Last 24 hours:|最近 24 小时：} <b>$</b> {notifications|条通知}, \
-         <b class='bad'>$</b> {failures|次失败}. <span class='dim'>{Most in 30 min:|每 30 分钟最多：} $</span>\
+        "<figure><figcaption>{Last 24 hours:|最近 24 小时：} <b>$</b> {notifications, |条通知，}\
+         <b class='bad'>$</b> {failures.|次失败。} <span class='dim'>{Most in 30 min:|每 30 分钟最多：} $</span>\
          </figcaption><svg class='columns' viewBox='0 0 1000 100' preserveAspectRatio='none' aria-hidden='true'>",
         &[
             &decimal(sum(|span| span.notifications)),
