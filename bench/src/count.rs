@@ -19,7 +19,7 @@ use crate::{load, nothing};
 const TOLERANCE: f64 = 0.05;
 /// The repetitions of two runs. Their difference excludes the cost of start and end.
 const FEW: u64 = 100;
-const MANY: u64 = 1100;
+const MANY: u64 = 2100;
 
 /// The work whose instructions are counted.
 #[derive(Clone, Copy, clap::ValueEnum)]

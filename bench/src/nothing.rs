@@ -42,6 +42,8 @@ pub(crate) fn push(times: u64) -> anyhow::Result<()> {
 async fn start(instance_reuse: u32) -> anyhow::Result<(Arc<Server>, TcpListener)> {
     let options = Options {
         reuse: instance_reuse,
+        // Compiling takes thousands of times what a push takes, and never the same.
+        cache_dir: Some("target/bench/code".into()),
         limits: Limits {
             max_in_flight: 4096,
             ..Limits::DEFAULT
