@@ -315,7 +315,8 @@ impl Component {
             } if request.body.len() <= LEAN_BODY_BYTES => {
                 Ok(lean.decide(export::Input::Http(request.convert())).await?)
             }
-            _ => self.decide(request, deadline).await,
+            // Boxed, because few pushes need so much room.
+            _ => Box::pin(self.decide(request, deadline)).await,
         }
     }
 

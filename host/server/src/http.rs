@@ -427,7 +427,8 @@ impl Server {
             let (server, answering) = (self.clone(), answering.clone());
             let (sender, marker) = (sender.clone(), marker.clone());
             let ambiguity = requests.next_ambiguity().or_else(|| ambiguity(&request));
-            async move {
+            // Boxed, because hyper moves it, and keeps its room while a connection is idle.
+            Box::pin(async move {
                 if let Some(ambiguity) = ambiguity {
                     return Ok(closing(server.ambiguous(ambiguity, &sender)));
                 }
@@ -436,7 +437,7 @@ impl Server {
                 marker.mark(&mut answer);
                 answer.body_mut().end_answering(answering);
                 Ok::<_, Infallible>(answer)
-            }
+            })
         });
         let connection = http1::Builder::new()
             // A client that has closed its sending side may still wait for an answer.
@@ -468,7 +469,7 @@ impl Server {
             // not silence show whether the client is alive.
             answering.set(true);
             let (server, sender) = (self.clone(), sender.clone());
-            async move {
+            Box::pin(async move {
                 if request.headers().len() > header_fields {
                     server
                         .failures
@@ -479,7 +480,7 @@ impl Server {
                     return Ok(server.ambiguous(ambiguity, &sender));
                 }
                 Ok::<_, Infallible>(server.answer(request, &sender).await)
-            }
+            })
         });
         let connection = http2::Builder::new(streams)
             .timer(TokioTimer::new())

@@ -268,7 +268,8 @@ impl Intake {
             return (refusal(Refusal::Overloaded, None), None);
         };
         let is_compressed = gzip::is_wanted(&request, kind(&request.target));
-        let decided = self.component.decide(request, deadline);
+        // Boxed, so that a push has no room for it.
+        let decided = Box::pin(self.component.decide(request, deadline));
         trace.begin_decision();
         let decided = self.reads.in_turn(decided).await;
         trace.end_decision();

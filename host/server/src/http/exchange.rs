@@ -219,7 +219,8 @@ impl Server {
         let (head, ()) = request.into_parts();
         let mut request = wire_request(&head, sender);
         if let Some(operation) = Operation::of(&head.method, head.uri.path()) {
-            let response = self.operate(operation, &request).await;
+            // Boxed, so that other requests have no room for it.
+            let response = Box::pin(self.operate(operation, &request)).await;
             return (response, None);
         }
         if let Some(operations) = &self.operations
