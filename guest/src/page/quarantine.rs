@@ -76,7 +76,7 @@ fn result(query: &str) -> Option<(&'static str, &'static str)> {
         "dropped" => ("good", "{The body was removed.|正文已删除。}"),
         "refused" => (
             "warn",
-            "{The body still is not a batch-task notification.|正文仍不是批量任务通知。}",
+            "{The body is still not a batch-task notification.|正文仍不是批量任务通知。}",
         ),
         "unknown" => (
             "warn",

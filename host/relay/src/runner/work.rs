@@ -88,22 +88,21 @@ impl Worker {
 
     /// Stores the last change, and releases the sink.
     pub(super) async fn leave(&self, change: Option<&SinkChange>) {
-        if let Some(change) = change {
-            self.warn(self.save_now(change).await);
+        let saved = match change {
+            Some(change) => self.save_now(change).await.map(drop),
+            None => Ok(()),
+        };
+        // Also if nothing could be stored.
+        let released = self.release().await.map(drop);
+        if let Err(error) = saved.and(released) {
+            let (name, text) = (self.sink.name(), error_text(error));
+            tracing::warn!("the last state of the sink `{name}` was not stored: {text}");
         }
-        self.warn(self.release().await);
     }
 
     async fn release(&self) -> Result<Hold, Error> {
         let outbox = outbox(&self.journal)?;
         outbox.release(self.sink.name(), self.fence).await
-    }
-
-    fn warn(&self, result: Result<Hold, Error>) {
-        if let Err(error) = result {
-            let (name, text) = (self.sink.name(), error_text(error));
-            tracing::warn!("the sink `{name}` did not end well: {text}");
-        }
     }
 
     /// Sends a report, with what is known of its tasks.

@@ -16,8 +16,8 @@ pub enum QuarantineError {
     /// There is no reject with this number.
     #[error("no reject {0} is in the quarantine")]
     Unknown(u64),
-    /// The body still is not a notification. The reject stays in the quarantine.
-    #[error("the body still is not a batch-task notification: {0}")]
+    /// The body is still not a notification. The reject stays in the quarantine.
+    #[error("the body is still not a batch-task notification: {0}")]
     StillRefused(String),
     /// The event could not be stored. The reject stays in the quarantine.
     #[error("the event was not stored ({0}): try again later")]
