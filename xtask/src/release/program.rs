@@ -18,6 +18,11 @@ pub(super) const TARGET: &str = "x86_64-unknown-linux-musl";
 const DEPENDENCIES: &str = "/crates";
 const REPOSITORY: &str = "/batchtask";
 
+/// Adds the list of dependencies to the program, as a wrapper of the compiler, and the
+/// arguments of cargo that it needs to know.
+const AUDITABLE: &str = "cargo-auditable";
+const AUDITABLE_ARGUMENTS: &str = r#"{"offline":false,"locked":true,"frozen":false,"config":[]}"#;
+
 /// Builds the program, and returns its path. The list of its dependencies is in the file,
 /// for scanners (`cargo-auditable`).
 pub(super) fn build(release: &Release) -> anyhow::Result<PathBuf> {
@@ -37,10 +42,20 @@ pub(super) fn build(release: &Release) -> anyhow::Result<PathBuf> {
             .map(|(path, name)| format!("{flag}={}={name}", path.display()));
         flags.collect::<Vec<_>>().join(separator)
     };
-    let auditable = tools::cargo_tool(root, "cargo-auditable", "0.7.7")?;
-    let mut build = Command::new(auditable);
+    let auditable = tools::cargo_tool(root, AUDITABLE, "0.7.7")?;
+    let mut search = auditable.with_file_name("").into_os_string();
+    if let Some(others) = env::var_os("PATH") {
+        search.push(":");
+        search.push(others);
+    }
+    let mut build = Command::new(cargo);
     build
         .current_dir(root)
+        // As `cargo auditable` does, but by its name: it would give cargo its path, on which
+        // the order of the code depends then, and so on the folder of the repository.
+        .env("RUSTC_WORKSPACE_WRAPPER", AUDITABLE)
+        .env("CARGO_AUDITABLE_ORIG_ARGS", AUDITABLE_ARGUMENTS)
+        .env("PATH", search)
         .env("SOURCE_DATE_EPOCH", &release.commit.epoch)
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
@@ -51,7 +66,7 @@ pub(super) fn build(release: &Release) -> anyhow::Result<PathBuf> {
             "CFLAGS_x86_64_unknown_linux_musl",
             remapped("-ffile-prefix-map", " "),
         )
-        .args(["auditable", "build", "--locked", "--release"])
+        .args(["build", "--locked", "--release"])
         .args(["--package", "batchtask", "--target", TARGET])
         .arg("--target-dir")
         .arg(&release.work);
