@@ -193,10 +193,7 @@ async fn push_in_two_pieces(host: &Host, count: usize) -> Vec<Duration> {
 /// Pushes over one HTTP/2 connection.
 async fn push_over_tls(caller: &tls::Caller, host: &Host, count: usize) -> Vec<Duration> {
     let stream = caller.speaking("h2").connect(host.address()).await.unwrap();
-    let handshake =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (sender, connection) = handshake.await.unwrap();
-    tokio::spawn(connection);
+    let sender = tls::http2(stream).await.unwrap();
     let push = |serial| {
         let mut sender = sender.clone();
         async move {
@@ -406,11 +403,7 @@ async fn answers_that_are_not_read_end_on_http2() {
         assert!(body.into_body().collect().await.is_err(), "it was reset");
     }
     let stream = caller.speaking("h2").connect(host.address()).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = tls::http2(stream).await.unwrap();
     let request = Request::post("https://h/notifications");
     let request = request.body(Full::<Bytes>::from(EXAMPLE)).unwrap();
     assert_eq!(sender.send_request(request).await.unwrap().status(), 200);

@@ -17,8 +17,6 @@ use bytes::Bytes;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ProtocolVersion;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,7 +31,7 @@ use crate::support::metrics::Metrics;
 use crate::support::notifications::Notification;
 use crate::support::random::Random;
 use crate::support::tls::{
-    self, Caller, NAME, Sender, TLS12, TLS13, request_http2, self_signed, setup,
+    Caller, NAME, Sender, TLS12, TLS13, http2, request_http2, self_signed, setup,
 };
 
 /// Posts a notification over HTTP/1.1, and closes the connection.
@@ -67,7 +65,7 @@ async fn a_request_that_is_reset_is_no_longer_in_flight() {
     self_signed(folder.path());
     let host = setup(folder.path()).with_admin().start();
     let caller = Caller::trusting(&folder.path().join("ca.pem")).speaking("h2");
-    let mut sender = tls::http2(caller.connect(host.address()).await.unwrap())
+    let mut sender = http2(caller.connect(host.address()).await.unwrap())
         .await
         .unwrap();
     let request = Request::get(format!("https://{NAME}/events?after=0&wait=5"))
@@ -117,11 +115,7 @@ async fn a_refusal_comes_after_a_long_body_over_http2() {
         let mut sent_in_time = false;
         for _ in 0..5 {
             let stream = caller.connect(host.address()).await.unwrap();
-            let (mut sender, connection) =
-                http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                    .await
-                    .unwrap();
-            tokio::spawn(connection);
+            let mut sender = http2(stream).await.unwrap();
             let sent = Arc::new(AtomicUsize::new(0));
             let body = LongBody {
                 left: BYTES,
@@ -170,7 +164,7 @@ async fn both_versions_and_both_protocols_are_spoken() {
         }
         let stream = caller.speaking("h2").connect(host.address()).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let mut sender = tls::http2(stream).await.unwrap();
+        let mut sender = http2(stream).await.unwrap();
         for _ in 0..20 {
             let body = Notification::numbered(serial).body();
             let (status, answer) = post_http2(&mut sender, body).await;
@@ -335,7 +329,7 @@ async fn the_head_of_a_request_over_http_2_is_checked() {
     self_signed(folder.path());
     let host = setup(folder.path()).with_admin().start();
     let caller = Caller::trusting(&folder.path().join("ca.pem")).speaking("h2");
-    let mut sender = tls::http2(caller.connect(host.address()).await.unwrap())
+    let mut sender = http2(caller.connect(host.address()).await.unwrap())
         .await
         .unwrap();
     let fields = |count, length| {
@@ -493,7 +487,7 @@ async fn a_client_certificate_proves_the_sender() {
     expect_200(&answer);
     assert!(answer.contains(r#"{"outcome":"quarantined""#), "{answer}");
     let stream = caller.speaking("h2").connect(host.address()).await.unwrap();
-    let mut sender = tls::http2(stream).await.unwrap();
+    let mut sender = http2(stream).await.unwrap();
     let (status, body) = post_http2(&mut sender, "{}".into()).await;
     assert_eq!(status, StatusCode::OK);
     assert!(body.starts_with(r#"{"outcome":"quarantined""#), "{body}");
@@ -524,7 +518,7 @@ async fn a_new_certificate_is_used_for_new_connections_and_drops_nothing() {
         load.spawn(async move {
             // One task keeps its connection; the three others open a new one each time.
             let stays = caller.speaking("h2").connect(address).await.unwrap();
-            let mut stays = tls::http2(stays).await.unwrap();
+            let mut stays = http2(stays).await.unwrap();
             let mut serial = connection << 32;
             while ledger.len() < end.load(Relaxed) {
                 let notification = Notification::numbered(serial);
@@ -555,7 +549,7 @@ async fn a_new_certificate_is_used_for_new_connections_and_drops_nothing() {
     of_renewed.protocols = vec![b"h2".into()];
     end.store(ledger.len() + 100, Relaxed);
     load.join_all().await;
-    let mut sender = tls::http2(of_renewed.connect(host.address()).await.unwrap())
+    let mut sender = http2(of_renewed.connect(host.address()).await.unwrap())
         .await
         .unwrap();
     let (status, _) = post_http2(&mut sender, EXAMPLE.into()).await;

@@ -1,5 +1,6 @@
 //! Clients and hosts with TLS.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Version};
 use http_body_util::Full;
+use hyper::body::Body;
+use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -110,11 +113,13 @@ impl Caller {
     }
 }
 
-pub(crate) type Sender = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
+pub(crate) type Sender = SendRequest<Full<Bytes>>;
 
-pub(crate) async fn http2(stream: TlsStream<TcpStream>) -> hyper::Result<Sender> {
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+pub(crate) async fn http2<B>(stream: TlsStream<TcpStream>) -> hyper::Result<SendRequest<B>>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     Ok(sender)
 }

@@ -315,7 +315,7 @@ impl Component {
             } if request.body.len() <= LEAN_BODY_BYTES => {
                 Ok(lean.decide(export::Input::Http(request.convert())).await?)
             }
-            // Boxed, because few pushes need so much room.
+            // Boxed, so that the future of a push is small. Few pushes come here.
             _ => Box::pin(self.decide(request, deadline)).await,
         }
     }

@@ -268,7 +268,7 @@ impl Intake {
             return (refusal(Refusal::Overloaded, None), None);
         };
         let is_compressed = gzip::is_wanted(&request, kind(&request.target));
-        // Boxed, so that a push has no room for it.
+        // Boxed, so that the future of a push is small.
         let decided = Box::pin(self.component.decide(request, deadline));
         trace.begin_decision();
         let decided = self.reads.in_turn(decided).await;

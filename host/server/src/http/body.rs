@@ -40,13 +40,16 @@ pub(crate) struct Body {
     /// How many bytes may be held in memory. The last piece may exceed it.
     room: usize,
     is_whole: bool,
+    /// Whether the client sends it only when it is asked for it (`Expect`).
+    is_held_back: bool,
 }
 
 impl Body {
     /// Creates a body of at most `limit` bytes, which has not been read.
-    pub(crate) fn new(incoming: Incoming, limit: usize) -> Self {
+    pub(crate) fn new(incoming: Incoming, limit: usize, is_held_back: bool) -> Self {
         Self {
             is_whole: incoming.is_end_stream(),
+            is_held_back,
             incoming,
             first: Bytes::new(),
             all: BytesMut::new(),
@@ -85,7 +88,7 @@ impl Body {
     /// Reads a short body to the end, if it has arrived already. Returns `None` if
     /// it has not.
     pub(crate) async fn read_at_once(&mut self) -> Option<Result<(), Unreadable>> {
-        if !self.is_short() {
+        if self.is_held_back || !self.is_short() {
             return None;
         }
         let mut asked = false;
@@ -114,6 +117,9 @@ impl Body {
     /// Reads and drops the rest of the body, if it arrives soon. Some clients drop an
     /// answer that comes before they have sent the body.
     pub(crate) async fn discard(&mut self) {
+        if self.is_held_back && self.length() == 0 {
+            return;
+        }
         (self.first, self.all) = (Bytes::new(), BytesMut::new());
         if self.declared() > DISCARDED_BYTES {
             return;
@@ -131,11 +137,6 @@ impl Body {
                 Ok(Some(Err(_))) | Err(_) => return,
             }
         }
-    }
-
-    /// Whether a part of the body has arrived.
-    pub(crate) fn is_begun(&self) -> bool {
-        self.length() > 0
     }
 
     /// Returns the greatest length that the body can have, in bytes.

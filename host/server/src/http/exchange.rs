@@ -122,8 +122,8 @@ impl Server {
     ) -> http::Response<Answer> {
         let (head, body) = request.into_parts();
         let mut request = http::Request::from_parts(head, ());
-        let mut body = Body::new(body, self.max_body_bytes);
         let expects_continue = request.headers().contains_key(header::EXPECT);
+        let mut body = Body::new(body, self.max_body_bytes, expects_continue);
         let sender = &self.through_proxies(sender, request.headers());
         let version = request.version();
         let target = request.uri().path_and_query();
@@ -162,7 +162,7 @@ impl Server {
             .await;
         let status = response.status;
         // Slow clients were given their time, and an overloaded host has none.
-        if !matches!(status, 408 | 503) && (!expects_continue || body.is_begun()) {
+        if !matches!(status, 408 | 503) {
             body.discard().await;
         }
         let mut answer = match live {
@@ -219,7 +219,7 @@ impl Server {
         let (head, ()) = request.into_parts();
         let mut request = wire_request(&head, sender);
         if let Some(operation) = Operation::of(&head.method, head.uri.path()) {
-            // Boxed, so that other requests have no room for it.
+            // Boxed, so that the futures of other requests are small.
             let response = Box::pin(self.operate(operation, &request)).await;
             return (response, None);
         }
@@ -229,11 +229,7 @@ impl Server {
         {
             return (response, None);
         }
-        let expects_continue = head.headers.contains_key(header::EXPECT);
-        match self
-            .complete(&mut request, body, sender, expects_continue, deadline)
-            .await
-        {
+        match self.complete(&mut request, body, sender, deadline).await {
             Ok(complete) => {
                 // Boxed, so that a request whose body is arriving is small.
                 let answered = Box::pin(self.intake.answer(request, complete.deadline, trace));
@@ -257,14 +253,13 @@ impl Server {
         request: &mut Request,
         body: &mut Body,
         sender: &'a Sender,
-        expects_continue: bool,
         deadline: Instant,
     ) -> Result<Complete<'a>, Box<Response>> {
         // Wait before reading the body, so that waiting requests hold no bodies.
         let turn = self.intake.turn(deadline).await?;
         // If the body has arrived with the head, no separate check of the head is
         // needed.
-        if !expects_continue && let Some(read) = body.read_at_once().await {
+        if let Some(read) = body.read_at_once().await {
             read.map_err(unreadable)?;
             request.body = body.take();
             let stream = Stream::current();
